@@ -1,0 +1,1 @@
+//! A GitHub and a Claude API on loopback.

@@ -1,0 +1,1 @@
+//! Stage 4: who. Claude Code's command line, its stream, its answer.

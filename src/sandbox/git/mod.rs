@@ -1,0 +1,1 @@
+//! git on the host: mirrors and bundles, never a tree that an agent touched.

@@ -1,0 +1,1 @@
+//! bubblewrap on this machine.
