@@ -219,7 +219,9 @@ impl Github {
         let pem = match (&self.private_key, &self.private_key_file) {
             (Some(pem), _) => SecretString::from(pem.expose_secret().replace("\\n", "\n")),
             (None, Some(file)) => read_secret(file, "GITHUB_APP_PRIVATE_KEY_FILE")?,
-            (None, None) => bail!("GITHUB_APP_PRIVATE_KEY and GITHUB_APP_PRIVATE_KEY_FILE are not set: give one of them"),
+            (None, None) => {
+                bail!("GITHUB_APP_PRIVATE_KEY and GITHUB_APP_PRIVATE_KEY_FILE are not set: give one of them")
+            }
         };
         Ok((id, pem))
     }
@@ -274,7 +276,8 @@ impl FromStr for Dollars {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let amount: f64 = text.trim_start_matches('$').parse().map_err(|_| format!("`{text}` is no amount of dollars"))?;
+        let amount: f64 =
+            text.trim_start_matches('$').parse().map_err(|_| format!("`{text}` is no amount of dollars"))?;
         if !(amount.is_finite() && 0.0 < amount && amount < 1e9) {
             return Err(format!("`{text}` must be more than 0"));
         }

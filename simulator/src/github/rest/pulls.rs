@@ -1,0 +1,183 @@
+//! Pull requests: opened, listed, read, changed; with the refusals that a bot meets.
+
+use serde_json::{Value, json};
+
+use super::Call;
+use super::issues::check_texts;
+use crate::github::acts::NewPull;
+use crate::github::answer::Answer;
+use crate::github::state::{Issue, Role};
+use crate::github::{BOT_ID, World};
+
+type Result = std::result::Result<Answer, Answer>;
+
+/// Newest first, open ones unless asked; `head` is `owner:branch`.
+pub(crate) fn list(call: &mut Call<'_>) -> Result {
+    let state = call.asked("state").unwrap_or("open");
+    let repo = call.state.repo(call.repo);
+    // GitHub ignores a head without an owner, and then shows everything.
+    let head = call.asked("head").and_then(|it| it.split_once(':'));
+    let shown = repo.issues.values().rev().filter(|issue| {
+        let Some(pull) = &issue.pull else { return false };
+        (state == "all" || (state == "open") == issue.open)
+            && head.is_none_or(|(owner, name)| owner.eq_ignore_ascii_case(&repo.owner) && name == pull.head)
+            && call.asked("base").is_none_or(|it| it == pull.base)
+    });
+    let all = shown.map(|it| call.world.pull(call.state, call.repo, it, false)).collect();
+    Ok(call.page(all))
+}
+
+pub(crate) fn create(call: &mut Call<'_>) -> Result {
+    for field in ["title", "head", "base"] {
+        if call.text(field).is_none_or(|it| it.trim().is_empty()) {
+            return Err(Answer::invalid_field("PullRequest", field, "missing_field"));
+        }
+    }
+    check_texts(call)?;
+    let text = |name: &str| call.text(name).unwrap_or_default().to_owned();
+    let (title, head, base) = (text("title"), text("head"), text("base"));
+    let owner = call.state.repo(call.repo).owner.clone();
+    let head = match head.split_once(':') {
+        Some((other, _)) if !other.eq_ignore_ascii_case(&owner) => {
+            return Err(Answer::invalid_field("PullRequest", "head", "invalid"));
+        }
+        Some((_, branch)) => branch.to_owned(),
+        None => head,
+    };
+    let bare = call.bare();
+    let Some(tip) = bare.branch(&head) else {
+        return Err(Answer::invalid_field("PullRequest", "head", "invalid"));
+    };
+    let Some(onto) = bare.branch(&base) else {
+        return Err(Answer::invalid_field("PullRequest", "base", "invalid"));
+    };
+    if bare.is_ancestor(&tip, &onto) {
+        let message = format!("No commits between {base} and {head}");
+        return Err(Answer::invalid_custom("PullRequest", &message));
+    }
+    let same = |it: &Issue| it.open && it.pull.as_ref().is_some_and(|pull| pull.head == head && pull.base == base);
+    if call.state.repo(call.repo).issues.values().any(same) {
+        let message = format!("A pull request already exists for {owner}:{head}.");
+        return Err(Answer::invalid_custom("PullRequest", &message));
+    }
+    call.creates()?;
+    let (body, draft) = (call.text("body").map(str::to_owned), call.body["draft"] == json!(true));
+    let new = NewPull { title: &title, body: body.as_deref(), head: &head, base: &base, draft };
+    let (number, events) = call.world.opens_pull(call.state, BOT_ID, call.repo, &new);
+    call.events.extend(events);
+    let issue = call.state.issue(call.repo, number).cloned().ok_or_else(Answer::not_found)?;
+    let pull = call.world.pull(call.state, call.repo, &issue, true);
+    let location = pull["url"].as_str().unwrap_or_default().to_owned();
+    Ok(Answer::created(&pull).with("location", location))
+}
+
+pub(crate) fn read(call: &mut Call<'_>) -> Result {
+    let issue = this_pull(call)?;
+    let accept = call.headers.get("accept").and_then(|it| it.to_str().ok()).unwrap_or_default();
+    if let (true, Some(pull)) = (accept.contains(".diff"), &issue.pull) {
+        let diff = call.bare().diff(&pull.base, &format!("refs/pull/{}/head", issue.number), 3);
+        let too_many = diff.lines().filter(|it| it.starts_with("diff --git ")).count() > 300;
+        if too_many {
+            let message = "Sorry, the diff exceeded the maximum number of files (300).";
+            let error = json!({ "resource": "PullRequest", "field": "diff", "code": "too_large" });
+            return Err(Answer::json(406, &json!({ "message": message, "errors": [error], "status": "406" })));
+        }
+        return Ok(Answer::text(200, "application/vnd.github.diff; charset=utf-8", diff));
+    }
+    let answer = Answer::ok(&call.world.pull(call.state, call.repo, &issue, true));
+    // The first read starts the background check of mergeability; the next one knows.
+    if let Some(pull) = call.state.issue_mut(call.repo, issue.number).and_then(|it| it.pull.as_mut()) {
+        pull.read_before = true;
+    }
+    Ok(answer)
+}
+
+pub(crate) fn edit(call: &mut Call<'_>) -> Result {
+    let number = this_pull(call)?.number;
+    check_texts(call)?;
+    if let Some(base) = call.text("base") {
+        if call.bare().branch(base).is_none() {
+            return Err(Answer::invalid_field("PullRequest", "base", "invalid"));
+        }
+    }
+    let change = call.body.clone();
+    let events = call.world.edits_issue(call.state, BOT_ID, call.repo, number, &change);
+    call.events.extend(events);
+    let issue = this_pull(call)?;
+    Ok(Answer::ok(&call.world.pull(call.state, call.repo, &issue, true)))
+}
+
+pub(crate) fn files(call: &mut Call<'_>) -> Result {
+    let issue = this_pull(call)?;
+    let Some(pull) = &issue.pull else { return Err(Answer::not_found()) };
+    let head = format!("refs/pull/{}/head", issue.number);
+    let patch = call.bare().diff(&pull.base, &head, 3);
+    let parts: Vec<&str> = patch.split("diff --git ").skip(1).collect();
+    let stat = call.bare().stat(&pull.base, &head);
+    let file = |(counts, name): &(Option<(u64, u64)>, String)| {
+        let part = parts.iter().find(|it| it.lines().next().is_some_and(|line| line.ends_with(&format!(" b/{name}"))));
+        let status = match part {
+            Some(part) if part.contains("\nnew file mode") => "added",
+            Some(part) if part.contains("\ndeleted file mode") => "removed",
+            _ => "modified",
+        };
+        let (added, deleted) = counts.unwrap_or((0, 0));
+        let mut file = json!({
+            "sha": call.bare().object(&head, name),
+            "filename": name, "status": status,
+            "additions": added, "deletions": deleted, "changes": added + deleted,
+        });
+        // Binary files have no patch.
+        if let Some(hunks) = part.and_then(|it| it.find("\n@@ ").map(|at| &it[at + 1..])) {
+            file["patch"] = json!(hunks.trim_end_matches('\n'));
+        }
+        file
+    };
+    let all: Vec<Value> = stat.iter().take(3000).map(file).collect();
+    Ok(call.page(all))
+}
+
+/// Only people who may read the repository can be asked, and never the author.
+pub(crate) fn request_review(call: &mut Call<'_>) -> Result {
+    let issue = this_pull(call)?;
+    let names: Vec<String> = call.body["reviewers"]
+        .as_array()
+        .map(|it| it.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect())
+        .unwrap_or_default();
+    let mut ids = Vec::new();
+    for name in &names {
+        let account = call.state.account(name).map(|it| it.id);
+        let collaborator = account.filter(|it| call.state.role(call.repo, *it) > Role::None);
+        match collaborator {
+            Some(id) if id == issue.author => {
+                return Err(Answer::unprocessable(&["Review cannot be requested from pull request author."]));
+            }
+            Some(id) => ids.push(id),
+            None => {
+                return Err(Answer::refuse(
+                    422,
+                    "Reviews may only be requested from collaborators. One or more of the users or teams you \
+                     specified is not a collaborator of the repository.",
+                ));
+            }
+        }
+    }
+    let place = World::place(call.state, call.repo, issue.number);
+    for (name, id) in names.iter().zip(ids) {
+        let pull = call.state.issue_mut(call.repo, issue.number).and_then(|it| it.pull.as_mut());
+        let Some(pull) = pull.filter(|it| !it.reviewers.contains(&id)) else { continue };
+        pull.reviewers.push(id);
+        call.world.tell(call.state, call.repo, &format!("{name} is asked to review {place}"));
+        let issue = this_pull(call)?;
+        let more = json!({ "requested_reviewer": call.world.user(call.state, id) });
+        let event = call.world.issues_event(call.state, call.repo, &issue, BOT_ID, "review_requested", more);
+        call.events.push(event);
+    }
+    let issue = this_pull(call)?;
+    Ok(Answer::created(&call.world.pull(call.state, call.repo, &issue, false)))
+}
+
+fn this_pull(call: &Call<'_>) -> std::result::Result<Issue, Answer> {
+    let issue = call.issue()?;
+    if issue.pull.is_some() { Ok(issue) } else { Err(Answer::not_found()) }
+}

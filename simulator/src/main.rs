@@ -1,0 +1,2 @@
+//! Runs the simulator for people.
+fn main() {}

@@ -1,0 +1,149 @@
+//! What GitHub can answer besides yes, sorted by what a caller does about it.
+
+use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+
+use crate::clock::{self, Millis};
+
+/// How long to wait when GitHub says "secondary rate limit" and not for how long: its documentation asks for at least
+/// a minute.
+const UNSAID_WAIT: Millis = 60_000;
+
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// Not there, or not visible to us.
+    #[error("GitHub has no such thing: {0}")]
+    NotFound(String),
+    /// A permission is missing, or the repository is archived, or an allow list stands in the way.
+    #[error("GitHub does not allow it: {0}")]
+    Forbidden(String),
+    #[error("GitHub refused the request: {0}")]
+    Invalid(String),
+    #[error("GitHub did not accept our credentials: {0}")]
+    Unauthorized(String),
+    #[error("the installation is suspended")]
+    Suspended,
+    /// A rate limit; nothing may be sent before `until`.
+    #[error("GitHub asks us to wait")]
+    Limited { until: Millis },
+    /// No answer, half an answer, or a 5xx. A write may have happened.
+    #[error("GitHub could not be reached: {0}")]
+    Unreachable(String),
+    /// Our own mistake: an unusable route or token.
+    #[error("{0}")]
+    Ours(String),
+}
+
+impl Error {
+    /// Whether trying again can't help.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::NotFound(_) | Self::Forbidden(_) | Self::Invalid(_) | Self::Suspended | Self::Ours(_))
+    }
+
+    /// Read a refusal. `None` for a 2xx or 3xx.
+    pub(super) fn read(status: StatusCode, headers: &HeaderMap, body: &str) -> Option<Self> {
+        if status.is_success() || status.is_redirection() {
+            return None;
+        }
+        let said = words(status, body);
+        if matches!(status.as_u16(), 403 | 429) {
+            if let Some(until) = limited_until(headers, &said) {
+                return Some(Self::Limited { until });
+            }
+            if said.contains("has been suspended") {
+                return Some(Self::Suspended);
+            }
+        }
+        Some(match status.as_u16() {
+            401 => Self::Unauthorized(said),
+            403 | 451 => Self::Forbidden(said),
+            404 | 410 => Self::NotFound(said),
+            500.. => Self::Unreachable(said),
+            _ => Self::Invalid(said),
+        })
+    }
+}
+
+/// Until when a 403 or 429 asks us to be silent, in the order GitHub documents: `retry-after`, then the reset of an
+/// exhausted limit, then a minute for a secondary limit that names no time.
+fn limited_until(headers: &HeaderMap, said: &str) -> Option<Millis> {
+    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<i64>().ok();
+    if let Some(seconds) = number("retry-after") {
+        return Some(clock::now() + seconds.max(1) * 1000);
+    }
+    if number("x-ratelimit-remaining") == Some(0) {
+        return Some(number("x-ratelimit-reset")? * 1000 + 1000);
+    }
+    let said = said.to_lowercase();
+    (said.contains("secondary rate limit") || said.contains("rate limit exceeded")).then(|| clock::now() + UNSAID_WAIT)
+}
+
+/// GitHub's message and its details; `errors` holds objects or plain strings.
+fn words(status: StatusCode, body: &str) -> String {
+    #[derive(Deserialize)]
+    struct Refused {
+        message: String,
+        #[serde(default)]
+        errors: Vec<Detail>,
+    }
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Detail {
+        Text(String),
+        Object { message: Option<String>, field: Option<String>, code: Option<String> },
+    }
+    let Ok(refused) = serde_json::from_str::<Refused>(body) else {
+        return status.to_string();
+    };
+    let details: Vec<String> = refused
+        .errors
+        .into_iter()
+        .map(|detail| match detail {
+            Detail::Text(text) => text,
+            Detail::Object { message: Some(message), .. } => message,
+            Detail::Object { field, code, .. } => {
+                format!("{} {}", field.unwrap_or_default(), code.unwrap_or_default()).trim().to_owned()
+            }
+        })
+        .collect();
+    match details.is_empty() {
+        true => format!("{} {}", status.as_u16(), refused.message),
+        false => format!("{} {} ({})", status.as_u16(), refused.message, details.join("; ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(status: u16, headers: &[(&'static str, &str)], body: &str) -> Error {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.insert(*name, value.parse().unwrap());
+        }
+        Error::read(StatusCode::from_u16(status).unwrap(), &map, body).unwrap()
+    }
+
+    #[test]
+    fn both_shapes_of_422_are_read() {
+        let objects = r#"{"message":"Validation Failed","errors":[{"resource":"PullRequest","code":"custom","message":"No commits between main and x"}]}"#;
+        let strings = r#"{"message":"Unprocessable Entity","errors":["line must be part of the diff"]}"#;
+        assert!(read(422, &[], objects).to_string().contains("(No commits between main and x)"));
+        assert!(read(422, &[], strings).to_string().contains("(line must be part of the diff)"));
+        assert!(read(422, &[], "<html>").to_string().contains("422"));
+    }
+
+    #[test]
+    fn limits_are_told_from_missing_permissions() {
+        let soon = clock::now() + 2000;
+        assert!(matches!(read(403, &[("retry-after", "2")], "{}"), Error::Limited { until } if until >= soon));
+        let exhausted = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "2000000000")];
+        assert!(matches!(read(429, &exhausted, "{}"), Error::Limited { until: 2_000_000_001_000 }));
+        let unsaid = r#"{"message":"You have exceeded a secondary rate limit."}"#;
+        assert!(matches!(read(403, &[], unsaid), Error::Limited { .. }));
+        let permission = r#"{"message":"Resource not accessible by integration"}"#;
+        assert!(matches!(read(403, &[("x-ratelimit-remaining", "12")], permission), Error::Forbidden(_)));
+        let suspended = r#"{"message":"This installation has been suspended"}"#;
+        assert!(matches!(read(403, &[], suspended), Error::Suspended));
+    }
+}

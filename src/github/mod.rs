@@ -1,0 +1,133 @@
+//! Tool: the only module that speaks to GitHub's API. octocrab for transport and authentication, our own narrow structs
+//! for what we read: octocrab's models break when GitHub leaves a field out.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use http::Method;
+use octocrab::Octocrab;
+use octocrab::models::AppId;
+use secrecy::ExposeSecret as _;
+use serde::Deserialize;
+use tokio::sync::OnceCell;
+
+mod call;
+mod checks;
+mod error;
+mod issues;
+mod pulls;
+mod repo;
+mod token;
+
+pub use checks::{CheckRun, NewCheck};
+pub use error::Error;
+pub use issues::{Author, Issue, ReactTo, Reaction, Remark};
+pub use pulls::{NewPull, Pull};
+pub use repo::{Default, Repo};
+pub use token::Scope;
+
+use call::Governor;
+use token::Tokens;
+
+/// GitHub, seen as the App.
+#[derive(Clone)]
+pub struct Github {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    app: Octocrab,
+    api: String,
+    tokens: Tokens,
+    governors: Mutex<HashMap<u64, Arc<Governor>>>,
+    spacing: Duration,
+    identity: OnceCell<Identity>,
+}
+
+/// Who the App is on GitHub. Its account's id is not the App's id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    pub app_id: u64,
+    pub slug: String,
+    pub bot_id: u64,
+    /// `slug[bot]`.
+    pub bot_login: String,
+}
+
+impl Github {
+    /// Make the client; nothing is sent yet, so that a process starts while GitHub is away.
+    pub fn new(config: &crate::config::Github) -> Result<Self> {
+        let (app_id, pem) = config.app()?;
+        let key = jsonwebtoken::EncodingKey::from_rsa_pem(pem.expose_secret().as_bytes())
+            .context("GITHUB_APP_PRIVATE_KEY is no RSA private key in PEM form")?;
+        let api = config.api_url().as_str().trim_end_matches('/').to_owned();
+        let app = Octocrab::builder()
+            .base_uri(api.as_str())
+            .context("GITHUB_API_URL can't be used")?
+            .set_connect_timeout(Some(Duration::from_secs(5)))
+            .set_read_timeout(Some(Duration::from_secs(15)))
+            .app(AppId(app_id), key)
+            .build()
+            .context("make the GitHub client")?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                app,
+                api,
+                tokens: Tokens::default(),
+                governors: Mutex::default(),
+                spacing: Duration::from_millis(config.write_spacing_ms),
+                identity: OnceCell::new(),
+            }),
+        })
+    }
+
+    /// Who we are; asked once.
+    pub async fn identity(&self) -> Result<&Identity, Error> {
+        self.inner.identity.get_or_try_init(|| self.ask_identity()).await
+    }
+
+    async fn ask_identity(&self) -> Result<Identity, Error> {
+        #[derive(Deserialize)]
+        struct App {
+            id: u64,
+            slug: String,
+        }
+        #[derive(Deserialize)]
+        struct User {
+            id: u64,
+            login: String,
+        }
+        let app: App = self.as_app(Method::GET, "/app").await?.json()?;
+        let user: User = self.as_app(Method::GET, &format!("/users/{}%5Bbot%5D", app.slug)).await?.json()?;
+        Ok(Identity { app_id: app.id, slug: app.slug, bot_id: user.id, bot_login: user.login })
+    }
+
+    /// What the App may do and hears of, for `doctor`: permissions by name, and events.
+    pub async fn powers(&self) -> Result<(HashMap<String, String>, Vec<String>), Error> {
+        #[derive(Deserialize)]
+        struct App {
+            #[serde(default)]
+            permissions: HashMap<String, String>,
+            #[serde(default)]
+            events: Vec<String>,
+        }
+        let app: App = self.as_app(Method::GET, "/app").await?.json()?;
+        Ok((app.permissions, app.events))
+    }
+
+    /// One repository, seen through its installation.
+    pub fn repo(&self, installation: u64, id: u64, name: &str) -> Repo {
+        Repo { github: self.clone(), installation, id, name: name.to_owned() }
+    }
+
+    async fn as_app(&self, method: Method, route: &str) -> Result<call::Answer, Error> {
+        call::call(&self.inner.app, None, method, route, None).await
+    }
+
+    fn governor(&self, installation: u64) -> Arc<Governor> {
+        let mut governors = self.inner.governors.lock().unwrap_or_else(PoisonError::into_inner);
+        governors.entry(installation).or_insert_with(|| Arc::new(Governor::new(self.inner.spacing))).clone()
+    }
+}

@@ -1,0 +1,67 @@
+//! The writer that makes deliveries durable. Those that arrive together share one commit, and so one fsync.
+
+use anyhow::{Context as _, Result};
+use tokio::sync::{mpsc, oneshot};
+use tracing::warn;
+
+use crate::store::{NewDelivery, Store};
+
+/// Most deliveries in one commit.
+const BATCH: usize = 256;
+/// Deliveries that may wait for the writer before senders wait themselves.
+const BACKLOG: usize = 1024;
+
+/// Whether a delivery was new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accepted {
+    New,
+    Duplicate,
+}
+
+/// The way into the store for deliveries.
+#[derive(Clone)]
+pub struct Acceptor {
+    sender: mpsc::Sender<Waiting>,
+}
+
+struct Waiting {
+    delivery: NewDelivery,
+    answer: oneshot::Sender<Result<Accepted, String>>,
+}
+
+impl Acceptor {
+    /// Start the writer; it ends when the last `Acceptor` is gone.
+    pub fn start(store: Store) -> Self {
+        let (sender, receiver) = mpsc::channel(BACKLOG);
+        tokio::spawn(write(store, receiver));
+        Self { sender }
+    }
+
+    /// Store a delivery. When this returns `Ok`, it survives a power cut.
+    pub async fn accept(&self, delivery: NewDelivery) -> Result<Accepted> {
+        let (answer, written) = oneshot::channel();
+        self.sender.send(Waiting { delivery, answer }).await.ok().context("the writer of deliveries has ended")?;
+        written.await.context("the writer of deliveries has ended")?.map_err(anyhow::Error::msg)
+    }
+}
+
+async fn write(store: Store, mut receiver: mpsc::Receiver<Waiting>) {
+    let mut waiting = Vec::with_capacity(BATCH);
+    // No timer: whoever comes while a commit runs goes into the next one, and a lone delivery never waits.
+    while receiver.recv_many(&mut waiting, BATCH).await > 0 {
+        let (batch, answers): (Vec<_>, Vec<_>) = waiting.drain(..).map(|it| (it.delivery, it.answer)).unzip();
+        let stored = store.accept(&batch).await;
+        if let Err(error) = &stored {
+            warn!(deliveries = batch.len(), "Could not store {} deliveries: {error:#}", batch.len());
+        }
+        for (delivery, answer) in batch.iter().zip(answers) {
+            let accepted = match &stored {
+                Ok(new) if new.contains(&delivery.delivery_id) => Ok(Accepted::New),
+                Ok(_) => Ok(Accepted::Duplicate),
+                Err(error) => Err(format!("{error:#}")),
+            };
+            // Whoever has hung up meanwhile will hear from GitHub's own list of deliveries.
+            let _ = answer.send(accepted);
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Writes to GitHub, each at most once: intent, call, result. After a doubt GitHub is read before anything is written
+//! again; after a refusal the reason is kept.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tracing::{info, warn};
+
+use crate::clock::{self, Millis};
+use crate::github::Error;
+use crate::store::{Effect, Intent, Lease, Store};
+
+/// Tries within one run; what still fails is tried again later.
+const TRIES: u32 = 4;
+/// When what failed here is tried again.
+const LATER: Millis = 30_000;
+
+/// The writes of one job.
+pub struct Outbox<'a> {
+    pub store: &'a Store,
+    pub lease: &'a Lease,
+    pub task_id: Option<&'a str>,
+}
+
+/// Why a write was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum Undone {
+    /// For good, and this is why.
+    #[error("{0}")]
+    Refused(String),
+    /// Not now: GitHub is away or asks us to wait.
+    #[error("not before {at}: {why}")]
+    Later { at: Millis, why: String, limited: bool },
+    /// The claim is somebody else's.
+    #[error("the claim was lost")]
+    Lost,
+    #[error("the database failed: {0}")]
+    Store(#[from] sqlx::Error),
+}
+
+impl Outbox<'_> {
+    /// Make a write once. `look` finds on GitHub what an earlier try may have made; `write` makes it.
+    pub async fn once<T, L, LF, W, WF>(&self, key: &str, look: L, write: W) -> Result<T, Undone>
+    where
+        T: Serialize + DeserializeOwned,
+        L: Fn() -> LF,
+        LF: Future<Output = Result<Option<T>, Error>>,
+        W: Fn() -> WF,
+        WF: Future<Output = Result<T, Error>>,
+    {
+        let effect = Effect { key, task_id: self.task_id, lease: self.lease };
+        let mut unsure = match self.store.intend(&effect).await? {
+            Intent::New => false,
+            Intent::Unsure => true,
+            Intent::Done(json) => match serde_json::from_str(&json) {
+                Ok(made) => return Ok(made),
+                Err(_) => true,
+            },
+            Intent::Refused(why) => return Err(Undone::Refused(why)),
+            Intent::Lost => return Err(Undone::Lost),
+        };
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let error = match self.attempt(unsure, &look, &write).await {
+                Ok(made) => {
+                    let json = serde_json::to_string(&made).unwrap_or_else(|_| "null".to_owned());
+                    self.store.settle_effect(key, true, &json).await?;
+                    return Ok(made);
+                }
+                Err(error) => error,
+            };
+            if error.is_final() {
+                // "Already exists" is a refusal too, and what exists may be ours.
+                if let Ok(Some(made)) = look().await {
+                    let json = serde_json::to_string(&made).unwrap_or_else(|_| "null".to_owned());
+                    self.store.settle_effect(key, true, &json).await?;
+                    return Ok(made);
+                }
+                info!(effect = key, "GitHub refused a write: {error}");
+                self.store.settle_effect(key, false, &error.to_string()).await?;
+                return Err(Undone::Refused(error.to_string()));
+            }
+            if let Error::Limited { until } = error {
+                return Err(Undone::Later { at: until, why: error.to_string(), limited: true });
+            }
+            if tries == TRIES {
+                return Err(Undone::Later { at: clock::now() + LATER, why: error.to_string(), limited: false });
+            }
+            warn!(effect = key, "A write to GitHub failed, looking before trying again: {error}");
+            unsure = true;
+            tokio::time::sleep(Duration::from_millis(250 << tries)).await;
+        }
+    }
+
+    async fn attempt<T, L, LF, W, WF>(&self, unsure: bool, look: &L, write: &W) -> Result<T, Error>
+    where
+        L: Fn() -> LF,
+        LF: Future<Output = Result<Option<T>, Error>>,
+        W: Fn() -> WF,
+        WF: Future<Output = Result<T, Error>>,
+    {
+        if unsure && let Some(made) = look().await? {
+            return Ok(made);
+        }
+        write().await
+    }
+}

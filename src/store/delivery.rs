@@ -1,0 +1,181 @@
+//! Deliveries: stored in batches, read by the worker that decides, kept with the reason for what they did.
+
+use std::collections::HashSet;
+
+use anyhow::{Context as _, Result};
+use bytes::Bytes;
+use sqlx::{Any, AssertSqlSafe, Row as _, Transaction};
+use uuid::Uuid;
+
+use super::{Lease, Queue, Store, placeholders};
+use crate::clock::Millis;
+
+/// Rows in one statement: PostgreSQL takes 65,535 parameters, SQLite 32,766; a few statement shapes are all cached.
+const ROWS: usize = 32;
+
+/// A delivery whose signature was good.
+#[derive(Debug, Clone)]
+pub struct NewDelivery {
+    pub delivery_id: Uuid,
+    pub app_id: i64,
+    pub guid: String,
+    pub event: String,
+    pub action: Option<String>,
+    pub installation_id: Option<i64>,
+    pub repository: Option<String>,
+    pub content_type: String,
+    /// The raw bytes, compressed with zstd.
+    pub body: Bytes,
+    pub received_at: Millis,
+    /// Why nobody needs to look at it; `None` puts it into the queue.
+    pub ignored: Option<&'static str>,
+}
+
+/// A delivery as the worker reads it.
+#[derive(Debug, Clone)]
+pub struct StoredDelivery {
+    pub delivery_id: String,
+    pub guid: String,
+    pub event: String,
+    pub content_type: String,
+    /// The raw bytes that were signed.
+    pub body: Vec<u8>,
+    pub received_at: Millis,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeliveryState {
+    Waiting,
+    Done,
+    Ignored,
+    Failed,
+}
+
+impl DeliveryState {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Done => "done",
+            Self::Ignored => "ignored",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What became of a delivery.
+#[derive(Debug, Clone)]
+pub struct Decided {
+    pub state: DeliveryState,
+    /// The reason, in a sentence.
+    pub decision: String,
+    pub task_id: Option<String>,
+}
+
+impl Store {
+    /// Store deliveries and their queue rows, all or none. The answer names the ones that are new: one that is
+    /// already here, or twice in the batch, is left as it is.
+    pub async fn accept(&self, batch: &[NewDelivery]) -> Result<HashSet<Uuid>> {
+        let mut tx = self.begin().await?;
+        let mut new = HashSet::new();
+        for rows in batch.chunks(ROWS) {
+            new.extend(insert_deliveries(&mut tx, rows).await?);
+        }
+        let waiting: Vec<&NewDelivery> =
+            batch.iter().filter(|it| it.ignored.is_none() && new.contains(&it.delivery_id)).collect();
+        for rows in waiting.chunks(ROWS) {
+            insert_jobs(&mut tx, rows).await?;
+        }
+        if waiting.is_empty() {
+            tx.commit().await?;
+        } else {
+            self.commit_and_wake(tx, Queue::Delivery).await?;
+        }
+        Ok(new)
+    }
+
+    /// A delivery with its body unpacked.
+    pub async fn delivery(&self, id: &str) -> Result<Option<StoredDelivery>> {
+        const SQL: &str = "select delivery_id, guid, event, content_type, body, received_at
+                           from delivery where delivery_id = $1";
+        let Some(row) = sqlx::query(SQL).bind(id).fetch_optional(&self.read).await? else {
+            return Ok(None);
+        };
+        let body: Vec<u8> = row.try_get(4)?;
+        Ok(Some(StoredDelivery {
+            delivery_id: row.try_get(0)?,
+            guid: row.try_get(1)?,
+            event: row.try_get(2)?,
+            content_type: row.try_get(3)?,
+            body: zstd::decode_all(body.as_slice()).context("unpack a delivery's body")?,
+            received_at: row.try_get(5)?,
+        }))
+    }
+
+    /// Record what became of a delivery and take it off the queue. False if the claim was no longer ours.
+    pub async fn decided(&self, lease: &Lease, decided: &Decided) -> Result<bool> {
+        const OFF: &str = "delete from job where job_id = $1 and lease_owner = $2 and epoch = $3";
+        const SQL: &str = "update delivery set state = $1, decision = $2, task_id = $3 where delivery_id = $4";
+        let mut tx = self.begin().await?;
+        let off = sqlx::query(OFF).bind(&lease.job_id).bind(&lease.owner).bind(lease.epoch).execute(&mut *tx).await?;
+        if off.rows_affected() == 0 {
+            return Ok(false);
+        }
+        sqlx::query(SQL)
+            .bind(decided.state.name())
+            .bind(&decided.decision)
+            .bind(&decided.task_id)
+            .bind(&lease.job_id)
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// State and reason of a delivery by GitHub's id, newest first where several Apps share a database.
+    pub async fn delivery_decision(&self, guid: &str) -> Result<Option<(String, Option<String>)>> {
+        const SQL: &str = "select state, decision from delivery where guid = $1 order by received_at desc limit 1";
+        let row = sqlx::query(SQL).bind(guid).fetch_optional(&self.read).await?;
+        row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
+    }
+}
+
+async fn insert_deliveries(tx: &mut Transaction<'_, Any>, rows: &[NewDelivery]) -> sqlx::Result<Vec<Uuid>> {
+    let sql = format!(
+        "insert into delivery (delivery_id, app_id, guid, event, action, installation_id, repository, content_type,
+                               body, received_at, state, decision)
+         values {} on conflict (app_id, guid) do nothing returning delivery_id",
+        placeholders(rows.len(), 12)
+    );
+    let mut query = sqlx::query_scalar::<_, String>(AssertSqlSafe(sql));
+    for it in rows {
+        let state = if it.ignored.is_some() { DeliveryState::Ignored } else { DeliveryState::Waiting };
+        query = query
+            .bind(it.delivery_id.to_string())
+            .bind(it.app_id)
+            .bind(&it.guid)
+            .bind(&it.event)
+            .bind(&it.action)
+            .bind(it.installation_id)
+            .bind(&it.repository)
+            .bind(&it.content_type)
+            .bind(it.body.to_vec())
+            .bind(it.received_at)
+            .bind(state.name())
+            .bind(it.ignored);
+    }
+    let new = query.fetch_all(&mut **tx).await?;
+    Ok(new.iter().filter_map(|id| Uuid::parse_str(id).ok()).collect())
+}
+
+async fn insert_jobs(tx: &mut Transaction<'_, Any>, rows: &[&NewDelivery]) -> sqlx::Result<()> {
+    let sql = format!("insert into job (job_id, queue, run_at, created_at) values {}", placeholders(rows.len(), 4));
+    let mut query = sqlx::query(AssertSqlSafe(sql));
+    for it in rows {
+        query = query
+            .bind(it.delivery_id.to_string())
+            .bind(Queue::Delivery.name())
+            .bind(it.received_at)
+            .bind(it.received_at);
+    }
+    query.execute(&mut **tx).await.map(drop)
+}

@@ -1,0 +1,70 @@
+//! Writes to GitHub: the intent before the call, the result after.
+
+use sqlx::Row as _;
+
+use super::{Lease, Store};
+use crate::clock;
+
+/// What is known of a write before it is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Intent {
+    /// Nobody tried it before.
+    New,
+    /// Tried, and nobody knows how it went: look on GitHub first.
+    Unsure,
+    /// Made; this is what GitHub answered (JSON).
+    Done(String),
+    /// Refused for good; this is why.
+    Refused(String),
+    /// The claim is no longer ours: don't.
+    Lost,
+}
+
+/// One write, made at most once.
+#[derive(Debug, Clone)]
+pub struct Effect<'a> {
+    /// Unique per subject and purpose.
+    pub key: &'a str,
+    pub task_id: Option<&'a str>,
+    /// The claim under which it is made.
+    pub lease: &'a Lease,
+}
+
+impl Store {
+    /// Write down that `effect` is about to be made.
+    pub async fn intend(&self, effect: &Effect<'_>) -> sqlx::Result<Intent> {
+        const INSERT: &str = "insert into effect (key, task_id, state, created_at)
+                              select $1, $2, 'intended', $3
+                              where exists (select 1 from job where job_id = $4 and lease_owner = $5 and epoch = $6)
+                              on conflict (key) do nothing";
+        const SELECT: &str = "select state, result from effect where key = $1";
+        let made = sqlx::query(INSERT)
+            .bind(effect.key)
+            .bind(effect.task_id)
+            .bind(clock::now())
+            .bind(&effect.lease.job_id)
+            .bind(&effect.lease.owner)
+            .bind(effect.lease.epoch)
+            .execute(&self.write)
+            .await?;
+        if made.rows_affected() == 1 {
+            return Ok(Intent::New);
+        }
+        let Some(row) = sqlx::query(SELECT).bind(effect.key).fetch_optional(&self.write).await? else {
+            return Ok(Intent::Lost);
+        };
+        let result = row.try_get::<Option<String>, _>(1)?.unwrap_or_default();
+        Ok(match row.try_get::<String, _>(0)?.as_str() {
+            "done" => Intent::Done(result),
+            "refused" => Intent::Refused(result),
+            _ => Intent::Unsure,
+        })
+    }
+
+    /// Record what a write came to; `result` is JSON when done, a sentence when refused.
+    pub async fn settle_effect(&self, key: &str, done: bool, result: &str) -> sqlx::Result<()> {
+        const SQL: &str = "update effect set state = $1, result = $2, ended_at = $3 where key = $4";
+        let state = if done { "done" } else { "refused" };
+        sqlx::query(SQL).bind(state).bind(result).bind(clock::now()).bind(key).execute(&self.write).await.map(drop)
+    }
+}

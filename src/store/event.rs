@@ -1,0 +1,66 @@
+//! The append-only log of a task.
+
+use sqlx::{AssertSqlSafe, Row as _};
+
+use super::{Store, placeholders};
+use crate::clock::{self, Millis};
+
+/// Rows in one statement.
+const ROWS: usize = 64;
+
+/// Something that happened, not yet stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEvent {
+    pub kind: String,
+    /// JSON.
+    pub body: String,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    pub seq: i64,
+    pub at: Millis,
+    pub kind: String,
+    /// JSON.
+    pub body: String,
+}
+
+impl Store {
+    /// Append to a task's log; the order of calls is the order of `seq`, which has no gaps.
+    pub async fn append_events(&self, task_id: &str, events: &[NewEvent]) -> sqlx::Result<()> {
+        const LAST: &str = "select coalesce(max(seq), 0) from task_event where task_id = $1";
+        const LOCK: &str = "update task set turns = turns where task_id = $1";
+        if events.is_empty() {
+            return Ok(());
+        }
+        let mut tx = self.begin().await?;
+        // Holds the task's row until the commit, so that two writers never count from the same number.
+        sqlx::query(LOCK).bind(task_id).execute(&mut *tx).await?;
+        let mut seq: i64 = sqlx::query_scalar(LAST).bind(task_id).fetch_one(&mut *tx).await?;
+        let at = clock::now();
+        for rows in events.chunks(ROWS) {
+            let sql =
+                format!("insert into task_event (task_id, seq, at, kind, body) values {}", placeholders(rows.len(), 5));
+            let mut query = sqlx::query(AssertSqlSafe(sql));
+            for event in rows {
+                seq += 1;
+                query = query.bind(task_id).bind(seq).bind(at).bind(&event.kind).bind(&event.body);
+            }
+            query.execute(&mut *tx).await?;
+        }
+        tx.commit().await
+    }
+
+    /// Events after `seq`, oldest first, at most `limit`.
+    pub async fn events(&self, task_id: &str, after: i64, limit: i64) -> sqlx::Result<Vec<Event>> {
+        const SQL: &str = "select seq, at, kind, body from task_event
+                           where task_id = $1 and seq > $2 order by seq limit $3";
+        let rows = sqlx::query(SQL).bind(task_id).bind(after).bind(limit).fetch_all(&self.read).await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(Event { seq: row.try_get(0)?, at: row.try_get(1)?, kind: row.try_get(2)?, body: row.try_get(3)? })
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,197 @@
+//! The queue's rows: claim, renew, give back, finish. The epoch makes every late write of an old claim void.
+
+use std::time::Duration;
+
+use sqlx::{AssertSqlSafe, Row as _};
+
+use super::{Dialect, Store};
+use crate::clock::{self, Millis};
+
+/// What waits in a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Queue {
+    Delivery,
+    Task,
+}
+
+impl Queue {
+    pub const ALL: [Self; 2] = [Self::Delivery, Self::Task];
+
+    /// The word in the database. Never derived from a type's name: a renaming would strand rows.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Delivery => "delivery",
+            Self::Task => "task",
+        }
+    }
+
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|queue| queue.name() == name)
+    }
+}
+
+/// The right to work on a job until it lapses; proof of it goes with every write of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// The delivery's or task's id.
+    pub job_id: String,
+    pub owner: String,
+    pub epoch: i64,
+}
+
+/// A job that is ours now.
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    pub lease: Lease,
+    /// Earlier claims that ended in a crash or an error of ours.
+    pub attempts: i64,
+    pub created_at: Millis,
+    /// Who asked for it to be stopped before it was claimed.
+    pub cancelled_by: Option<String>,
+}
+
+/// What a renewal found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Renewed {
+    Ours,
+    /// Ours, and this person wants it stopped.
+    Cancelled(String),
+    /// Somebody else has it, or it is finished: stop at once.
+    Lost,
+}
+
+impl Store {
+    /// Take up to `limit` jobs that are due, or whose worker has vanished. `lane_limit` bounds how many of one lane
+    /// run at once, over all processes.
+    pub async fn claim(
+        &self,
+        queue: Queue,
+        owner: &str,
+        lease: Duration,
+        limit: usize,
+        lane_limit: Option<u32>,
+    ) -> sqlx::Result<Vec<Claimed>> {
+        let now = clock::now();
+        let until = now + lease.as_millis() as Millis;
+        let lane = match lane_limit {
+            // Counted without the job itself, whose lapsed lease is not counted either.
+            Some(_) => {
+                "and (job.cancel_requested is not null or (select count(*) from job busy where busy.queue = job.queue and busy.lane = job.lane
+                      and busy.lease_until >= $4) < $6)"
+            }
+            None => "",
+        };
+        let skip = match (self.dialect, lane_limit) {
+            (Dialect::Postgres, None) => "for update skip locked",
+            _ => "",
+        };
+        let sql = format!(
+            "update job set lease_owner = $1, lease_until = $2, epoch = epoch + 1, attempts = attempts + 1
+             where job_id in (
+                 select job_id from job
+                 where queue = $3 and run_at <= $4 and lease_until < $4 {lane}
+                 order by run_at limit $5 {skip})
+             returning job_id, epoch, attempts, created_at, cancel_requested"
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql))
+            .bind(owner)
+            .bind(until)
+            .bind(queue.name())
+            .bind(now)
+            // Lanes are counted once a statement, so one job a statement keeps the count true.
+            .bind(if lane_limit.is_some() { 1 } else { limit as i64 });
+        if let Some(lane_limit) = lane_limit {
+            query = query.bind(i64::from(lane_limit));
+        }
+        let rows = if self.dialect == Dialect::Postgres && lane_limit.is_some() {
+            let mut tx = self.begin().await?;
+            // Two processes that count at the same moment would both find room.
+            const ONE_AT_A_TIME: &str = "select pg_advisory_xact_lock(7236001)";
+            sqlx::query(ONE_AT_A_TIME).execute(&mut *tx).await?;
+            let rows = query.fetch_all(&mut *tx).await?;
+            tx.commit().await?;
+            rows
+        } else {
+            query.fetch_all(&self.write).await?
+        };
+        rows.into_iter()
+            .map(|row| {
+                Ok(Claimed {
+                    lease: Lease { job_id: row.try_get(0)?, owner: owner.to_owned(), epoch: row.try_get(1)? },
+                    attempts: row.try_get::<i64, _>(2)? - 1,
+                    created_at: row.try_get(3)?,
+                    cancelled_by: row.try_get(4)?,
+                })
+            })
+            .collect()
+    }
+
+    /// When the next job of this queue is due, if any waits; a worker sleeps no longer than that.
+    pub async fn next_due(&self, queue: Queue) -> sqlx::Result<Option<Millis>> {
+        const SQL: &str = "select min(case when lease_until > run_at then lease_until else run_at end)
+                           from job where queue = $1";
+        sqlx::query_scalar(SQL).bind(queue.name()).fetch_one(&self.read).await
+    }
+
+    /// Keep a claim for another `lease`.
+    pub async fn renew(&self, lease: &Lease, length: Duration) -> sqlx::Result<Renewed> {
+        const SQL: &str = "update job set lease_until = $1 where job_id = $2 and lease_owner = $3 and epoch = $4
+                           returning cancel_requested";
+        let until = clock::now() + length.as_millis() as Millis;
+        let row = sqlx::query_scalar::<_, Option<String>>(SQL)
+            .bind(until)
+            .bind(&lease.job_id)
+            .bind(&lease.owner)
+            .bind(lease.epoch)
+            .fetch_optional(&self.write)
+            .await?;
+        Ok(match row {
+            Some(None) => Renewed::Ours,
+            Some(Some(by)) => Renewed::Cancelled(by),
+            None => Renewed::Lost,
+        })
+    }
+
+    /// Give a claim back, to be offered again at `run_at`. `failed` counts it as an attempt; a drain does not.
+    pub async fn give_back(&self, lease: &Lease, run_at: Millis, failed: bool) -> sqlx::Result<()> {
+        const SQL: &str = "update job set lease_owner = null, lease_until = 0, run_at = $1, attempts = attempts - $2
+                           where job_id = $3 and lease_owner = $4 and epoch = $5";
+        sqlx::query(SQL)
+            .bind(run_at)
+            .bind(i64::from(!failed))
+            .bind(&lease.job_id)
+            .bind(&lease.owner)
+            .bind(lease.epoch)
+            .execute(&self.write)
+            .await
+            .map(drop)
+    }
+
+    /// Remove a job whose subject has ended. False if the claim was no longer ours.
+    pub async fn finish(&self, lease: &Lease) -> sqlx::Result<bool> {
+        const SQL: &str = "delete from job where job_id = $1 and lease_owner = $2 and epoch = $3";
+        let gone =
+            sqlx::query(SQL).bind(&lease.job_id).bind(&lease.owner).bind(lease.epoch).execute(&self.write).await?;
+        Ok(gone.rows_affected() == 1)
+    }
+
+    /// How many jobs are open, whatever their state.
+    pub async fn open_jobs(&self, queue: Queue) -> sqlx::Result<i64> {
+        const SQL: &str = "select count(*) from job where queue = $1";
+        sqlx::query_scalar(SQL).bind(queue.name()).fetch_one(&self.read).await
+    }
+
+    /// Ask for a job to be stopped. False when it is no longer open.
+    pub async fn request_cancel(&self, job_id: &str, by: &str) -> sqlx::Result<bool> {
+        const SQL: &str = "update job set cancel_requested = $1, run_at = 0 where job_id = $2";
+        let mut tx = self.begin().await?;
+        let asked = sqlx::query(SQL).bind(by).bind(job_id).execute(&mut *tx).await?.rows_affected() == 1;
+        if self.dialect == Dialect::Postgres {
+            const NOTIFY: &str = "select pg_notify($1, 'cancel')";
+            sqlx::query(NOTIFY).bind(super::wake::CHANNEL).execute(&mut *tx).await?;
+        }
+        self.commit_and_wake(tx, Queue::Task).await?;
+        self.wakes.cancel();
+        Ok(asked)
+    }
+}

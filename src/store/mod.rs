@@ -1,0 +1,159 @@
+//! Tool: things at rest, on SQLite or PostgreSQL. One SQL text for both; the only module that knows SQL.
+
+use std::path::Path;
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::{Any, AnyPool, Executor as _, Transaction};
+
+mod delivery;
+mod effect;
+mod event;
+mod job;
+mod task;
+mod wake;
+
+pub use delivery::{Decided, DeliveryState, NewDelivery, StoredDelivery};
+pub use effect::{Effect, Intent};
+pub use event::{Event, NewEvent};
+pub use job::{Claimed, Lease, Queue, Renewed};
+pub use task::{NewTask, StoredTask};
+pub use wake::{Wakes, listen};
+
+/// How long a statement waits for another process's write lock on SQLite.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// The database.
+#[derive(Clone)]
+pub struct Store {
+    /// One connection on SQLite, which has one writer anyway: waiting happens in order, in the pool.
+    write: AnyPool,
+    read: AnyPool,
+    dialect: Dialect,
+    wakes: Wakes,
+}
+
+/// Where the two engines differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+impl Store {
+    /// Connect to `sqlite://path` or `postgres://…`, making the SQLite file if it is not there.
+    pub async fn connect(url: &SecretString) -> Result<Self> {
+        sqlx::any::install_default_drivers();
+        let text = url.expose_secret();
+        let dialect = match text.split_once("://").map(|(scheme, _)| scheme) {
+            Some("sqlite") => Dialect::Sqlite,
+            Some("postgres" | "postgresql") => Dialect::Postgres,
+            _ => bail!("DATABASE_URL must start with sqlite:// or postgres://"),
+        };
+        let (write, read) = match dialect {
+            Dialect::Sqlite => (sqlite(text, 1).await?, sqlite(text, 4).await?),
+            Dialect::Postgres => {
+                let options = AnyConnectOptions::from_str(text).context("read DATABASE_URL")?;
+                let pool = AnyPoolOptions::new()
+                    .max_connections(12)
+                    .acquire_timeout(Duration::from_secs(10))
+                    .connect_with(options)
+                    .await
+                    .context("connect to PostgreSQL (DATABASE_URL)")?;
+                (pool.clone(), pool)
+            }
+        };
+        Ok(Self { write, read, dialect, wakes: Wakes::default() })
+    }
+
+    /// Bring the schema up to date. Forward only.
+    pub async fn migrate(&self) -> Result<()> {
+        if self.dialect == Dialect::Postgres {
+            // The one word that the engines don't share: PostgreSQL calls it bytea.
+            const SQL: &str =
+                "do $$ begin create domain blob as bytea; exception when duplicate_object then null; end $$";
+            self.write.execute(SQL).await.context("prepare the schema")?;
+        }
+        MIGRATIONS.run(&self.write).await.context("migrate the database")
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> sqlx::Result<()> {
+        sqlx::query("select 1").execute(&self.read).await.map(drop)
+    }
+
+    /// The hints that something waits, of this process and, on PostgreSQL, of others.
+    pub fn wakes(&self) -> &Wakes {
+        &self.wakes
+    }
+
+    /// Whether several processes may share this database.
+    pub fn is_shared(&self) -> bool {
+        self.dialect == Dialect::Postgres
+    }
+
+    /// Close all connections, so that SQLite folds its log back into the file.
+    pub async fn close(&self) {
+        self.read.close().await;
+        self.write.close().await;
+    }
+
+    /// A transaction that writes. On SQLite it takes the lock at once: upgrading a read later could fail half-way.
+    async fn begin(&self) -> sqlx::Result<Transaction<'static, Any>> {
+        match self.dialect {
+            Dialect::Sqlite => self.write.begin_with("begin immediate").await,
+            Dialect::Postgres => self.write.begin().await,
+        }
+    }
+
+    /// Commit, then say that `queue` has work: in this process, and through PostgreSQL in the others.
+    async fn commit_and_wake(&self, mut tx: Transaction<'static, Any>, queue: Queue) -> sqlx::Result<()> {
+        if self.dialect == Dialect::Postgres {
+            const SQL: &str = "select pg_notify($1, $2)";
+            sqlx::query(SQL).bind(wake::CHANNEL).bind(queue.name()).execute(&mut *tx).await?;
+        }
+        tx.commit().await?;
+        self.wakes.wake(queue);
+        Ok(())
+    }
+}
+
+async fn sqlite(url: &str, connections: u32) -> Result<AnyPool> {
+    let path = url.trim_start_matches("sqlite://").split('?').next().unwrap_or_default();
+    if let Some(dir) = Path::new(path).parent() {
+        std::fs::create_dir_all(dir).with_context(|| format!("make {}", dir.display()))?;
+    }
+    let options = AnyConnectOptions::from_str(&format!("sqlite://{path}?mode=rwc")).context("read DATABASE_URL")?;
+    AnyPoolOptions::new()
+        .max_connections(connections)
+        .min_connections(1)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                // FULL: what was acknowledged survives a power cut. The writer batches, so it costs one fsync a batch.
+                let busy = format!("pragma busy_timeout = {}", BUSY_TIMEOUT.as_millis());
+                for pragma in [busy.as_str(), "pragma journal_mode = wal", "pragma synchronous = full"] {
+                    connection.execute(sqlx::AssertSqlSafe(pragma.to_owned())).await?;
+                }
+                Ok(())
+            })
+        })
+        .connect_with(options)
+        .await
+        .with_context(|| format!("open the database {path}"))
+}
+
+/// `($1, $2), ($3, $4)` for `rows` rows of `width` columns; `Any` has no query builder that writes `$n`.
+fn placeholders(rows: usize, width: usize) -> String {
+    let row = |r: usize| {
+        let cells: Vec<String> = (1..=width).map(|c| format!("${}", r * width + c)).collect();
+        format!("({})", cells.join(", "))
+    };
+    (0..rows).map(row).collect::<Vec<_>>().join(", ")
+}

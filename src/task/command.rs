@@ -1,0 +1,154 @@
+//! What a comment says to the bot: a mention at a word boundary, outside code, quotes and HTML, and the words after it.
+
+use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
+
+/// What somebody wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    Help,
+    Stop,
+    Retry,
+    /// Anything else is the prompt, in the person's words.
+    Do(String),
+}
+
+/// The command in a comment, or nothing if it does not speak to `@mention`.
+pub fn parse(text: &str, mention: &str) -> Option<Command> {
+    let at = find(text, mention)?;
+    let after = text[at + 1 + mention.len()..].trim_start_matches("[bot]");
+    let said = after.trim_start_matches([':', ',', ' ', '\t', '\n', '\r']).trim_end();
+    if said.is_empty() {
+        // A bare mention under a sentence means the sentence; a bare mention alone asks what one can say.
+        let before = text[..at].trim();
+        return Some(if before.is_empty() { Command::Help } else { Command::Do(before.to_owned()) });
+    }
+    let words: Vec<&str> = said.split_whitespace().collect();
+    // One word alone: `stop using tabs` is work, `stop` is a command.
+    let alone = words.len() == 1;
+    let first = words[0].trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
+    Some(match first.as_str() {
+        "help" if alone => Command::Help,
+        "stop" | "cancel" if alone => Command::Stop,
+        "retry" if alone => Command::Retry,
+        _ => Command::Do(said.to_owned()),
+    })
+}
+
+/// Where the first mention starts that a reader sees as speech.
+fn find(text: &str, mention: &str) -> Option<usize> {
+    let silent = silent_ranges(text);
+    let lower = text.to_ascii_lowercase();
+    let needle = format!("@{}", mention.to_ascii_lowercase());
+    lower.match_indices(&needle).map(|(at, _)| at).filter(|at| !silent.iter().any(|range| range.contains(at))).find(
+        |at| {
+            let before = text[..*at].chars().next_back();
+            let after = text[at + needle.len()..].chars().next();
+            // `mail@cloud-agent`, `@cloud-agent-x` and the team `@cloud-agent/x` are somebody else.
+            let opens = before.is_none_or(|c| !c.is_alphanumeric() && !"_-/@.`".contains(c));
+            let closes = after.is_none_or(|c| !c.is_alphanumeric() && !"_-/@`".contains(c));
+            opens && closes
+        },
+    )
+}
+
+/// Byte ranges that are not the writer speaking: code, quotes, HTML and its comments, link targets.
+fn silent_ranges(text: &str) -> Vec<std::ops::Range<usize>> {
+    let mut ranges = Vec::new();
+    let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
+    let mut spoken: Vec<std::ops::Range<usize>> = Vec::new();
+    let mut depth = 0_u32;
+    for (event, range) in Parser::new_ext(text, options).into_offset_iter() {
+        match event {
+            Event::Start(Tag::CodeBlock(_) | Tag::BlockQuote(_) | Tag::HtmlBlock) => {
+                depth += 1;
+                ranges.push(range);
+            }
+            Event::End(TagEnd::CodeBlock | TagEnd::BlockQuote(_) | TagEnd::HtmlBlock) => {
+                depth = depth.saturating_sub(1)
+            }
+            Event::Code(_) | Event::InlineHtml(_) | Event::Html(_) => ranges.push(range),
+            Event::Text(_) if depth == 0 => spoken.push(range),
+            _ => (),
+        }
+    }
+    // Whatever is neither of these (link definitions, URLs of links) is not seen by a reader either.
+    let mut end = 0;
+    for range in spoken {
+        if end < range.start {
+            ranges.push(end..range.start);
+        }
+        end = end.max(range.end);
+    }
+    ranges.push(end..text.len());
+    ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: Option<Command>) {
+        assert_eq!(parse(text, "cloud-agent"), expected, "{text:?}");
+    }
+
+    fn asks(prompt: &str) -> Option<Command> {
+        Some(Command::Do(prompt.to_owned()))
+    }
+
+    #[test]
+    fn a_mention_speaks() {
+        check("@cloud-agent fix this", asks("fix this"));
+        check("Hi! @Cloud-Agent, please fix\nthe parser", asks("please fix\nthe parser"));
+        check("@cloud-agent: fix `add()`", asks("fix `add()`"));
+        check("(@cloud-agent fix this)", asks("fix this)"));
+        check("**@cloud-agent** fix this", asks("** fix this"));
+        check("@cloud-agent[bot] fix this", asks("fix this"));
+        check("The parser fails on tabs. @cloud-agent", asks("The parser fails on tabs."));
+        check("- [ ] @cloud-agent fix this", asks("fix this"));
+        check("@cloud-agent make this pass:\n```\ncargo test\n```", asks("make this pass:\n```\ncargo test\n```"));
+    }
+
+    #[test]
+    fn commands_stand_alone() {
+        check("@cloud-agent help", Some(Command::Help));
+        check("@cloud-agent", Some(Command::Help));
+        check("@cloud-agent STOP!", Some(Command::Stop));
+        check("@cloud-agent retry.", Some(Command::Retry));
+        check("@cloud-agent stop using tabs", asks("stop using tabs"));
+        check("@cloud-agent help me with this", asks("help me with this"));
+    }
+
+    #[test]
+    fn what_only_looks_like_a_mention_does_not() {
+        for text in [
+            "no mention",
+            "",
+            "@cloud-agents fix",
+            "@cloud-agent-x fix",
+            "@cloud-agent/team fix",
+            "me@cloud-agent fix",
+            "x@cloud-agent.example",
+            "@@cloud-agent fix",
+            "`@cloud-agent fix this`",
+            "```\n@cloud-agent fix this\n```",
+            "    @cloud-agent fix this",
+            "> @cloud-agent fix this",
+            "> quoted\n@cloud-agent fix this",
+            "<!-- @cloud-agent fix this -->",
+            "text <!-- @cloud-agent fix this --> more",
+            "<!-- @cloud-agent fix this",
+            "<details>@cloud-agent fix this</details>",
+            "[x]: https://example.com '@cloud-agent fix'",
+            "[a](https://example.com/@cloud-agent)",
+            "https://example.com/@cloud-agent fix",
+        ] {
+            check(text, None);
+        }
+    }
+
+    #[test]
+    fn a_quote_above_does_not_silence_the_answer() {
+        check("> it fails\n\n@cloud-agent fix this", asks("fix this"));
+        check("`@cloud-agent` is the bot. @cloud-agent fix this", asks("fix this"));
+    }
+}
