@@ -1,13 +1,23 @@
 //! Tool: the handles that every stage shares.
 
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use secrecy::SecretString;
+use tokio::sync::OnceCell;
+use tracing::info;
 
-use crate::config::Config;
-use crate::github::Github;
+use crate::config::{self, Config};
+use crate::health::Health;
+use crate::gateway::{Gateway, GatewaySettings};
+use crate::github::{self, Github};
 use crate::queue::Acceptor;
+use crate::sandbox::Provider;
+use crate::sandbox::git::{self, Git};
+use crate::sandbox::local::Local;
 use crate::store::Store;
 
 /// One running program.
@@ -19,6 +29,13 @@ pub struct App {
     pub store: Store,
     pub github: Github,
     pub acceptor: Acceptor,
+    pub provider: Arc<dyn Provider>,
+    pub gateway: Gateway,
+    pub health: Health,
+    /// Opens the API.
+    pub admin_key: SecretString,
+    /// Made at the first run: its commits carry the bot's account, which GitHub has to tell.
+    git: Arc<OnceCell<Git>>,
 }
 
 impl App {
@@ -26,14 +43,83 @@ impl App {
     pub async fn start(config: Config) -> Result<Self> {
         let secrets = config.github.webhook_secrets()?;
         let github = Github::new(&config.github)?;
+        let data_dir = &config.store.data_dir;
+        std::fs::create_dir_all(data_dir).with_context(|| format!("make {} (DATA_DIR)", data_dir.display()))?;
+        let provider = provider(&config.sandbox.sandbox, data_dir)?;
+        let mut model = GatewaySettings::new(config.model.base_url.clone(), config.model.api_key.clone());
+        model.prices = config.model.model_prices.parse().map_err(|why| anyhow::anyhow!("MODEL_PRICES: {why}"))?;
+        let gateway = Gateway::new(model)?;
         let store = Store::connect(&config.store.database_url()).await?;
         store.migrate().await?;
+        let admin_key = admin_key(config.server.admin_api_key.as_ref(), data_dir)?;
         Ok(Self {
             secrets: secrets.into(),
             acceptor: Acceptor::start(store.clone()),
             config: Arc::new(config),
             store,
             github,
+            provider,
+            gateway,
+            health: Health::default(),
+            admin_key,
+            git: Arc::default(),
         })
     }
+
+    /// git on this host, in the bot's name.
+    pub async fn git(&self) -> Result<Git, github::Error> {
+        let make = async || {
+            let bot = self.github.identity().await?;
+            let host = self.config.github.noreply_host();
+            let settings = git::Settings {
+                program: "git".into(),
+                env: config::inherited(),
+                base: self.config.github.url.clone(),
+                data_dir: absolute(&self.config.store.data_dir),
+                identity: git::Identity {
+                    name: bot.bot_login.clone(),
+                    email: format!("{}+{}@{host}", bot.bot_id, bot.bot_login),
+                },
+                fsck: true,
+                timeouts: git::Timeouts::default(),
+            };
+            Git::new(settings).map_err(|error| github::Error::Ours(error.to_string()))
+        };
+        self.git.get_or_try_init(make).await.cloned()
+    }
+}
+
+/// The provider that `SANDBOX` names.
+pub fn provider(name: &str, data_dir: &Path) -> Result<Arc<dyn Provider>> {
+    match name {
+        "local" => {
+            let root = absolute(data_dir).join("sandboxes");
+            Ok(Arc::new(Local::new(&root, "cloud-agent".to_owned()).context("prepare DATA_DIR/sandboxes")?))
+        }
+        other => anyhow::bail!("SANDBOX={other} is not known; this version has `local`"),
+    }
+}
+
+/// The key in force: the one given, the one kept, or a new one that is kept (0600) and told once.
+fn admin_key(given: Option<&SecretString>, data_dir: &Path) -> Result<SecretString> {
+    if let Some(given) = given {
+        return Ok(given.clone());
+    }
+    let file = data_dir.join("admin-api-key");
+    if let Ok(kept) = std::fs::read_to_string(&file) {
+        return Ok(SecretString::from(kept.trim()));
+    }
+    std::fs::create_dir_all(data_dir).with_context(|| format!("make {} (DATA_DIR)", data_dir.display()))?;
+    // Two version-4 ids: 244 random bits.
+    let key = format!("ca_{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
+    let mut open = std::fs::OpenOptions::new();
+    open.write(true).create_new(true).mode(0o600);
+    let mut out = open.open(&file).with_context(|| format!("write {}", file.display()))?;
+    out.write_all(key.as_bytes()).with_context(|| format!("write {}", file.display()))?;
+    info!("Made an admin key for the API; it stands in {}", file.display());
+    Ok(SecretString::from(key))
+}
+
+fn absolute(path: &Path) -> std::path::PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

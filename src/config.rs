@@ -1,5 +1,6 @@
 //! Every setting, in one place, read once from flags and the environment; every error names the variable.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,8 @@ pub struct Config {
     pub runs: Runs,
     #[command(flatten)]
     pub sandbox: Sandbox,
+    #[command(flatten)]
+    pub log: Log,
 }
 
 /// Where the process listens and how it ends.
@@ -41,6 +44,9 @@ pub struct Server {
     /// Where people and GitHub reach this server; links in comments start with it.
     #[arg(long, env = "PUBLIC_URL", default_value = "http://localhost:3000")]
     pub public_url: Url,
+    /// Opens the API to whoever sends it; made and kept in DATA_DIR when absent.
+    #[arg(long, env = "ADMIN_API_KEY", hide_env_values = true)]
+    pub admin_api_key: Option<SecretString>,
     /// Seconds that SIGTERM waits for runs to end before it gives their leases back.
     #[arg(long, env = "DRAIN_SECONDS", default_value_t = 60)]
     pub drain_seconds: u64,
@@ -107,6 +113,9 @@ pub struct Model {
     /// The Claude Code executable: a path, or a name on PATH.
     #[arg(long, env = "CLAUDE_BIN", default_value = "claude")]
     pub claude_bin: PathBuf,
+    /// Prices that differ from the list: `family=input/output,…`, in US dollars for a million tokens.
+    #[arg(long, env = "MODEL_PRICES", default_value = "")]
+    pub model_prices: String,
 }
 
 /// How much work is done, and its limits.
@@ -157,6 +166,24 @@ pub struct Sandbox {
     pub egress: Vec<String>,
 }
 
+/// What is logged, and how.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Log")]
+pub struct Log {
+    /// `text` or `json`; text on a terminal and JSON elsewhere when absent.
+    #[arg(long, env = "LOG_FORMAT")]
+    pub log_format: Option<LogFormat>,
+    /// What to log: a level, or levels by module such as `info,cloud_agent=debug`.
+    #[arg(long = "log", env = "RUST_LOG", default_value = "info")]
+    pub filter: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
 impl Server {
     /// The address to bind.
     pub fn address(&self) -> SocketAddr {
@@ -195,6 +222,11 @@ impl Github {
         api
     }
 
+    /// Where commit addresses that GitHub maps to accounts live.
+    pub fn noreply_host(&self) -> String {
+        format!("users.noreply.{}", self.url.host_str().unwrap_or("github.com"))
+    }
+
     /// The secrets that a delivery may be signed with. An error when there is none: unsigned deliveries are never taken.
     pub fn webhook_secrets(&self) -> Result<Vec<SecretString>> {
         let Some(given) = &self.webhook_secret else {
@@ -225,6 +257,20 @@ impl Github {
         };
         Ok((id, pem))
     }
+}
+
+/// What child processes on the host get of our environment: where programs are, and how the network is reached.
+pub fn inherited() -> Vec<(OsString, OsString)> {
+    const NAMES: &[&str] = &[
+        "PATH", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy", "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+    ];
+    NAMES.iter().filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?))).collect()
+}
+
+/// The directories that bare names of programs are looked for in.
+pub fn search_path() -> Option<OsString> {
+    std::env::var_os("PATH")
 }
 
 fn read_secret(file: &Path, variable: &str) -> Result<SecretString> {

@@ -16,5 +16,5 @@ pub mod github;
 pub mod model;
 mod server;
 
-pub use github::{GitHub, Options};
+pub use github::{GitHub, Options, Role};
 pub use model::{Model, Script};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use apalis::prelude::*;
+use futures::future::{BoxFuture, FutureExt as _};
 use futures::SinkExt as _;
 use futures::stream::{self, BoxStream, StreamExt as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -95,7 +96,12 @@ impl Job {
 }
 
 /// Work a queue until `shutdown`; then finish what runs, or give it back after `drain`.
-pub async fn work<H, F>(store: Store, settings: Settings, handler: H, shutdown: CancellationToken) -> Result<()>
+pub fn work<H, F>(
+    store: Store,
+    settings: Settings,
+    handler: H,
+    shutdown: CancellationToken,
+) -> BoxFuture<'static, Result<()>>
 where
     H: Fn(Job) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Verdict> + Send + 'static,
@@ -108,7 +114,11 @@ where
         .database(())
         .fetcher(move |(): &mut (), (): &(), _| claims.clone().stream(closing.clone()))
         .sink(|_, ()| futures::sink::drain().sink_map_err(|never| match never {}))
-        .build()?;
+        .build();
+    let backend = match backend {
+        Ok(backend) => backend,
+        Err(error) => return std::future::ready(Err(anyhow::anyhow!("build the worker: {error}"))).boxed(),
+    };
     let concurrency = worker.settings.concurrency;
     let draining = shutdown.clone();
     let service = move |ticket: Ticket| {
@@ -126,8 +136,11 @@ where
         .catch_panic()
         .parallelize(tokio::spawn)
         .build(service);
-    built.run_until(async move { Ok::<(), std::io::Error>(shutdown.cancelled().await) }).await?;
-    Ok(())
+    // Boxed here: as part of an `async fn` the compiler can't see that this future may move between threads.
+    built
+        .run_until(async move { Ok::<(), std::io::Error>(shutdown.cancelled().await) })
+        .map(|ended| ended.map_err(|error| anyhow::anyhow!("the worker ended: {error}")))
+        .boxed()
 }
 
 /// What apalis carries from the fetcher to the service: a claim and the room it takes, taken out once.

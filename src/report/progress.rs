@@ -35,6 +35,8 @@ pub struct View {
     /// Hosts that the sandbox was refused.
     pub blocked: Vec<(String, u64)>,
     pub work: Option<Work>,
+    /// The run has come to its end; the last words follow.
+    pub over: bool,
 }
 
 /// A task's comment.
@@ -43,6 +45,11 @@ pub struct Comment<'a> {
     repo: &'a Repo,
     task: &'a StoredTask,
     id: u64,
+}
+
+/// Wait until the view is so, or until a moment.
+async fn wait_for(views: &mut watch::Receiver<View>, until: Instant, is_so: impl FnMut(&View) -> bool) {
+    let _ = tokio::time::timeout_at(until, views.wait_for(is_so)).await;
 }
 
 impl<'a> Comment<'a> {
@@ -61,34 +68,31 @@ impl<'a> Comment<'a> {
         Ok(Self { config, repo, task, id })
     }
 
-    /// Follow the run until it drops the sender: an edit when the checklist or step moves, or once a minute.
+    /// Follow the run until its view is over: an edit when the checklist or step moves, or once a minute. An edit that has
+    /// begun is finished before this returns, so that it can't overtake the last one.
     pub async fn follow(&self, mut views: watch::Receiver<View>) {
         let started = Instant::now();
         let interval = self.config.runs.comment_interval.0;
         let mut shown = views.borrow_and_update().clone();
+        let mut next_edit = started + interval;
         loop {
-            let beat = tokio::time::sleep(HEARTBEAT.max(interval));
-            tokio::pin!(beat);
-            tokio::select! {
-                changed = views.changed() => {
-                    if changed.is_err() {
-                        return;
-                    }
-                    let view = views.borrow_and_update().clone();
-                    if (&view.step, &view.todos) == (&shown.step, &shown.todos) {
-                        continue;
-                    }
-                }
-                () = &mut beat => (),
-            }
+            let beat = Instant::now() + HEARTBEAT.max(interval);
+            let moved = wait_for(&mut views, beat, |view| {
+                view.over || (view.step, &view.todos) != (shown.step, &shown.todos)
+            });
+            moved.await;
+            wait_for(&mut views, next_edit, |view| view.over).await;
             shown = views.borrow_and_update().clone();
+            if shown.over {
+                return;
+            }
             let body = progress_words(self.config, self.task, &shown, None);
             if let Err(error) = self.repo.edit_comment(self.id, &body).await {
                 // The last edit is what counts; this one is a courtesy.
                 debug!("Could not edit the progress comment: {error}");
             }
             let pause = if started.elapsed() < BUSY_START { interval } else { interval * CALM };
-            tokio::time::sleep(pause).await;
+            next_edit = Instant::now() + pause;
         }
     }
 

@@ -29,6 +29,8 @@ pub struct Spec {
     pub read_only: Vec<(PathBuf, PathBuf)>,
     /// Loopback ports inside that lead to the gateway. Nothing else is reachable.
     pub doors: Vec<Door>,
+    /// Name and address that git makes commits with inside; without it the bot's own.
+    pub git_identity: Option<(String, String)>,
 }
 
 /// What a sandbox may use.
@@ -61,12 +63,13 @@ pub struct SandboxRef {
 pub struct Exec {
     pub argv: Vec<String>,
     pub env: BTreeMap<String, String>,
+    /// `/workspace` when empty.
     pub cwd: PathBuf,
     /// Keep standard input open for `Sandbox::stdin`; otherwise it is empty.
     pub stdin: bool,
     /// Whether the doors are open for this process.
     pub network: bool,
-    /// Bytes of output after which the rest is dropped and a `Gap` says so.
+    /// Bytes of output after which the rest is dropped and a `Gap` says so; 0 for the provider's own measure.
     pub max_output: u64,
 }
 
@@ -98,7 +101,9 @@ pub enum Channel {
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exit {
+    /// As a shell gives it: 128 and the signal's number for one that a signal ended inside.
     pub code: Option<i32>,
+    /// Set when it was ended from outside, together with everything that it had started.
     pub signal: Option<i32>,
     /// Set when the sandbox ended it.
     pub limit: Option<Limit>,
@@ -181,8 +186,23 @@ pub enum SandboxError {
     TooLarge(PathBuf, u64),
     #[error("the path {} may not be used", .0.display())]
     Path(PathBuf),
+    #[error("{0}")]
+    Invalid(String),
+    /// Files can still be read; nothing can be started any more.
+    #[error("the sandbox has ended{}", .0.map(|limit| format!(": it used up {limit}")).unwrap_or_default())]
+    Ended(Option<Limit>),
     #[error("{doing}: {error}")]
     Io { doing: String, error: std::io::Error },
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Limit::Lifetime => "its time",
+            Limit::Memory => "its memory",
+            Limit::Disk => "its disk space",
+        })
+    }
 }
 
 impl fmt::Debug for Door {

@@ -46,7 +46,8 @@ impl State {
         match self {
             Queued => matches!(next, Running | Failed | Cancelled),
             Running => matches!(next, Running | Publishing | Waiting | Completed | Failed | Cancelled),
-            Publishing => matches!(next, Publishing | Waiting | Completed | Failed),
+            // Back to running when another machine takes over and does not have the work.
+            Publishing => matches!(next, Running | Publishing | Waiting | Completed | Failed),
             Waiting => matches!(next, Running | Publishing | Waiting | Failed | Cancelled),
             Completed | Failed | Cancelled => false,
         }

@@ -2,6 +2,7 @@
 //! that it causes. People (`people.rs`) and the REST routes call the same acts.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
@@ -97,12 +98,12 @@ impl World {
             lines.push(format!("{who} edits the text of {place}: {}", indented(body)));
             issue.body = Some(body.to_owned());
         }
-        if let (Some(base), Some(pull)) = (change["base"].as_str(), issue.pull.as_mut()) {
-            if base != pull.base {
-                changes["base"] = json!({ "ref": { "from": pull.base } });
-                lines.push(format!("{who} moves {place} onto {base}"));
-                base.clone_into(&mut pull.base);
-            }
+        if let (Some(base), Some(pull)) = (change["base"].as_str(), issue.pull.as_mut())
+            && base != pull.base
+        {
+            changes["base"] = json!({ "ref": { "from": pull.base } });
+            lines.push(format!("{who} moves {place} onto {base}"));
+            base.clone_into(&mut pull.base);
         }
         if changes.as_object().is_some_and(|it| !it.is_empty()) {
             actions.push(("edited", json!({ "changes": changes })));
@@ -212,11 +213,11 @@ impl World {
         let who = if by == BOT_ID { String::new() } else { format!("{} opens ", state.login(by)) };
         let draft = if new.draft { "draft " } else { "" };
         let mut line = format!("{who}{draft}pull {place} {:?} {} -> {}", new.title, new.head, new.base);
-        for more in new.body.unwrap_or_default().lines().chain(None) {
-            line.push_str(&format!("\n  {more}"));
+        for more in new.body.unwrap_or_default().lines() {
+            let _ = write!(line, "\n  {more}");
         }
         for file in short_diff(&bare.diff(new.base, new.head, 0)) {
-            line.push_str(&format!("\n  {file}"));
+            let _ = write!(line, "\n  {file}");
         }
         self.tell(state, repo, &line.lines().map(str::trim_end).collect::<Vec<_>>().join("\n"));
         let event = self.issues_event(state, repo, &issue, by, "opened", json!({}));
@@ -228,12 +229,12 @@ impl World {
         let branch = self.bare(check.repo).branches().into_iter().find(|(_, head)| *head == check.head_sha);
         let mut line = format!("check {} {}", check.name, check.status);
         if let Some(conclusion) = &check.conclusion {
-            line.push_str(&format!(" {conclusion}"));
+            let _ = write!(line, " {conclusion}");
         }
         let sha = &check.head_sha;
         line.push_str(&branch.map_or(" on <sha>".to_owned(), |_| format!(" on {sha}")));
         if let Some(title) = &check.title {
-            line.push_str(&format!(": {title}"));
+            let _ = write!(line, ": {title}");
         }
         self.tell(state, check.repo, &line);
         let by = if check.app == APP_ID { BOT_ID } else { state.account_id("other-ci[bot]", Kind::Bot) };

@@ -3,12 +3,14 @@
 mod acts;
 mod answer;
 mod auth;
+mod buttons;
 mod control;
 mod deliveries;
 mod events;
 mod faults;
 mod git;
 mod git_http;
+mod installation;
 mod journal;
 mod keys;
 mod limits;
@@ -226,26 +228,6 @@ impl World {
         for token in self.state().tokens.values_mut() {
             token.expires_at = now;
         }
-    }
-
-    /// No deliveries and no new tokens until [`World::unsuspend_installation`].
-    pub fn suspend_installation(&self) {
-        let now = self.clock.now();
-        self.state().installation.suspended_at = Some(now);
-    }
-
-    pub fn unsuspend_installation(&self) {
-        self.state().installation.suspended_at = None;
-    }
-
-    /// The installation is gone: its tokens are bad credentials, it cannot be found.
-    pub fn uninstall(&self) {
-        self.state().installation.gone = true;
-    }
-
-    /// Replaces what the installation was granted, for example `&[("metadata", "read"), ("issues", "write")]`.
-    pub fn set_permissions(&self, granted: &[(&str, &str)]) {
-        self.state().installation.permissions = permissions(granted);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -58,12 +58,6 @@ impl World {
         new_name.clone_into(&mut here.name);
     }
 
-    /// Whether the installation covers the repository; a new one is covered.
-    pub fn set_installed(&self, repo: &str, installed: bool) {
-        let id = self.repo_id(repo);
-        self.state().repo_mut(id).installed = installed;
-    }
-
     /// Refuses pushes to branches that fit the shell pattern, as a ruleset does.
     pub fn protect(&self, repo: &str, pattern: &str) {
         let path = self.bare(self.repo_id(repo)).path.join("protected");
@@ -297,7 +291,7 @@ impl World {
     }
 
     /// Delivers in order; the report is about the first.
-    async fn deliver_all(&self, events: Vec<Event>, comment_id: u64) -> Delivered {
+    pub(crate) async fn deliver_all(&self, events: Vec<Event>, comment_id: u64) -> Delivered {
         let mut report = Delivered { status: 0, guid: String::new(), comment_id };
         for event in events {
             let (status, guid) = self.deliver(event).await;

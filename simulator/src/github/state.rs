@@ -156,6 +156,31 @@ pub(crate) struct Check {
     pub actions: Vec<Value>,
 }
 
+impl Check {
+    /// A queued run without output.
+    pub fn new(id: u64, repo: u64, suite: u64, app: u64, name: String, head_sha: String) -> Self {
+        Self {
+            id,
+            repo,
+            suite,
+            app,
+            name,
+            head_sha,
+            external_id: None,
+            details_url: Some("http://localhost".to_owned()),
+            status: "queued".to_owned(),
+            conclusion: None,
+            started_at: None,
+            completed_at: None,
+            title: None,
+            summary: None,
+            text: None,
+            annotations: Vec::new(),
+            actions: Vec::new(),
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Token {
     /// Names the token in the journal, where its text must not stand.

@@ -26,7 +26,8 @@ else
 fi
 ";
 
-const README: &str = "# calc\n\nA calculator in a few lines of shell.\n\n    sh calc.sh add 2 3\n\nRun the tests with `sh test.sh`.\n";
+const README: &str =
+    "# calc\n\nA calculator in a few lines of shell.\n\n    sh calc.sh add 2 3\n\nRun the tests with `sh test.sh`.\n";
 
 /// The files of the demo's repository; its test fails.
 pub fn demo_files() -> Vec<(&'static str, &'static str)> {
@@ -35,7 +36,8 @@ pub fn demo_files() -> Vec<(&'static str, &'static str)> {
 
 impl Script {
     /// Looks around, plans, repairs `calc.sh`, runs the test, commits, and answers with `StructuredOutput`. `extra`
-    /// adds fields to that answer or replaces them.
+    /// adds fields to that answer or replaces them. The plan needs `CLAUDE_CODE_ENABLE_TASKS=0` and `TodoWrite` among the
+    /// CLI's tools; without them those steps only fail.
     pub fn fix_demo(extra: &Value) -> Self {
         let mut answer = json!({
             "title": "Make add() add",
@@ -51,7 +53,10 @@ impl Script {
             vec![text("I'll look at the repository first."), bash("ls -la && cat README.md && git log --oneline")],
             vec![text("Now the plan."), todo(0)],
             vec![bash("sh test.sh")],
-            vec![text("The test fails as reported. Reading the code."), tool("Read", json!({ "file_path": "{CWD}/calc.sh" }))],
+            vec![
+                text("The test fails as reported. Reading the code."),
+                tool("Read", json!({ "file_path": "{CWD}/calc.sh" })),
+            ],
             vec![text("`add` subtracts."), todo(1)],
             vec![tool(
                 "Edit",

@@ -18,8 +18,8 @@ use serde_json::{Value, json};
 use crate::server::{HangUp, Reply, Server};
 pub use demo::{BUGGY_CALC, demo_files};
 pub use read::{last_prompt, working_directory};
+use script::Action;
 pub use script::{Block, Script, Step, Usage, bash, text, thinking, tool};
-use script::{Action, Trouble};
 
 /// What a request must show in `x-api-key`.
 const KEY: &str = "sk-ant-simulated-key";
@@ -46,11 +46,17 @@ struct State {
     chooser: Option<Chooser>,
     /// Scripts waiting for the next runs, in order.
     queue: VecDeque<Script>,
-    /// Which script a run got: by the first prompt and session it showed.
-    runs: Vec<(String, Script)>,
+    runs: Vec<Run>,
     requests: Vec<(HeaderMap, Value)>,
-    /// Requests each script has answered, for `flaky`.
+    /// Requests of the newest run, for `flaky`.
     served: u64,
+}
+
+/// A prompt in a session, and the script it got.
+struct Run {
+    session: String,
+    prompts: usize,
+    script: Script,
 }
 
 impl std::fmt::Debug for State {
@@ -102,12 +108,12 @@ impl Model {
         self.inner.state().key.clone()
     }
 
-    /// Every run from now on follows this script, unless [`Model::next`] or [`Model::will_for`] says otherwise.
+    /// Every new run follows this script, unless [`Model::next`] or [`Model::will_for`] says otherwise.
     pub fn will(&self, script: Script) {
         self.inner.state().usual = script;
     }
 
-    /// Chooses a script by the run's first prompt; `None` leaves it to [`Model::will`].
+    /// Chooses a script by the run's prompt; `None` leaves it to [`Model::will`].
     pub fn will_for(&self, choose: impl Fn(&str) -> Option<Script> + Send + 'static) {
         self.inner.state().chooser = Some(Box::new(choose));
     }
@@ -185,7 +191,7 @@ impl Inner {
         match action {
             Action::Error { status, kind, message, headers } => Ok(error(status, &kind, &message, &headers)),
             Action::Hang => {
-                tokio::time::sleep(Duration::from_secs(3600)).await;
+                tokio::time::sleep(Duration::from_hours(1)).await;
                 Err(HangUp)
             }
             Action::Say { step, trouble, delay } => {
@@ -200,28 +206,30 @@ impl Inner {
 }
 
 impl State {
-    /// The script of the run that this request belongs to. A run is a session, as the CLI names it in a header, and
-    /// its first prompt; a resumed session goes on with the script it had.
+    /// The script of the run that this request belongs to. A run is a session, which the CLI names in a header, and the
+    /// prompt it is at; a further prompt goes on with the session's script unless another one is waiting.
     fn script_for(&mut self, body: &Value, headers: &HeaderMap) -> Script {
-        let session = headers.get("x-claude-code-session-id").and_then(|it| it.to_str().ok()).unwrap_or_default();
-        let first = read::first_prompt(body);
-        let run = if session.is_empty() { first.clone() } else { session.to_owned() };
-        if let Some((_, script)) = self.runs.iter().find(|it| it.0 == run) {
-            return script.clone();
-        }
         // Side requests (titles, summaries) bring no tools: they must not use up a script.
         if body["tools"].as_array().is_none_or(Vec::is_empty) {
-            return self.usual.clone();
+            return self.runs.last().map_or_else(|| self.usual.clone(), |it| it.script.clone());
         }
-        let chosen = self.queue.pop_front().or_else(|| self.chooser.as_ref().and_then(|it| it(&first)));
-        match chosen {
-            Some(script) => {
-                self.served = 0;
-                self.runs.push((run, script.clone()));
-                script
-            }
-            None => self.usual.clone(),
+        let session = headers.get("x-claude-code-session-id").and_then(|it| it.to_str().ok());
+        let session = session.map_or_else(|| read::first_prompt(body), str::to_owned);
+        let prompts = read::prompts(body);
+        let same = |it: &&Run| it.session == session;
+        if let Some(run) = self.runs.iter().filter(same).find(|it| it.prompts == prompts) {
+            return run.script.clone();
         }
+        let chosen =
+            self.queue.pop_front().or_else(|| self.chooser.as_ref().and_then(|it| it(&read::last_prompt(body))));
+        let script = match (chosen, self.runs.iter().rev().find(same)) {
+            (Some(script), _) => script,
+            (None, Some(before)) => before.script.clone(),
+            (None, None) => self.usual.clone(),
+        };
+        self.served = 0;
+        self.runs.push(Run { session, prompts, script: script.clone() });
+        script
     }
 }
 

@@ -42,6 +42,11 @@ pub(crate) fn results(body: &Value) -> usize {
     results
 }
 
+/// How many prompts there are.
+pub(crate) fn prompts(body: &Value) -> usize {
+    messages(body).iter().filter(|it| is_prompt(it)).count()
+}
+
 fn prompt_text(message: &Value) -> String {
     let texts: Vec<String> = blocks(message)
         .iter()

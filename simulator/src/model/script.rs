@@ -77,11 +77,23 @@ pub(crate) enum Action {
 enum Kind {
     /// The step is chosen by the number of tool results since the last prompt; the last one is repeated.
     Steps(Vec<Step>),
-    Error { status: u16, kind: String, message: String, headers: Vec<(String, String)> },
+    Error {
+        status: u16,
+        kind: String,
+        message: String,
+        headers: Vec<(String, String)>,
+    },
     /// So many errors, then the other script.
-    Flaky { times: u64, status: u16, then: Box<Script> },
+    Flaky {
+        times: u64,
+        status: u16,
+        then: Box<Script>,
+    },
     /// Bash for ever.
-    Loop { command: String, usage: Usage },
+    Loop {
+        command: String,
+        usage: Usage,
+    },
     Hang,
     Broken(Trouble),
 }

@@ -1,1 +1,10 @@
-//! The simulator refuses what GitHub refuses.
+//! The simulator refuses what GitHub and the model API refuse; otherwise the tests that use it would prove nothing.
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+mod claude_cli;
+mod client;
+mod git;
+mod messages;
+mod people;
+mod rest;
+mod webhooks;

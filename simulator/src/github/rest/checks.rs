@@ -27,25 +27,8 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result {
         return Err(Answer::refuse(422, &format!("No commit found for SHA: {head_sha}")));
     }
     let (repo, suite) = (call.repo, call.state.suite(call.repo, &head_sha));
-    let mut check = Check {
-        id: 40_000_000_000 + call.state.fresh(),
-        repo,
-        suite,
-        app: APP_ID,
-        name,
-        head_sha,
-        external_id: None,
-        details_url: Some("http://localhost".to_owned()),
-        status: "queued".to_owned(),
-        conclusion: None,
-        started_at: None,
-        completed_at: None,
-        title: None,
-        summary: None,
-        text: None,
-        annotations: Vec::new(),
-        actions: Vec::new(),
-    };
+    let id = 40_000_000_000 + call.state.fresh();
+    let mut check = Check::new(id, repo, suite, APP_ID, name, head_sha);
     change(call, &mut check)?;
     call.state.checks.insert(check.id, check.clone());
     let events = call.world.tells_check(call.state, &check, "created");
@@ -127,7 +110,7 @@ fn change(call: &Call<'_>, check: &mut Check) -> std::result::Result<(), Answer>
             return Err(invalid("conclusion"));
         }
         // A conclusion completes the run, whatever status was given.
-        check.status = "completed".to_owned();
+        "completed".clone_into(&mut check.status);
         check.conclusion = Some(conclusion);
         check.completed_at = Some(text("completed_at").unwrap_or_else(|| iso(call.now)));
     }
@@ -178,11 +161,13 @@ fn output(call: &Call<'_>, check: &mut Check) -> std::result::Result<(), Answer>
     if annotations.len() > 50 {
         return Err(Answer::invalid_custom("CheckRun", "annotations exceeds a maximum quantity of 50"));
     }
-    let wrong = |it: &Value| {
-        !(it["path"].is_string() && it["start_line"].is_u64() && it["end_line"].is_u64() && it["message"].is_string())
-            || !["notice", "warning", "failure"].contains(&it["annotation_level"].as_str().unwrap_or("?"))
+    let right = |it: &Value| {
+        let levels = ["notice", "warning", "failure"];
+        let texts = it["path"].is_string() && it["message"].is_string();
+        let lines = it["start_line"].is_u64() && it["end_line"].is_u64();
+        texts && lines && it["annotation_level"].as_str().is_some_and(|level| levels.contains(&level))
     };
-    if annotations.iter().any(wrong) {
+    if !annotations.iter().all(right) {
         return Err(invalid("output.annotations"));
     }
     check.title = Some(title);

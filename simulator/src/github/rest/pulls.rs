@@ -95,10 +95,8 @@ pub(crate) fn read(call: &mut Call<'_>) -> Result {
 pub(crate) fn edit(call: &mut Call<'_>) -> Result {
     let number = this_pull(call)?.number;
     check_texts(call)?;
-    if let Some(base) = call.text("base") {
-        if call.bare().branch(base).is_none() {
-            return Err(Answer::invalid_field("PullRequest", "base", "invalid"));
-        }
+    if call.text("base").is_some_and(|it| call.bare().branch(it).is_none()) {
+        return Err(Answer::invalid_field("PullRequest", "base", "invalid"));
     }
     let change = call.body.clone();
     let events = call.world.edits_issue(call.state, BOT_ID, call.repo, number, &change);

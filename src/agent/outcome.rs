@@ -1,0 +1,235 @@
+//! What came of a run: an answer, or the one reason why there is none.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::stream::ResultLine;
+use super::{clip, one_line};
+use crate::gateway::{Trouble, UpstreamTrouble};
+use crate::sandbox::{Exit, Limit};
+
+/// How a run ended. A run that was stopped is no error of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    Answered(Answer),
+    Stopped(Why),
+}
+
+/// What the agent says it did. Written inside a sandbox: judge it, and filter it before it is shown.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// One line of at most 72 characters; empty when the agent gave no structured answer.
+    pub title: String,
+    /// Markdown.
+    pub summary: String,
+    pub details: String,
+    pub verification: String,
+    /// Unknown when the agent gave no structured answer.
+    pub changed: Option<bool>,
+}
+
+/// Why there is no answer. What to say about it stands in the templates, by `code`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Why {
+    Budget,
+    Turns,
+    /// The wall clock of the run.
+    Time,
+    Cancelled,
+    ModelRefusedKey,
+    /// The account behind the key has no money left.
+    ModelOutOfCredit,
+    /// The API does not have the model that was asked for, or this run may not use it.
+    ModelUnknown,
+    ModelOverloaded,
+    ModelRateLimited,
+    ModelUnreachable,
+    PromptTooLong,
+    /// The model declined.
+    Refused,
+    /// It ended well and said nothing.
+    NoAnswer,
+    /// It ended without a result, or with one that we don't know. `tail` is what it last said.
+    Crashed {
+        exit: Option<i32>,
+        tail: String,
+    },
+    Memory,
+    Disk,
+    Lifetime,
+}
+
+/// Why we ended a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    Cancelled,
+    Time,
+    Budget,
+}
+
+/// All that is known when a run has ended.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Facts<'a> {
+    /// The last one counts: a turn can be followed by another.
+    pub result: Option<&'a ResultLine>,
+    pub exit: Option<Exit>,
+    pub stop: Option<Stop>,
+    pub trouble: Option<&'a UpstreamTrouble>,
+    pub stderr: &'a str,
+}
+
+const LONGEST_TITLE: usize = 72;
+const LONGEST_PART: usize = 60_000;
+
+/// Decide what a run came to. A good result stands even if a limit was reached while it was written; only a person who
+/// said stop is believed over it.
+pub fn decide(facts: &Facts) -> Outcome {
+    if facts.stop == Some(Stop::Cancelled) {
+        return Outcome::Stopped(Why::Cancelled);
+    }
+    if let Some(result) = facts.result.filter(|result| !result.is_error) {
+        return answer(result).map_or(Outcome::Stopped(Why::NoAnswer), Outcome::Answered);
+    }
+    Outcome::Stopped(why(facts))
+}
+
+fn answer(result: &ResultLine) -> Option<Answer> {
+    if let Some(given) = &result.structured_output {
+        let part = |name: &str| clip(given[name].as_str().unwrap_or_default().trim(), LONGEST_PART);
+        return Some(Answer {
+            title: title(&given["title"]),
+            summary: part("summary"),
+            details: part("details"),
+            verification: part("verification"),
+            changed: given["changed"].as_bool(),
+        });
+    }
+    // Claude Code reminds the model once of the structured answer and then lets it be.
+    let text = result.result.as_deref().map(str::trim).filter(|text| !text.is_empty())?;
+    Some(Answer { summary: clip(text, LONGEST_PART), ..Answer::default() })
+}
+
+fn title(value: &Value) -> String {
+    let line = one_line(value.as_str().unwrap_or_default(), 1000);
+    if line.chars().count() <= LONGEST_TITLE {
+        return line;
+    }
+    let cut: String = line.chars().take(LONGEST_TITLE - 1).collect();
+    format!("{}…", cut.trim_end())
+}
+
+fn why(facts: &Facts) -> Why {
+    match facts.exit.and_then(|exit| exit.limit) {
+        Some(Limit::Memory) => return Why::Memory,
+        Some(Limit::Disk) => return Why::Disk,
+        Some(Limit::Lifetime) => return Why::Lifetime,
+        None => {}
+    }
+    match facts.stop {
+        Some(Stop::Time) => return Why::Time,
+        Some(Stop::Budget) => return Why::Budget,
+        Some(Stop::Cancelled) | None => {}
+    }
+    let Some(result) = facts.result else {
+        // It died without a word. If the model was in trouble at the time, that is the likelier story than a crash.
+        return facts.trouble.map_or_else(|| crashed(facts), |trouble| of_trouble(trouble, facts));
+    };
+    match (result.terminal_reason.as_deref(), result.subtype.as_str()) {
+        (Some("budget_exhausted"), _) | (_, "error_max_budget_usd") => return Why::Budget,
+        (Some("max_turns"), _) | (_, "error_max_turns") => return Why::Turns,
+        (Some("prompt_too_long"), _) => return Why::PromptTooLong,
+        _ => {}
+    }
+    if result.stop_reason.as_deref() == Some("refusal") {
+        return Why::Refused;
+    }
+    match result.api_error_status {
+        Some(status) => of_status(status, result, facts),
+        None if result.terminal_reason.as_deref() == Some("api_error") => {
+            facts.trouble.map_or_else(|| of_words(result, facts), |trouble| of_trouble(trouble, facts))
+        }
+        // Somebody else interrupted it, or it is a kind of end that we have not met yet.
+        None => crashed(facts),
+    }
+}
+
+fn of_status(status: u16, result: &ResultLine, facts: &Facts) -> Why {
+    // The gateway knows the API's own words, the result only Claude Code's; but an older trouble explains nothing.
+    let ours = facts.trouble.filter(|trouble| trouble.status.is_none_or(|seen| seen == status));
+    match status {
+        _ if ours.is_some_and(|trouble| trouble.kind != Trouble::BadRequest) => {
+            ours.map_or_else(|| crashed(facts), |trouble| of_trouble(trouble, facts))
+        }
+        // The gateway's own refusal, which is no trouble with the API.
+        402 => Why::Budget,
+        400 if result.result.as_deref().is_some_and(|text| text.contains("Credit balance is too low")) => {
+            Why::ModelOutOfCredit
+        }
+        401 | 403 => Why::ModelRefusedKey,
+        404 => Why::ModelUnknown,
+        429 => Why::ModelRateLimited,
+        503 | 529 => Why::ModelOverloaded,
+        500.. => Why::ModelUnreachable,
+        _ => crashed(facts),
+    }
+}
+
+fn of_trouble(trouble: &UpstreamTrouble, facts: &Facts) -> Why {
+    match trouble.kind {
+        Trouble::KeyRefused => Why::ModelRefusedKey,
+        Trouble::OutOfCredit => Why::ModelOutOfCredit,
+        Trouble::ModelUnknown => Why::ModelUnknown,
+        Trouble::RateLimited => Why::ModelRateLimited,
+        Trouble::Overloaded => Why::ModelOverloaded,
+        Trouble::Unreachable => Why::ModelUnreachable,
+        Trouble::BadRequest => crashed(facts),
+    }
+}
+
+/// Errors without a status: the request never got an answer.
+fn of_words(result: &ResultLine, facts: &Facts) -> Why {
+    let text = result.result.as_deref().unwrap_or_default().to_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    if says(&["not logged in", "/login"]) {
+        Why::ModelRefusedKey
+    } else if says(&["connection", "unable to connect", "timed out", "timeout"]) {
+        Why::ModelUnreachable
+    } else {
+        crashed(facts)
+    }
+}
+
+fn crashed(facts: &Facts) -> Why {
+    let said = facts.result.and_then(|result| {
+        let text = result.result.clone().unwrap_or_else(|| result.errors.join("\n"));
+        (!text.trim().is_empty()).then_some(text)
+    });
+    let tail = said.unwrap_or_else(|| facts.stderr.to_owned());
+    let exit = facts.exit.and_then(|exit| exit.code.or(exit.signal.map(|signal| 128 + signal)));
+    Why::Crashed { exit, tail: clip(tail.trim(), 4000) }
+}
+
+impl Why {
+    /// A name that never changes, for the store, the API and the templates.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Budget => "budget",
+            Self::Turns => "turns",
+            Self::Time => "time",
+            Self::Cancelled => "cancelled",
+            Self::ModelRefusedKey => "model_refused_key",
+            Self::ModelOutOfCredit => "model_out_of_credit",
+            Self::ModelUnknown => "model_unknown",
+            Self::ModelOverloaded => "model_overloaded",
+            Self::ModelRateLimited => "model_rate_limited",
+            Self::ModelUnreachable => "model_unreachable",
+            Self::PromptTooLong => "prompt_too_long",
+            Self::Refused => "refused",
+            Self::NoAnswer => "no_answer",
+            Self::Crashed { .. } => "crashed",
+            Self::Memory => "memory",
+            Self::Disk => "disk",
+            Self::Lifetime => "lifetime",
+        }
+    }
+}

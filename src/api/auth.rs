@@ -1,0 +1,48 @@
+//! Who may ask: whoever holds the admin key.
+
+use axum::Json;
+use axum::extract::FromRequestParts;
+use axum::response::{IntoResponse, Response};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use http::StatusCode;
+use http::request::Parts;
+use secrecy::ExposeSecret as _;
+use serde_json::json;
+use sha2::Sha256;
+
+use crate::app::App;
+
+/// Proof that the caller holds the admin key.
+pub struct Operator;
+
+impl FromRequestParts<App> for Operator {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        let given = parts.headers.get("authorization").and_then(|it| it.to_str().ok()?.strip_prefix("Bearer "));
+        match given {
+            Some(given) if same(given, app.admin_key.expose_secret()) => Ok(Self),
+            _ => Err(problem(
+                StatusCode::UNAUTHORIZED,
+                "unauthorized",
+                "send `Authorization: Bearer <ADMIN_API_KEY>`; the key stands in DATA_DIR/admin-api-key",
+            )),
+        }
+    }
+}
+
+/// An error as `application/problem+json`, with a stable code and a sentence that says what to do.
+pub fn problem(status: StatusCode, code: &str, says: &str) -> Response {
+    let title = status.canonical_reason().unwrap_or_default();
+    let body = json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "code": code, "detail": says });
+    (status, [("content-type", "application/problem+json")], Json(body)).into_response()
+}
+
+/// The same text, compared in a time that says nothing about where they differ.
+fn same(given: &str, expected: &str) -> bool {
+    let keyed = |text: &str| Hmac::<Sha256>::new_from_slice(b"compare").ok().map(|mac| mac.chain_update(text.as_bytes()));
+    match (keyed(given), keyed(expected)) {
+        (Some(given), Some(expected)) => given.verify_slice(&expected.finalize().into_bytes()).is_ok(),
+        _ => false,
+    }
+}

@@ -1,0 +1,24 @@
+//! Door: what programs ask. Health for now, and tasks to read, for those who hold the key.
+
+mod auth;
+mod health;
+mod tasks;
+
+use axum::Router;
+use axum::routing::get;
+
+use crate::app::App;
+
+pub use health::watch;
+pub use tasks::{LogLine, TaskView};
+
+/// The routes of this door.
+pub fn router(app: App) -> Router {
+    Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/api/v1/tasks", get(tasks::list))
+        .route("/api/v1/tasks/{id}", get(tasks::one))
+        .route("/api/v1/tasks/{id}/logs", get(tasks::logs))
+        .with_state(app)
+}

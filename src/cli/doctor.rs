@@ -1,0 +1,169 @@
+//! `cloud-agent doctor`: looks at everything a run needs and says what to mend.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::agent;
+use crate::app;
+use crate::config::{self, Config};
+use crate::gateway::{Gateway, GatewaySettings};
+use crate::github::Github;
+use crate::sandbox::{Finding, Grade, Limits, Provider, Spec};
+use crate::store::Store;
+
+/// What the App needs, by GitHub's names for permissions.
+const PERMISSIONS: &[(&str, &str)] =
+    &[("metadata", "read"), ("contents", "write"), ("issues", "write"), ("pull_requests", "write"), ("checks", "write")];
+const EVENTS: &[&str] = &["issue_comment", "issues"];
+
+/// Look, print a line for each thing, and fail when runs can't work.
+pub async fn doctor(config: Config) -> Result<ExitCode> {
+    let mut worst = Grade::Good;
+    let mut tell = |findings: Vec<Finding>| {
+        for finding in findings {
+            worst = worst.max(finding.grade);
+            let mark = match finding.grade {
+                Grade::Good => "ok  ",
+                Grade::Warning => "warn",
+                Grade::Bad => "BAD ",
+            };
+            #[expect(clippy::print_stdout, reason = "this is what the command is for")]
+            {
+                println!("{mark}  {:<22} {}", finding.what, finding.says);
+            }
+        }
+    };
+    tell(settings(&config));
+    tell(vec![database(&config).await]);
+    tell(github(&config).await);
+    tell(vec![model(&config).await]);
+    match app::provider(&config.sandbox.sandbox, &config.store.data_dir) {
+        Ok(provider) => {
+            tell(provider.preflight().await);
+            tell(vec![claude(&config, provider.as_ref()).await]);
+        }
+        Err(error) => tell(vec![finding(Grade::Bad, "sandbox", format!("{error:#}"))]),
+    }
+    Ok(if worst == Grade::Bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn finding(grade: Grade, what: &str, says: impl Into<String>) -> Finding {
+    Finding { grade, what: what.to_owned(), says: says.into() }
+}
+
+fn settings(config: &Config) -> Vec<Finding> {
+    let mut found = vec![match config.github.webhook_secrets() {
+        Ok(secrets) if secrets.len() > 1 => {
+            finding(Grade::Good, "webhook secret", format!("{} are taken; drop the old one when rotated", secrets.len()))
+        }
+        Ok(_) => finding(Grade::Good, "webhook secret", "set"),
+        Err(error) => finding(Grade::Bad, "webhook secret", error.to_string()),
+    }];
+    if config.server.public_url.host_str() == Some("localhost") {
+        let says = "PUBLIC_URL is localhost: GitHub can't deliver there; set it to this server's public address";
+        found.push(finding(Grade::Warning, "public URL", says));
+    }
+    found
+}
+
+async fn database(config: &Config) -> Finding {
+    let connected = async {
+        let store = Store::connect(&config.store.database_url()).await?;
+        store.ping().await?;
+        Ok::<_, anyhow::Error>(store.is_shared())
+    };
+    match connected.await {
+        Ok(true) => finding(Grade::Good, "database", "PostgreSQL answers; several processes may share it"),
+        Ok(false) => finding(Grade::Good, "database", "SQLite can be opened; one process uses it"),
+        Err(error) => finding(Grade::Bad, "database", format!("{error:#}")),
+    }
+}
+
+async fn github(config: &Config) -> Vec<Finding> {
+    let github = match Github::new(&config.github) {
+        Ok(github) => github,
+        Err(error) => return vec![finding(Grade::Bad, "GitHub App", format!("{error:#}"))],
+    };
+    let identity = match github.identity().await {
+        Ok(identity) => identity.clone(),
+        Err(error) => return vec![finding(Grade::Bad, "GitHub App", error.to_string())],
+    };
+    let mut found = vec![finding(Grade::Good, "GitHub App", format!("{} ({})", identity.slug, identity.bot_login))];
+    match github.powers().await {
+        Ok((permissions, events)) => {
+            let enough = |(name, level): &&(&str, &str)| {
+                permissions.get(*name).is_some_and(|has| has == level || has == "write" || has == "admin")
+            };
+            let missing: Vec<String> =
+                PERMISSIONS.iter().filter(|it| !enough(it)).map(|(name, level)| format!("{name}: {level}")).collect();
+            let deaf: Vec<&str> =
+                EVENTS.iter().copied().filter(|event| !events.iter().any(|has| has == event)).collect();
+            found.push(said_missing("App permissions", &missing));
+            found.push(said_missing("App events", &deaf));
+        }
+        Err(error) => found.push(finding(Grade::Bad, "App permissions", error.to_string())),
+    }
+    found
+}
+
+fn said_missing<T: AsRef<str>>(what: &str, missing: &[T]) -> Finding {
+    if missing.is_empty() {
+        return finding(Grade::Good, what, "complete");
+    }
+    let list: Vec<&str> = missing.iter().map(AsRef::as_ref).collect();
+    finding(Grade::Bad, what, format!("missing: {}; add them on the App's settings page", list.join(", ")))
+}
+
+async fn model(config: &Config) -> Finding {
+    let settings = GatewaySettings::new(config.model.base_url.clone(), config.model.api_key.clone());
+    let gateway = match Gateway::new(settings) {
+        Ok(gateway) => gateway,
+        Err(error) => return finding(Grade::Bad, "model", error.to_string()),
+    };
+    match gateway.reach().await {
+        Ok(()) => finding(Grade::Good, "model", format!("{} answers", config.model.base_url)),
+        Err(why) => finding(Grade::Bad, "model", why),
+    }
+}
+
+/// Start Claude Code in a sandbox, as a run does.
+async fn claude(config: &Config, provider: &dyn Provider) -> Finding {
+    let bad = |why: String| finding(Grade::Bad, "Claude Code", why);
+    let binary = match agent::locate(&config.model.claude_bin, config::search_path().as_deref()) {
+        Ok(binary) => binary,
+        Err(error) => return bad(error.to_string()),
+    };
+    let Ok(workspace) = tempfile::tempdir() else {
+        return bad("no temporary directory can be made".to_owned());
+    };
+    let spec = Spec {
+        labels: BTreeMap::from([("run".to_owned(), "doctor".to_owned())]),
+        limits: Limits {
+            lifetime: Duration::from_secs(60),
+            memory_bytes: config.sandbox.memory_mb << 20,
+            processes: config.sandbox.processes,
+            disk_bytes: config.sandbox.disk_mb << 20,
+        },
+        workspace: PathBuf::from(workspace.path()),
+        objects: Vec::new(),
+        read_only: binary.read_only,
+        doors: Vec::new(),
+        git_identity: None,
+    };
+    let sandbox = match provider.create(&spec, "doctor").await {
+        Ok(sandbox) => sandbox,
+        Err(error) => return bad(error.to_string()),
+    };
+    let found = match provider.open(&sandbox).await {
+        Ok(open) => {
+            agent::preflight(async |exec| agent::binary::run_in(open.as_ref(), exec).await).await
+        }
+        Err(error) => bad(error.to_string()),
+    };
+    let _ = provider.destroy(&sandbox).await;
+    found
+}

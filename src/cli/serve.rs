@@ -1,0 +1,155 @@
+//! `serve` and `work`: doors and workers put together, started, drained, stopped.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::app::App;
+use crate::config::Config;
+use crate::queue::{self, Settings};
+use crate::store::{self, Queue};
+use crate::{api, run, webhook};
+
+/// Deliveries looked at at once: each is a few calls to GitHub.
+const DELIVERIES: usize = 16;
+/// Deliveries are short; what takes longer than this at the end is given back.
+const DELIVERY_DRAIN: Duration = Duration::from_secs(10);
+
+/// A program that runs until it is told to stop.
+pub struct Running {
+    pub app: App,
+    /// Where the doors listen; none for a worker alone.
+    pub address: Option<SocketAddr>,
+    stop: CancellationToken,
+    parts: JoinSet<Result<()>>,
+}
+
+/// `cloud-agent serve`.
+pub async fn serve(config: Config) -> Result<ExitCode> {
+    let running = start(config, true).await?;
+    if let Some(address) = running.address {
+        info!("Listening on http://{address}; webhooks go to {}webhooks/github", running.app.config.server.public_url);
+    }
+    running.until_told().await
+}
+
+/// `cloud-agent work`.
+pub async fn work(config: Config) -> Result<ExitCode> {
+    let running = start(config, false).await?;
+    if !running.app.store.is_shared() {
+        bail!("`work` needs a PostgreSQL that it shares with `serve`: set DATABASE_URL=postgres://…");
+    }
+    info!("Working");
+    running.until_told().await
+}
+
+/// Start workers and, with `doors`, the server.
+pub async fn start(config: Config, doors: bool) -> Result<Running> {
+    let listener = if doors {
+        let address = config.server.address();
+        Some(TcpListener::bind(address).await.with_context(|| format!("listen on {address} (LISTEN)"))?)
+    } else {
+        None
+    };
+    let address = listener.as_ref().map(TcpListener::local_addr).transpose()?;
+    let app = App::start(config).await?;
+    let stop = CancellationToken::new();
+    let mut parts = JoinSet::new();
+
+    if let Some(listener) = listener {
+        let router = webhook::router(app.clone()).merge(api::router(app.clone()));
+        let closing = stop.clone();
+        parts.spawn(async move {
+            let stopped = async move { closing.cancelled().await };
+            axum::serve(listener, router).with_graceful_shutdown(stopped).await.context("serve")
+        });
+        let (app, stop) = (app.clone(), stop.clone());
+        let settings = Settings {
+            queue: Queue::Delivery,
+            concurrency: DELIVERIES,
+            lane_limit: None,
+            lease: app.config.runs.lease.0,
+            drain: DELIVERY_DRAIN,
+        };
+        parts.spawn(queue::work(
+            app.store.clone(),
+            settings,
+            move |job| webhook::handle(app.clone(), job),
+            stop,
+        ));
+    }
+    let settings = Settings {
+        queue: Queue::Task,
+        concurrency: app.config.runs.runs,
+        lane_limit: Some(app.config.runs.runs_per_repository),
+        lease: app.config.runs.lease.0,
+        drain: Duration::from_secs(app.config.server.drain_seconds),
+    };
+    let runner = app.clone();
+    parts.spawn(queue::work(app.store.clone(), settings, move |job| run::run(runner.clone(), job), stop.clone()));
+    if app.store.is_shared() {
+        let (url, wakes, stop) = (app.config.store.database_url(), app.store.wakes().clone(), stop.clone());
+        parts.spawn(async move {
+            tokio::select! {
+                () = store::listen(url, wakes) => (),
+                () = stop.cancelled() => (),
+            }
+            Ok(())
+        });
+    }
+    let (watched, stopped) = (app.clone(), stop.clone());
+    parts.spawn(async move {
+        tokio::select! {
+            () = api::watch(&watched) => (),
+            () = stopped.cancelled() => (),
+        }
+        Ok(())
+    });
+    Ok(Running { app, address, stop, parts })
+}
+
+impl Running {
+    /// Stop taking work, let runs end or give them back, and close the database.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        while let Some(ended) = self.parts.join_next().await {
+            match ended {
+                Ok(Ok(())) => (),
+                Ok(Err(error)) => warn!("A part ended badly: {error:#}"),
+                Err(error) => warn!("A part ended badly: {error}"),
+            }
+        }
+        self.app.store.close().await;
+    }
+
+    /// Run until SIGTERM or SIGINT; a second one ends the process at once, and so does a part that ends by itself.
+    async fn until_told(mut self) -> Result<ExitCode> {
+        let mut term = signal(SignalKind::terminate())?;
+        let mut int = signal(SignalKind::interrupt())?;
+        let died = tokio::select! {
+            _ = term.recv() => false,
+            _ = int.recv() => false,
+            ended = self.parts.join_next() => {
+                match ended {
+                    Some(Ok(Err(error))) => error!("Stopping, because a part ended: {error:#}"),
+                    _ => error!("Stopping, because a part ended by itself"),
+                }
+                true
+            }
+        };
+        info!("Draining: no new work, {} s for what runs", self.app.config.server.drain_seconds);
+        tokio::select! {
+            () = self.stop() => (),
+            _ = term.recv() => warn!("Stopped at once; what ran is resumed elsewhere when its lease lapses"),
+            _ = int.recv() => warn!("Stopped at once; what ran is resumed elsewhere when its lease lapses"),
+        }
+        Ok(if died { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    }
+}

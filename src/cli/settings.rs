@@ -1,0 +1,76 @@
+//! `cloud-agent config`: the settings in force, by variable, secrets masked.
+
+use secrecy::SecretString;
+
+use crate::config::Config;
+
+/// Print `VARIABLE=value` lines, in the order of the help text.
+pub fn print(config: &Config) {
+    for (name, value) in lines(config) {
+        #[expect(clippy::print_stdout, reason = "this is what the command is for")]
+        {
+            println!("{name}={value}");
+        }
+    }
+}
+
+/// Variables and their values as they can be shown.
+fn lines(config: &Config) -> Vec<(&'static str, String)> {
+    let Config { server, store, github, model, runs, sandbox, log } = config;
+    vec![
+        ("LISTEN", server.address().to_string()),
+        ("PUBLIC_URL", server.public_url.to_string()),
+        ("ADMIN_API_KEY", masked(server.admin_api_key.as_ref())),
+        ("DRAIN_SECONDS", server.drain_seconds.to_string()),
+        ("DATA_DIR", store.data_dir.display().to_string()),
+        ("DATABASE_URL", masked_url(&store.database_url())),
+        ("GITHUB_URL", github.url.to_string()),
+        ("GITHUB_API_URL", github.api_url().to_string()),
+        ("GITHUB_APP_ID", github.app_id.map(|id| id.to_string()).unwrap_or_default()),
+        ("GITHUB_APP_PRIVATE_KEY", masked(github.private_key.as_ref())),
+        ("GITHUB_APP_PRIVATE_KEY_FILE", shown(github.private_key_file.as_ref().map(|it| it.display()))),
+        ("GITHUB_WEBHOOK_SECRET", masked(github.webhook_secret.as_ref())),
+        ("GITHUB_WRITE_SPACING_MS", github.write_spacing_ms.to_string()),
+        ("MENTION", github.mention.clone()),
+        ("LABEL", github.label.clone()),
+        ("ANTHROPIC_API_KEY", masked(model.api_key.as_ref())),
+        ("ANTHROPIC_BASE_URL", model.base_url.to_string()),
+        ("CLAUDE_MODEL", model.model.clone().unwrap_or_default()),
+        ("CLAUDE_BIN", model.claude_bin.display().to_string()),
+        ("MODEL_PRICES", model.model_prices.clone()),
+        ("RUNS", runs.runs.to_string()),
+        ("RUNS_PER_REPOSITORY", runs.runs_per_repository.to_string()),
+        ("RUN_TIMEOUT", runs.run_timeout.to_string()),
+        ("RUN_TURNS", runs.run_turns.to_string()),
+        ("BUDGET_RUN_USD", runs.budget_run_usd.to_string()),
+        ("LEASE", runs.lease.to_string()),
+        ("COMMENT_INTERVAL", runs.comment_interval.to_string()),
+        ("SANDBOX", sandbox.sandbox.clone()),
+        ("SANDBOX_MEMORY_MB", sandbox.memory_mb.to_string()),
+        ("SANDBOX_PROCESSES", sandbox.processes.to_string()),
+        ("SANDBOX_DISK_MB", sandbox.disk_mb.to_string()),
+        ("EGRESS", sandbox.egress.join(",")),
+        ("LOG_FORMAT", shown(log.log_format.map(|it| format!("{it:?}").to_lowercase()))),
+        ("RUST_LOG", log.filter.clone()),
+    ]
+}
+
+fn shown(value: Option<impl ToString>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}
+
+fn masked(secret: Option<&SecretString>) -> String {
+    secret.map(|_| "********".to_owned()).unwrap_or_default()
+}
+
+/// A database URL without its password.
+fn masked_url(url: &SecretString) -> String {
+    use secrecy::ExposeSecret as _;
+    match url::Url::parse(url.expose_secret()) {
+        Ok(mut url) if url.password().is_some() => {
+            let _ = url.set_password(Some("********"));
+            url.to_string()
+        }
+        _ => url.expose_secret().to_owned(),
+    }
+}

@@ -1,0 +1,211 @@
+//! The egress proxy: CONNECT to allowed hosts, byte for byte, and nothing else.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tracing::debug;
+
+use super::host::{self, Place, Rule};
+use super::idle::Watched;
+
+/// The head of a proxy request. Ours have a target and a handful of short headers.
+const HEAD: usize = 8 << 10;
+const HEAD_TIME: Duration = Duration::from_secs(10);
+const LOOK_UP_TIME: Duration = Duration::from_secs(10);
+const CONNECT_TIME: Duration = Duration::from_secs(10);
+/// A tunnel in which nothing moves in either direction is given up after this.
+const IDLE: Duration = Duration::from_mins(5);
+/// Addresses of one name that are tried.
+const ADDRESSES: usize = 4;
+
+/// How names become addresses and which of those may be dialled. The product uses `Network::public` and nothing else.
+#[derive(Clone)]
+pub struct Network {
+    pub resolve: Resolve,
+    /// Asked before dialling, and once more with our own address on the connection.
+    pub may_dial: fn(address: IpAddr, from: Option<IpAddr>) -> bool,
+}
+
+pub type Resolve = Arc<dyn Fn(Place) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
+
+impl Network {
+    /// The system's resolver and the public internet.
+    pub fn public() -> Self {
+        let resolve = |place: Place| -> BoxFuture<'static, _> {
+            Box::pin(async move { Ok(tokio::net::lookup_host((place.host(), place.port())).await?.collect()) })
+        };
+        Self { resolve: Arc::new(resolve), may_dial: host::is_public }
+    }
+}
+
+/// Serve one connection of a sandbox. `blocked` hears of everything that is refused, as `host:port` in plain letters.
+pub async fn serve(mut client: TcpStream, rules: &[Rule], network: &Network, blocked: impl Fn(String)) {
+    let (head, early) = match timeout(HEAD_TIME, read_head(&mut client)).await {
+        Ok(Ok(Some(parts))) => parts,
+        Ok(Ok(None)) => {
+            return refuse(client, "431 Request Header Fields Too Large", "the request's head is too large").await;
+        }
+        Ok(Err(_)) | Err(_) => return,
+    };
+    let place = match target(&head) {
+        Ok(place) if rules.iter().any(|rule| rule.lets(&place)) => place,
+        Ok(place) => {
+            let says = format!(
+                "{place} is not on this run's list of allowed hosts, and nothing in this sandbox can change that. \
+                 Do without it, and say so in your answer if it is needed."
+            );
+            blocked(place.to_string());
+            return refuse(client, "403 Forbidden", &says).await;
+        }
+        Err(Not { host, says }) => {
+            blocked(host);
+            return refuse(client, "403 Forbidden", &says).await;
+        }
+    };
+    match dial(&place, network).await {
+        Ok(server) => tunnel(client, server, &early).await,
+        Err(Unreached::Private) => {
+            blocked(place.to_string());
+            let says = format!("{place} leads to a private or reserved address, which a sandbox may not reach.");
+            refuse(client, "403 Forbidden", &says).await;
+        }
+        Err(Unreached::Failed(error)) => {
+            debug!("A sandbox could not reach {place}: {error}");
+            refuse(client, "502 Bad Gateway", &format!("{place} is allowed but could not be reached: {error}")).await;
+        }
+    }
+}
+
+/// The head of the request, and what came after it: a client may speak before it is answered.
+async fn read_head(client: &mut TcpStream) -> io::Result<Option<(Vec<u8>, Vec<u8>)>> {
+    let mut buffer = Vec::with_capacity(1024);
+    loop {
+        if client.read_buf(&mut buffer).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
+            let early = buffer.split_off(end + 4);
+            return Ok((buffer.len() <= HEAD).then_some((buffer, early)));
+        }
+        if buffer.len() > HEAD {
+            return Ok(None);
+        }
+    }
+}
+
+struct Not {
+    host: String,
+    says: String,
+}
+
+/// Where the request wants to go. Headers are not looked at: a `Host` that says something else changes nothing.
+fn target(head: &[u8]) -> Result<Place, Not> {
+    let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let line = String::from_utf8_lossy(line);
+    let mut words = line.split(' ');
+    let (method, target, version) = (words.next(), words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let plain = |target: &str| {
+        let authority = target.split_once("://").map_or(target, |(_, rest)| rest);
+        let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
+        host::shown(if authority.is_empty() { "unknown" } else { authority })
+    };
+    if method != Some("CONNECT") || !matches!(version, "HTTP/1.1" | "HTTP/1.0") || words.next().is_some() {
+        let host = plain(target);
+        let says = "only HTTPS leaves this sandbox, through CONNECT; plain HTTP does not.".to_owned();
+        return Err(Not { host: if host.contains(':') { host } else { format!("{host}:80") }, says });
+    }
+    Place::parse(target).map_err(|error| Not { host: plain(target), says: format!("{error}.") })
+}
+
+enum Unreached {
+    Private,
+    Failed(io::Error),
+}
+
+/// Look the name up once and dial exactly the addresses that were checked. One private address among public ones
+/// spoils the name: nobody publishes such a name with good intentions.
+async fn dial(place: &Place, network: &Network) -> Result<TcpStream, Unreached> {
+    let late = || Unreached::Failed(io::ErrorKind::TimedOut.into());
+    let found = timeout(LOOK_UP_TIME, (network.resolve)(place.clone())).await.map_err(|_| late())?;
+    let addresses = found.map_err(Unreached::Failed)?;
+    if addresses.iter().any(|address| !(network.may_dial)(address.ip(), None)) {
+        return Err(Unreached::Private);
+    }
+    let mut last = Unreached::Failed(io::ErrorKind::NotFound.into());
+    for address in addresses.into_iter().take(ADDRESSES) {
+        match timeout(CONNECT_TIME, TcpStream::connect(address)).await {
+            Ok(Ok(server)) => {
+                let own = server.local_addr().map_err(Unreached::Failed)?.ip();
+                return if (network.may_dial)(address.ip(), Some(own)) { Ok(server) } else { Err(Unreached::Private) };
+            }
+            Ok(Err(error)) => last = Unreached::Failed(error),
+            Err(_) => last = late(),
+        }
+    }
+    Err(last)
+}
+
+async fn tunnel(client: TcpStream, mut server: TcpStream, early: &[u8]) {
+    let mut client = Watched::new(client);
+    let idle = client.idle(IDLE);
+    let copy = async {
+        client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
+        server.write_all(early).await?;
+        tokio::io::copy_bidirectional(&mut client, &mut server).await
+    };
+    tokio::select! {
+        ended = copy => if let Err(error) = ended {
+            debug!("A sandbox's tunnel broke: {error}");
+        },
+        () = idle => debug!("A sandbox's tunnel was closed after {IDLE:?} of silence"),
+    }
+}
+
+async fn refuse(mut client: TcpStream, status: &str, says: &str) {
+    let body = format!("cloud-agent: {says}\n");
+    let answer = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let polite = async {
+        client.write_all(answer.as_bytes()).await?;
+        client.shutdown().await?;
+        // Closing with unread bytes resets the connection, and the client might lose the answer.
+        let mut rest = [0; 1024];
+        while client.read(&mut rest).await? > 0 {}
+        io::Result::Ok(())
+    };
+    // Whether it is heard or not, we are done.
+    let _ = timeout(Duration::from_secs(2), polite).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_connect_has_a_target() {
+        let check = |head: &str, want: Result<&str, &str>| {
+            let got = target(head.as_bytes()).map(|place| place.to_string()).map_err(|not| not.host);
+            assert_eq!(got.as_deref().map_err(String::as_str), want, "{head:?}");
+        };
+        check("CONNECT example.com:443 HTTP/1.1\r\nHost: other.org\r\n\r\n", Ok("example.com:443"));
+        check("CONNECT EXAMPLE.com:443 HTTP/1.1\r\n\r\n", Ok("example.com:443"));
+        check("GET http://example.com/path?q HTTP/1.1\r\n\r\n", Err("example.com:80"));
+        check("GET http://example.com:8080/ HTTP/1.1\r\n\r\n", Err("example.com:8080"));
+        check("CONNECT example.com:443 HTTP/2\r\n\r\n", Err("example.com:443"));
+        check("CONNECT example.com:443\r\n\r\n", Err("example.com:443"));
+        check("CONNECT example.com:443 HTTP/1.1 \r\n\r\n", Err("example.com:443"));
+        check("CONNECT user@example.com:443 HTTP/1.1\r\n\r\n", Err("user?example.com:443"));
+        check("CONNECT example.com\0:443 HTTP/1.1\r\n\r\n", Err("example.com?:443"));
+        check("CONNECT [::1]:443 HTTP/1.1\r\n\r\n", Err("[::1]:443"));
+        check("CONNECT  HTTP/1.1\r\n\r\n", Err("unknown"));
+        check("\r\n\r\n", Err("unknown:80"));
+    }
+}

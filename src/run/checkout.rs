@@ -1,0 +1,89 @@
+//! Step 1: a working tree at the commit of the snapshot, made on the host from the repository's mirror.
+
+use std::path::{Path, PathBuf};
+
+use super::{Halt, Pause, Run};
+use crate::clock;
+use crate::github::Scope;
+use crate::sandbox::git::{Branch, Checkout, Git, GitError, Mirror, Remote, Sha, Want};
+use crate::task::Ending;
+
+/// Where the sandbox sees the mirror's objects.
+pub const OBJECTS_INSIDE: &str = "/srv/mirror/objects";
+/// The branch that the agent finds itself on.
+const BRANCH: &str = "cloud-agent/work";
+
+/// A working tree ready for a sandbox.
+pub struct Tree {
+    pub workspace: PathBuf,
+    pub mirror: Mirror,
+    pub git: Git,
+    pub base: Sha,
+}
+
+impl Run<'_> {
+    /// Fetch what is missing and make the working tree.
+    pub async fn checkout(&self) -> Result<Tree, Halt> {
+        self.log.step("checkout", &self.task.snapshot.base_sha);
+        let git = self.app.git().await?;
+        let workspace = self.fresh_directory().await?;
+        let base: Sha = self.task.snapshot.base_sha.parse().map_err(|_| cant("the base commit has no usable id"))?;
+        let branch: Branch = BRANCH.parse().map_err(|_| cant("the branch name can't be used"))?;
+        let mut renewed = false;
+        loop {
+            let token = self.repo.git_token(Scope::Fetch).await.map_err(Pause::from)?;
+            let remote = Remote::new(&git, self.repo.name(), Some(token)).map_err(|error| cant(&error.to_string()))?;
+            let order = Checkout {
+                repository_id: self.task.place.repository_id,
+                remote: &remote,
+                wanted: vec![Want::Sha(base.clone())],
+                branch: &branch,
+                dest: &workspace,
+                objects_inside: Path::new(OBJECTS_INSIDE),
+            };
+            match git.checkout(&order).await {
+                Ok(_) => break,
+                // A kept token can die early: a key was rolled, the installation was changed.
+                Err(GitError::Auth(_)) if !renewed => {
+                    renewed = true;
+                    self.repo.forget_token(Scope::Fetch).await;
+                    let _ = tokio::fs::remove_dir_all(&workspace).await;
+                }
+                Err(error) => return Err(git_trouble("checkout", error)),
+            }
+        }
+        let mirror = git.mirror(self.task.place.repository_id).await.map_err(|error| git_trouble("checkout", error))?;
+        Ok(Tree { workspace, mirror, git, base })
+    }
+
+    /// The run's directory, emptied of what an earlier attempt left.
+    async fn fresh_directory(&self) -> Result<PathBuf, Halt> {
+        let prepared = async {
+            match tokio::fs::remove_dir_all(&self.dir).await {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                _ => tokio::fs::create_dir_all(&self.dir).await,
+            }
+        };
+        match prepared.await {
+            Ok(()) => Ok(self.dir.join("workspace")),
+            Err(error) => Err(Pause::Broken(anyhow::Error::new(error).context("prepare the run's directory")).into()),
+        }
+    }
+}
+
+fn cant(why: &str) -> Halt {
+    Halt::End(Ending::new("checkout", why))
+}
+
+/// What git's refusal means for the task: `code` names the step in the ending.
+pub fn git_trouble(code: &str, error: GitError) -> Halt {
+    match error {
+        GitError::Unreachable(_) | GitError::Timeout(_) => {
+            Halt::Pause(Pause::Later { at: clock::now() + 15_000, why: error.to_string() })
+        }
+        GitError::Disk(_) | GitError::Damaged(_) | GitError::Other(_) => Halt::Pause(Pause::Broken(error.into())),
+        GitError::Auth(_) | GitError::NotFound(_) | GitError::Rejected { .. } | GitError::Moved | GitError::Bundle(_) => {
+            Halt::End(Ending::new(code, error.to_string()))
+        }
+    }
+}

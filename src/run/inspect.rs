@@ -1,0 +1,141 @@
+//! Step 5: what the agent left comes out as a bundle, is taken apart in a throw-away repository, judged, and made anew in
+//! the bot's name. The tree that the agent touched is never looked at by the host's git.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use futures::StreamExt as _;
+use serde_json::json;
+
+use super::checkout::{Tree, git_trouble};
+use super::{Halt, Pause, Run};
+use crate::sandbox::git::{Caps, HeldBack, Identity, PACK_SCRIPT, Plan, Policy, Workbench, judge};
+use crate::sandbox::{Channel, Cursor, Exec, ExecEvent, Sandbox, SandboxError};
+use crate::task::{Ending, FileLine, Work};
+use crate::text;
+
+/// The throw-away repository in the run's directory; the push is made from it.
+pub const BENCH: &str = "inspect.git";
+
+/// What packing said.
+enum Packed {
+    Bundle,
+    Unchanged,
+}
+
+impl Run<'_> {
+    /// Take the work out of the sandbox and fill in what is to be published of it.
+    pub async fn inspect(&self, sandbox: &dyn Sandbox, tree: &Tree, mut work: Work) -> Result<Work, Halt> {
+        self.log.step("inspect", "");
+        if let Packed::Unchanged = self.pack(sandbox, tree, &work.title).await? {
+            return Ok(work);
+        }
+        let caps = Caps::default();
+        let bundle = self.dir.join("work.bundle");
+        let bytes = match sandbox.get(Path::new("/out/work.bundle"), caps.bundle_bytes).await {
+            Ok(bytes) => bytes,
+            Err(SandboxError::TooLarge(_, limit)) => {
+                return Err(held_back(&[json!({ "kind": "bundle", "size": limit >> 20 })]));
+            }
+            Err(error) => return Err(Pause::Broken(error.into()).into()),
+        };
+        tokio::fs::write(&bundle, bytes).await.map_err(|error| Pause::Broken(error.into()))?;
+
+        let bench = Workbench::make(&tree.mirror, &self.dir.join(BENCH)).await.map_err(inspecting)?;
+        let head = bench.take(&bundle, &caps).await.map_err(inspecting)?;
+        let seen = bench.look(&tree.base, &head, &caps).await.map_err(inspecting)?;
+        let held: Vec<_> =
+            judge(&seen, &Policy::default()).into_iter().filter(|why| !why.is_cured_by_squash()).collect();
+        if !held.is_empty() {
+            return Err(held_back(&held.iter().map(reason).collect::<Vec<_>>()));
+        }
+        let requester = self.requester();
+        let plan = Plan {
+            co_author: Some(&requester),
+            title: &work.title,
+            body: &work.summary,
+            at: self.task.created_at / 1000,
+            leave_out: &[],
+            squash: false,
+        };
+        let made = bench.recreate(&seen, &plan).await.map_err(inspecting)?;
+        work.head = made.head.map(|head| head.as_str().to_owned());
+        work.files = seen
+            .files
+            .iter()
+            .map(|file| FileLine { path: file.path_text(), added: file.added, deleted: file.deleted })
+            .collect();
+        Ok(work)
+    }
+
+    /// Run the packing script inside, without network.
+    async fn pack(&self, sandbox: &dyn Sandbox, tree: &Tree, title: &str) -> Result<Packed, Halt> {
+        let broken = |error: SandboxError| Halt::from(Pause::Broken(error.into()));
+        sandbox.put(&[("/context/pack.sh".into(), PACK_SCRIPT.into())]).await.map_err(broken)?;
+        let exec = Exec {
+            argv: ["/bin/sh", "/context/pack.sh"].map(str::to_owned).to_vec(),
+            env: BTreeMap::from([
+                ("BASE".to_owned(), tree.base.as_str().to_owned()),
+                ("MESSAGE".to_owned(), title.to_owned()),
+            ]),
+            cwd: "/workspace".into(),
+            ..Exec::default()
+        };
+        let id = sandbox.spawn(exec).await.map_err(broken)?;
+        let mut events = sandbox.attach(&id, Cursor::default()).await.map_err(broken)?;
+        let (mut said, mut complaint) = (Vec::new(), Vec::new());
+        while let Some(event) = events.next().await {
+            match event {
+                ExecEvent::Out { channel: Channel::Stdout, bytes, .. } => said.extend_from_slice(&bytes),
+                ExecEvent::Out { bytes, .. } => complaint.extend_from_slice(&bytes),
+                ExecEvent::Gap { .. } => (),
+                ExecEvent::Exit(exit) if exit.code == Some(0) => break,
+                ExecEvent::Exit(_) => {
+                    let why = String::from_utf8_lossy(if complaint.is_empty() { &said } else { &complaint }).into_owned();
+                    return Err(held_back(&[json!({ "kind": "packing", "why": text::line(&why, 200) })]));
+                }
+            }
+        }
+        match String::from_utf8_lossy(&said).trim() {
+            "unchanged" => Ok(Packed::Unchanged),
+            _ => Ok(Packed::Bundle),
+        }
+    }
+
+    /// The person who asked, as the co-author of the work, under the address that GitHub maps to the account.
+    fn requester(&self) -> Identity {
+        let asker = &self.task.requester;
+        let host = self.app.config.github.noreply_host();
+        Identity { name: asker.login.clone(), email: format!("{}+{}@{host}", asker.id, asker.login) }
+    }
+}
+
+fn inspecting(error: crate::sandbox::git::GitError) -> Halt {
+    git_trouble("held_back", error)
+}
+
+fn held_back(reasons: &[serde_json::Value]) -> Halt {
+    let says = text::render("report/held_back.md", &json!({ "reasons": reasons }));
+    Halt::End(Ending::new("held_back", says.trim()))
+}
+
+/// A reason as the template reads it.
+fn reason(why: &HeldBack) -> serde_json::Value {
+    let path = why.path().map(|path| String::from_utf8_lossy(path).into_owned());
+    match why {
+        HeldBack::Workflow(_) => json!({ "kind": "workflow", "path": path }),
+        HeldBack::CodeOwners(_) => json!({ "kind": "code_owners", "path": path }),
+        HeldBack::Symlink { target, .. } => {
+            json!({ "kind": "symlink", "path": path, "target": String::from_utf8_lossy(target) })
+        }
+        HeldBack::Submodule(_) => json!({ "kind": "submodule", "path": path }),
+        HeldBack::OddPath { why, .. } => json!({ "kind": "odd_path", "path": path, "why": why }),
+        HeldBack::LargeFile { bytes, .. } => json!({ "kind": "large_file", "path": path, "size": bytes >> 20 }),
+        HeldBack::LockfileAlone(_) => json!({ "kind": "lockfile", "path": path }),
+        HeldBack::TooManyFiles(count) => json!({ "kind": "too_many", "count": count }),
+        HeldBack::TooLarge(bytes) => json!({ "kind": "too_large", "size": bytes >> 20 }),
+        HeldBack::NotDescending | HeldBack::Merge | HeldBack::InHistory(_) | HeldBack::LongHistory => {
+            json!({ "kind": "history" })
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What happens in a run, written to the task's log in batches, so that a chatty agent does not cost a commit a line.
+
+use std::sync::Mutex;
+
+use serde_json::json;
+use tokio::sync::{mpsc, oneshot};
+use tracing::warn;
+
+use crate::store::{NewEvent, Store};
+use crate::text;
+
+/// Events in one commit.
+const BATCH: usize = 256;
+
+/// The way into a task's log. Dropping it ends the writer once everything is written.
+pub struct Log {
+    sender: Mutex<mpsc::UnboundedSender<Line>>,
+}
+
+enum Line {
+    Event(NewEvent),
+    Flush(oneshot::Sender<()>),
+}
+
+impl Log {
+    pub fn start(store: Store, task_id: String) -> Self {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        tokio::spawn(write(store, task_id, receiver));
+        Self { sender: Mutex::new(sender) }
+    }
+
+    /// A step of ours.
+    pub fn step(&self, step: &str, message: &str) {
+        self.event("run", &json!({ "step": step, "message": message, "text": format!("{step} {message}") }));
+    }
+
+    /// Anything; what looks like a secret is taken out.
+    pub fn event(&self, kind: &str, body: &serde_json::Value) {
+        self.send(Line::Event(NewEvent { kind: kind.to_owned(), body: text::redact(&body.to_string()) }));
+    }
+
+    /// Returns when everything so far is stored.
+    pub async fn flush(&self) {
+        let (done, flushed) = oneshot::channel();
+        self.send(Line::Flush(done));
+        let _ = flushed.await;
+    }
+
+    fn send(&self, line: Line) {
+        let sender = self.sender.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // The writer ends only after this sender is gone.
+        let _ = sender.send(line);
+    }
+}
+
+async fn write(store: Store, task_id: String, mut receiver: mpsc::UnboundedReceiver<Line>) {
+    let mut lines = Vec::new();
+    while receiver.recv_many(&mut lines, BATCH).await > 0 {
+        let mut events = Vec::new();
+        let mut flushed = Vec::new();
+        for line in lines.drain(..) {
+            match line {
+                Line::Event(event) => events.push(event),
+                Line::Flush(done) => flushed.push(done),
+            }
+        }
+        if let Err(error) = store.append_events(&task_id, &events).await {
+            warn!(task.id = task_id, "Could not store {} events of a task: {error}", events.len());
+        }
+        flushed.into_iter().for_each(|done| {
+            let _ = done.send(());
+        });
+    }
+}

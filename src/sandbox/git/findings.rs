@@ -1,0 +1,344 @@
+//! What is held back of an agent's work, and why. Decides without doing: an [`Inspection`] comes in, reasons go out.
+
+use std::collections::BTreeSet;
+
+use super::names::is_invisible;
+use super::{Change, Inspection};
+
+/// How much may be published, and what needs a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    pub max_file_bytes: u64,
+    pub max_total_bytes: u64,
+    pub max_files: usize,
+    /// Whether the person who asked may have workflow files changed, and the App has the permission.
+    pub workflows: bool,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        // GitHub warns at 50 MiB and refuses at 100; an agent's file of more than 5 is an accident.
+        Self { max_file_bytes: 5 << 20, max_total_bytes: 50 << 20, max_files: 1000, workflows: false }
+    }
+}
+
+/// A reason not to publish something as it is. Paths are bytes, since a path need not be text.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum HeldBack {
+    /// It runs with the repository's secrets as soon as it is pushed.
+    Workflow(Vec<u8>),
+    /// It says who has to approve.
+    CodeOwners(Vec<u8>),
+    /// A symlink that is absolute or leaves the tree.
+    Symlink {
+        path: Vec<u8>,
+        target: Vec<u8>,
+    },
+    Submodule(Vec<u8>),
+    /// A path that means something else on another system or to the eye.
+    OddPath {
+        path: Vec<u8>,
+        why: &'static str,
+    },
+    LargeFile {
+        path: Vec<u8>,
+        bytes: u64,
+    },
+    /// Dependencies were pinned anew though nothing that asks for them changed.
+    LockfileAlone(Vec<u8>),
+    TooManyFiles(usize),
+    TooLarge(u64),
+    /// The work does not build on the commit that it was given.
+    NotDescending,
+    Merge,
+    /// Something that would be held back is in a commit on the way and gone at the end.
+    InHistory(Box<HeldBack>),
+    /// The history was too long to be looked at.
+    LongHistory,
+}
+
+impl HeldBack {
+    /// The path to leave out, when everything else can go on without it.
+    pub fn path(&self) -> Option<&[u8]> {
+        match self {
+            Self::Workflow(path) | Self::CodeOwners(path) | Self::Submodule(path) | Self::LockfileAlone(path) => {
+                Some(path)
+            }
+            Self::Symlink { path, .. } | Self::OddPath { path, .. } | Self::LargeFile { path, .. } => Some(path),
+            _ => None,
+        }
+    }
+
+    /// Whether one squashed commit instead of the agent's own is the answer.
+    pub fn is_cured_by_squash(&self) -> bool {
+        matches!(self, Self::NotDescending | Self::Merge | Self::InHistory(_) | Self::LongHistory)
+    }
+}
+
+/// Everything that speaks against publishing this as it is, in a stable order.
+pub fn judge(seen: &Inspection, policy: &Policy) -> Vec<HeldBack> {
+    let mut found = BTreeSet::new();
+    let changed = seen.files.iter().map(|c| c.path.as_slice()).collect::<BTreeSet<_>>();
+    for change in &seen.files {
+        found.extend(of_change(change, policy));
+        found.extend(lockfile_alone(&change.path, &changed));
+    }
+    for change in &seen.passing {
+        found.extend(of_change(change, policy).into_iter().map(|why| HeldBack::InHistory(Box::new(why))));
+    }
+    let all = [
+        (seen.files.len() > policy.max_files || seen.cut.files, HeldBack::TooManyFiles(seen.files.len())),
+        (seen.total_bytes > policy.max_total_bytes, HeldBack::TooLarge(seen.total_bytes)),
+        (!seen.descends, HeldBack::NotDescending),
+        (seen.commits.iter().any(|c| c.parents.len() > 1), HeldBack::Merge),
+        (seen.cut.history, HeldBack::LongHistory),
+    ];
+    found.extend(all.into_iter().filter(|(is, _)| *is).map(|(_, why)| why));
+    found.into_iter().collect()
+}
+
+fn of_change(change: &Change, policy: &Policy) -> Vec<HeldBack> {
+    let path = || change.path.clone();
+    let lower = change.path.to_ascii_lowercase();
+    let mut found = Vec::new();
+    // Case is ignored: on some systems `.GitHub` and `.github` are one directory.
+    if !policy.workflows && (lower.starts_with(b".github/workflows/") || lower.starts_with(b".github/actions/")) {
+        found.push(HeldBack::Workflow(path()));
+    }
+    if [&b"codeowners"[..], b".github/codeowners", b"docs/codeowners"].contains(&lower.as_slice()) {
+        found.push(HeldBack::CodeOwners(path()));
+    }
+    if change.old_mode == GITLINK || change.new_mode == GITLINK || lower == b".gitmodules" {
+        found.push(HeldBack::Submodule(path()));
+    }
+    if change.new_mode == 0 {
+        // A path can be odd and leave; only what comes is judged below.
+        return found;
+    }
+    if change.new_mode == SYMLINK {
+        let target = change.target.clone().unwrap_or_default();
+        if change.target.is_none() || leaves(&change.path, &target) {
+            found.push(HeldBack::Symlink { path: path(), target });
+        }
+    }
+    if let Some(why) = odd(&change.path) {
+        found.push(HeldBack::OddPath { path: path(), why });
+    }
+    if change.size > policy.max_file_bytes {
+        found.push(HeldBack::LargeFile { path: path(), bytes: change.size });
+    }
+    found
+}
+
+const SYMLINK: u32 = 0o120_000;
+const GITLINK: u32 = 0o160_000;
+
+/// Whether a symlink may lead out of the tree or into `.git`. Only `../…/name/…` is trusted: a `..` behind a name goes up
+/// from wherever that name leads, which can be another symlink.
+fn leaves(path: &[u8], target: &[u8]) -> bool {
+    let depth = path.split(|b| *b == b'/').count() - 1;
+    let parts = || target.split(|b| *b == b'/').filter(|p| !p.is_empty() && *p != b".");
+    let up = parts().take_while(|p| *p == b"..").count();
+    target.is_empty()
+        || target.first() == Some(&b'/')
+        || target.contains(&0)
+        || target.contains(&b'\\')
+        || up > depth
+        || parts().skip(up).any(|p| p == b".." || is_dot_git(p))
+}
+
+/// What is wrong with a path.
+fn odd(path: &[u8]) -> Option<&'static str> {
+    let mut parts = path.split(|b| *b == b'/');
+    let text = String::from_utf8_lossy(path);
+    if path.is_empty() || parts.clone().any(<[u8]>::is_empty) {
+        return Some("a part of it is empty");
+    }
+    if parts.clone().any(|p| p == b"." || p == b"..") {
+        return Some("it leads somewhere else");
+    }
+    if parts.clone().any(is_dot_git) {
+        return Some("it reaches into git's own directory");
+    }
+    if path.iter().any(|b| *b < 0x20 || *b == 0x7f) || text.chars().any(char::is_control) {
+        return Some("it holds control characters");
+    }
+    if text.chars().any(is_invisible) {
+        return Some("it holds invisible characters");
+    }
+    if path.contains(&b'\\') {
+        return Some("it holds a backslash");
+    }
+    (path.len() > 1024 || parts.any(|p| p.len() > 255)).then_some("it is too long")
+}
+
+/// `.git` as any file system may understand it: in any case, with dots, spaces or a stream name behind it (NTFS), by its
+/// short name, or with characters between that HFS+ does not see.
+fn is_dot_git(part: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(part);
+    let seen = text.chars().filter(|c| !is_invisible(*c)).collect::<String>().to_lowercase();
+    let name = seen.split(':').next().unwrap_or_default().trim_end_matches(['.', ' ']);
+    name == ".git" || name.strip_prefix("git~").is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// A lockfile that changed while no file beside it that it follows from did.
+fn lockfile_alone(path: &[u8], changed: &BTreeSet<&[u8]>) -> Option<HeldBack> {
+    const FOLLOWS: [(&str, &[&str]); 11] = [
+        ("package-lock.json", &["package.json"]),
+        ("npm-shrinkwrap.json", &["package.json"]),
+        ("yarn.lock", &["package.json"]),
+        ("pnpm-lock.yaml", &["package.json", "pnpm-workspace.yaml"]),
+        ("bun.lock", &["package.json"]),
+        ("Cargo.lock", &["Cargo.toml"]),
+        ("go.sum", &["go.mod"]),
+        ("poetry.lock", &["pyproject.toml"]),
+        ("uv.lock", &["pyproject.toml"]),
+        ("Gemfile.lock", &["Gemfile"]),
+        ("composer.lock", &["composer.json"]),
+    ];
+    let name = path.rsplit(|b| *b == b'/').next()?;
+    let (_, sources) = FOLLOWS.iter().find(|(lock, _)| lock.as_bytes() == name)?;
+    // In a workspace the manifest that changed may be anywhere below.
+    let has_source = changed.iter().any(|other| {
+        let other = other.rsplit(|b| *b == b'/').next().unwrap_or_default();
+        sources.iter().any(|s| s.as_bytes() == other)
+    });
+    (!has_source).then(|| HeldBack::LockfileAlone(path.to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::git::{Commit, Cut, Sha, Status};
+
+    fn change(path: &str, new_mode: u32, size: u64, target: Option<&str>) -> Change {
+        let (path, target) = (path.as_bytes().to_vec(), target.map(|t| t.as_bytes().to_vec()));
+        let (old, new) = (None, Some(sha()));
+        Change {
+            status: Status::Added,
+            path,
+            old_mode: 0,
+            new_mode,
+            old,
+            new,
+            size,
+            binary: false,
+            added: 1,
+            deleted: 0,
+            target,
+        }
+    }
+
+    fn sha() -> Sha {
+        "4b825dc642cb6eb9a060e54bf8d69288fbee4904".parse().expect("a commit id")
+    }
+
+    fn found(change: Change) -> Vec<HeldBack> {
+        judge(&Inspection { files: vec![change], ..Inspection::nothing(&sha()) }, &Policy::default())
+    }
+
+    #[test]
+    fn ordinary_work_is_free() {
+        for path in [
+            "src/main.rs",
+            ".github/dependabot.yml",
+            ".gitignore",
+            "a/.gitattributes",
+            "docs/größe.md",
+            "x.git",
+            ".gitx",
+            "git~",
+            "...a",
+        ] {
+            assert_eq!(found(change(path, 0o100_644, 10, None)), [], "{path}");
+        }
+    }
+
+    #[test]
+    fn paths_that_are_held_back() {
+        for path in [".github/workflows/ci.yml", ".GitHub/Workflows/a/b.yml", ".github/actions/x/action.yml"] {
+            assert_eq!(found(change(path, 0o100_644, 1, None)), [HeldBack::Workflow(path.into())]);
+        }
+        for path in ["CODEOWNERS", ".github/CODEOWNERS", "docs/CodeOwners"] {
+            assert_eq!(found(change(path, 0o100_644, 1, None)), [HeldBack::CodeOwners(path.into())]);
+        }
+        let long = "x/".repeat(600) + "y";
+        for path in [
+            ".git/config",
+            "a/.GIT/hooks/x",
+            ".git./x",
+            ".git /x",
+            "a/git~1/x",
+            ".git::$INDEX_ALLOCATION/x",
+            ".g\u{200c}it/x",
+            "a/../b",
+            "./a",
+            "a//b",
+            "a\nb",
+            "a\u{202e}b",
+            "a\\b",
+            &long,
+            &"x".repeat(256),
+        ] {
+            assert!(matches!(found(change(path, 0o100_644, 1, None))[..], [HeldBack::OddPath { .. }]), "{path:?}");
+        }
+        assert_eq!(found(change("vendor/x", GITLINK, 0, None)), [HeldBack::Submodule("vendor/x".into())]);
+        assert_eq!(found(change(".gitmodules", 0o100_644, 0, None)), [HeldBack::Submodule(".gitmodules".into())]);
+        let large = HeldBack::LargeFile { path: "a".into(), bytes: 6 << 20 };
+        assert_eq!(found(change("a", 0o100_644, 6 << 20, None)), [large]);
+        assert_eq!(found(change("a/Cargo.lock", 0o100_644, 1, None)), [HeldBack::LockfileAlone("a/Cargo.lock".into())]);
+    }
+
+    #[test]
+    fn a_removed_workflow_is_held_back_and_an_odd_path_may_go() {
+        let gone = |path| Change { status: Status::Deleted, ..change(path, 0, 0, None) };
+        assert_eq!(found(gone(".github/workflows/ci.yml")), [HeldBack::Workflow(".github/workflows/ci.yml".into())]);
+        assert_eq!(found(gone("a\nb")), []);
+    }
+
+    #[test]
+    fn symlinks_stay_in_the_tree() {
+        for (path, target) in [("a", "b"), ("a/b", "../c"), ("a/b/c", "../../d/e"), ("a", "./b"), ("a", "b/c")] {
+            assert_eq!(found(change(path, SYMLINK, 1, Some(target))), [], "{path} -> {target}");
+        }
+        for (path, target) in [
+            ("a", "/etc/passwd"),
+            ("a", "../b"),
+            ("a/b", "../../c"),
+            ("a", "b/../../c"),
+            ("a", "b/.."),
+            ("a", ".git/config"),
+            ("a/b", "../.GIT"),
+            ("a", ""),
+            ("a", "..\\b"),
+            ("a", ".."),
+        ] {
+            assert!(
+                matches!(found(change(path, SYMLINK, 1, Some(target)))[..], [HeldBack::Symlink { .. }]),
+                "{path} -> {target}"
+            );
+        }
+        assert!(matches!(found(change("a", SYMLINK, 1 << 20, None))[..], [HeldBack::Symlink { .. }]));
+    }
+
+    #[test]
+    fn history_and_size_as_a_whole() {
+        let nothing = || Inspection::nothing(&sha());
+        let merge = Commit { sha: sha(), tree: sha(), parents: vec![sha(), sha()], message: String::new() };
+        let secret = change(".github/workflows/x.yml", 0o100_644, 1, None);
+        let in_history = HeldBack::InHistory(Box::new(HeldBack::Workflow(secret.path.clone())));
+        for (seen, expected) in [
+            (Inspection { descends: false, ..nothing() }, HeldBack::NotDescending),
+            (Inspection { commits: vec![merge], ..nothing() }, HeldBack::Merge),
+            (Inspection { total_bytes: 51 << 20, ..nothing() }, HeldBack::TooLarge(51 << 20)),
+            (
+                Inspection { files: vec![change("a", 0o100_644, 1, None); 1001], ..nothing() },
+                HeldBack::TooManyFiles(1001),
+            ),
+            (Inspection { passing: vec![secret], ..nothing() }, in_history),
+            (Inspection { cut: Cut { history: true, ..Cut::default() }, ..nothing() }, HeldBack::LongHistory),
+        ] {
+            assert_eq!(judge(&seen, &Policy::default()), [expected]);
+        }
+    }
+}

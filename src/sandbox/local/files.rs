@@ -1,0 +1,251 @@
+//! Files of a sandbox, handled from the host without ever being led astray by what the agent put there.
+//!
+//! Every directory is opened one name at a time without following links, and what is below is reached by descriptor. An
+//! agent that swaps a directory for a symlink at the right moment makes a call fail and nothing else.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::path::{Component, Path, PathBuf};
+use std::rc::Rc;
+
+use bytes::Bytes;
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2, renameat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, mkdirat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
+
+use crate::sandbox::SandboxError;
+
+/// A host directory that stands for one inside, and the user that owns what is in it (None: the user we are).
+pub(super) struct Root {
+    pub host: PathBuf,
+    pub owner: Option<u32>,
+}
+
+const DIRECTORY: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
+
+/// The names that lead from a root to a file. Only plain ones, and at least one.
+pub(super) fn names(path: &Path) -> Option<Vec<&OsStr>> {
+    let name = |part| if let Component::Normal(name) = part { Some(name) } else { None };
+    path.components().map(name).collect::<Option<Vec<_>>>().filter(|names| !names.is_empty())
+}
+
+/// Write a file, with the directories that lead to it. It appears as a whole or not at all.
+pub(super) fn put(root: &Root, inside: &Path, names: &[&OsStr], bytes: &[u8]) -> Result<(), SandboxError> {
+    let refused = |error| explain(inside, error);
+    let Some((last, directories)) = names.split_last() else { return Err(SandboxError::Path(inside.to_owned())) };
+    let mut dir = open_root(root).map_err(refused)?;
+    for name in directories {
+        match mkdirat(&dir, *name, Mode::from_bits_truncate(0o755)) {
+            Ok(()) => {
+                dir = openat(&dir, *name, DIRECTORY, Mode::empty()).map_err(refused)?;
+                own(&dir, root.owner).map_err(refused)?;
+            }
+            Err(Errno::EEXIST) => dir = openat(&dir, *name, DIRECTORY, Mode::empty()).map_err(refused)?,
+            Err(error) => return Err(refused(error)),
+        }
+    }
+    // A rename would replace a link silently; whoever put one there should hear of it.
+    match fstatat(&dir, *last, AtFlags::AT_SYMLINK_NOFOLLOW) {
+        Ok(stat) if kind(&stat) != SFlag::S_IFREG => return Err(SandboxError::Path(inside.to_owned())),
+        Ok(_) | Err(Errno::ENOENT) => {}
+        Err(error) => return Err(refused(error)),
+    }
+    let temporary = format!(".put-{}", uuid::Uuid::new_v4().simple());
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let file = openat(&dir, temporary.as_str(), flags, Mode::from_bits_truncate(0o644)).map_err(refused)?;
+    let written = own(&file, root.owner)
+        .and_then(|()| File::from(file).write_all(bytes).map_err(|error| errno(&error)))
+        .and_then(|()| renameat(&dir, temporary.as_str(), &dir, *last));
+    written.map_err(|error| {
+        let _ = unlinkat(&dir, temporary.as_str(), UnlinkatFlags::NoRemoveDir);
+        refused(error)
+    })
+}
+
+/// Read a regular file of at most `limit` bytes.
+pub(super) fn get(root: &Root, inside: &Path, names: &[&OsStr], limit: u64) -> Result<Bytes, SandboxError> {
+    let refused = |error| explain(inside, error);
+    let Some((last, directories)) = names.split_last() else { return Err(SandboxError::Path(inside.to_owned())) };
+    let mut dir = open_root(root).map_err(refused)?;
+    for name in directories {
+        dir = openat(&dir, *name, DIRECTORY, Mode::empty()).map_err(refused)?;
+    }
+    // Non-blocking: opening a pipe that nobody writes to would wait for ever.
+    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let file = openat(&dir, *last, flags, Mode::empty()).map_err(refused)?;
+    let stat = fstat(&file).map_err(refused)?;
+    if kind(&stat) != SFlag::S_IFREG {
+        return Err(SandboxError::Path(inside.to_owned()));
+    }
+    let too_large = || SandboxError::TooLarge(inside.to_owned(), limit);
+    if stat.st_size as u64 > limit {
+        return Err(too_large());
+    }
+    // It may still be growing.
+    let mut bytes = Vec::with_capacity(stat.st_size as usize);
+    File::from(file).take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(|e| refused(errno(&e)))?;
+    if bytes.len() as u64 > limit { Err(too_large()) } else { Ok(Bytes::from(bytes)) }
+}
+
+/// Bytes that a tree takes on disk. A directory that can't be read counts as itself: its owner can hide files in one
+/// from a host that is the same user, and every file is held by `RLIMIT_FSIZE` all the same.
+pub(super) fn usage(root: &Path) -> io::Result<u64> {
+    let mut sum = 0;
+    walk(root, &mut |_, _, stat| {
+        // What a file shares with another name is counted once for each; the sandbox made the second name too. Empty
+        // files take an inode.
+        sum += stat.st_blocks as u64 * 512 + 256;
+        Ok(())
+    })?;
+    Ok(sum)
+}
+
+/// Make `id` the owner of a tree. A file with several names is left alone: another name may lead to a shared object.
+pub(super) fn give(root: &Path, id: u32) -> io::Result<()> {
+    let dir = File::open(root)?;
+    own(&dir.into(), Some(id))?;
+    walk(root, &mut |dir, name, stat| {
+        if stat.st_uid != id && (stat.st_nlink == 1 || kind(stat) == SFlag::S_IFDIR) {
+            let (uid, gid) = (Some(Uid::from_raw(id)), Some(Gid::from_raw(id)));
+            nix::unistd::fchownat(dir, name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW)?;
+        }
+        Ok(())
+    })
+}
+
+type Visit<'a> = dyn FnMut(BorrowedFd<'_>, &OsStr, &FileStat) -> io::Result<()> + 'a;
+
+/// Visit everything below `root`, never through a link. What goes away meanwhile or may not be read is left out.
+fn walk(root: &Path, visit: &mut Visit<'_>) -> io::Result<()> {
+    // An agent can nest deeper than the kernel takes paths. So paths start anew, from a descriptor, before they get long.
+    const LONG: usize = 2000;
+    let mut waiting = vec![(Rc::new(OwnedFd::from(File::open(root)?)), PathBuf::from("."))];
+    while let Some((base, path)) = waiting.pop() {
+        let Ok(dir) = open_below(base.as_fd(), &path) else { continue };
+        let dir = Rc::new(dir);
+        let (base, path) = if path.as_os_str().len() > LONG { (dir.clone(), PathBuf::from(".")) } else { (base, path) };
+        for name in entries(&dir)? {
+            let name = name?;
+            let Ok(stat) = fstatat(&dir, name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW) else { continue };
+            visit(dir.as_fd(), &name, &stat)?;
+            if kind(&stat) == SFlag::S_IFDIR {
+                waiting.push((base.clone(), path.join(&name)));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn open_below(top: BorrowedFd<'_>, path: &Path) -> nix::Result<OwnedFd> {
+    let how = OpenHow::new().flags(DIRECTORY).resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS);
+    match openat2(top, path, how) {
+        // Before Linux 5.6 only the last name is guarded. A swapped one then leads a count astray, nothing more.
+        Err(Errno::ENOSYS) => openat(top, path, DIRECTORY, Mode::empty()),
+        other => other,
+    }
+}
+
+/// Remove a tree, however deep it is and whatever its modes are.
+///
+/// A tree may be deeper than we have descriptors or stack, so it is flattened instead of descended into: directories found
+/// one level down move up to the top, until the top is empty.
+pub(super) fn remove(root: &Path) -> io::Result<()> {
+    let top = match File::open(root) {
+        Ok(top) => OwnedFd::from(top),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let mut moved = 0u64;
+    loop {
+        let mut empty = true;
+        for name in entries(&top)? {
+            let name = name?;
+            empty = false;
+            if unlinkat(&top, name.as_os_str(), UnlinkatFlags::NoRemoveDir).is_ok()
+                || unlinkat(&top, name.as_os_str(), UnlinkatFlags::RemoveDir).is_ok()
+            {
+                continue;
+            }
+            let dir = open_writable(&top, &name)?;
+            for inner in entries(&dir)? {
+                let inner = inner?;
+                if unlinkat(&dir, inner.as_os_str(), UnlinkatFlags::NoRemoveDir).is_ok()
+                    || unlinkat(&dir, inner.as_os_str(), UnlinkatFlags::RemoveDir).is_ok()
+                {
+                    continue;
+                }
+                // Moving a directory changes its "..", for which it must be writable itself.
+                drop(open_writable(&dir, &inner)?);
+                moved += 1;
+                renameat(&dir, inner.as_os_str(), &top, format!(".removing-{moved}").as_str())?;
+            }
+            unlinkat(&top, name.as_os_str(), UnlinkatFlags::RemoveDir)?;
+        }
+        if empty {
+            return fs::remove_dir(root);
+        }
+    }
+}
+
+/// Open a directory in `dir` and make sure that its owner may change it.
+fn open_writable(dir: &OwnedFd, name: &OsStr) -> nix::Result<OwnedFd> {
+    let stat = fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
+    if stat.st_mode & 0o700 != 0o700 {
+        // A directory without permissions can't be opened to be changed, but found: chmod goes through its descriptor.
+        let found = openat(
+            dir,
+            name,
+            OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC,
+            Mode::empty(),
+        )?;
+        let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        fs::set_permissions(by_descriptor(&found), permissions).map_err(|error| errno(&error))?;
+    }
+    openat(dir, name, DIRECTORY, Mode::empty())
+}
+
+fn entries(dir: &OwnedFd) -> io::Result<impl Iterator<Item = io::Result<OsString>> + use<>> {
+    Ok(fs::read_dir(by_descriptor(dir))?.map(|entry| Ok(entry?.file_name())))
+}
+
+/// A path to what is open, so that the standard library can work on a descriptor.
+fn by_descriptor(fd: &OwnedFd) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
+}
+
+fn open_root(root: &Root) -> nix::Result<OwnedFd> {
+    // The path of the root is the host's own; links in it are fine.
+    nix::fcntl::open(&root.host, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
+}
+
+/// Modes are set in spite of the umask, so that the sandbox's user can read what is put for it.
+fn own(fd: &OwnedFd, owner: Option<u32>) -> nix::Result<()> {
+    if let Some(id) = owner {
+        fchown(fd, Some(Uid::from_raw(id)), Some(Gid::from_raw(id)))?;
+    }
+    let stat = fstat(fd)?;
+    fchmod(
+        fd,
+        Mode::from_bits_truncate(stat.st_mode & 0o7777 | if kind(&stat) == SFlag::S_IFDIR { 0o755 } else { 0o644 }),
+    )
+}
+
+fn kind(stat: &FileStat) -> SFlag {
+    SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits())
+}
+
+fn errno(error: &io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
+}
+
+fn explain(path: &Path, error: Errno) -> SandboxError {
+    match error {
+        // A link, or something that is not a directory, on the way.
+        Errno::ELOOP | Errno::ENOTDIR | Errno::EISDIR | Errno::ENXIO => SandboxError::Path(path.to_owned()),
+        Errno::ENOENT => SandboxError::NotFound(format!("file {}", path.display())),
+        _ => SandboxError::Io { doing: format!("use {} of the sandbox", path.display()), error: error.into() },
+    }
+}

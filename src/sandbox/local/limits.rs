@@ -1,0 +1,236 @@
+//! What holds a sandbox to its limits: the best means that this machine offers, found once.
+//!
+//! Best is a cgroup of its own for every sandbox, below the one that we run in, so that a limit somebody set on us stays
+//! in force: version 2 where the subtree is ours (systemd: `Delegate=yes`), else version 1. Without one, `RLIMIT_NPROC`
+//! counts a process's user namespace, and `watch` adds up memory and ends what holds too much.
+
+use std::ffi::CString;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::sandbox::Limits;
+
+/// The cgroup that we move ourselves to in version 2, where only leaves may hold processes.
+const OWN_LEAF: &str = "cloud-agent-host";
+
+/// How memory and processes are limited here.
+#[derive(Debug, Clone)]
+pub(super) enum Means {
+    /// Below this directory of the one hierarchy.
+    V2(PathBuf),
+    /// Below these directories of the two hierarchies; what is not there is watched.
+    V1 { memory: Option<PathBuf>, pids: Option<PathBuf> },
+}
+
+impl Means {
+    /// The best that can be used, tried out.
+    pub fn find() -> Means {
+        let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        if let Some(base) = own_dir(&own, &mounts, "").and_then(|dir| delegated(&dir)) {
+            return Means::V2(base);
+        }
+        let usable = |controller: &str, file: &str| {
+            own_dir(&own, &mounts, controller).filter(|dir| can_make(dir, &format!("{controller}.{file}")))
+        };
+        Means::V1 { memory: usable("memory", "limit_in_bytes"), pids: usable("pids", "max") }
+    }
+
+    /// Whether the kernel counts the memory of a whole sandbox.
+    pub fn memory(&self) -> bool {
+        !matches!(self, Means::V1 { memory: None, .. })
+    }
+
+    /// Whether the kernel counts the processes of a whole sandbox.
+    pub fn processes(&self) -> bool {
+        !matches!(self, Means::V1 { pids: None, .. })
+    }
+
+    /// Make the cgroups of a sandbox. What an earlier one of this name left is ended first.
+    pub fn group(&self, id: &str, limits: &Limits) -> io::Result<Group> {
+        let name = format!("cloud-agent-{id}");
+        let mut group = Group::default();
+        match self {
+            Means::V2(base) => {
+                let dir = fresh(base, &name)?;
+                group.dirs.push(dir.clone());
+                fs::write(dir.join("memory.max"), limits.memory_bytes.to_string())?;
+                // All of them: half a build that is left running tells nobody why it hangs. No swap: it would be slow, not small.
+                for (file, value) in [("memory.oom.group", "1"), ("memory.swap.max", "0")] {
+                    let _ = fs::write(dir.join(file), value);
+                }
+                fs::write(dir.join("pids.max"), processes(limits).to_string())?;
+                group.events = Some(dir.join("memory.events"));
+            }
+            Means::V1 { memory, pids } => {
+                if let Some(base) = memory {
+                    let dir = fresh(base, &name)?;
+                    group.dirs.push(dir.clone());
+                    fs::write(dir.join("memory.limit_in_bytes"), limits.memory_bytes.to_string())?;
+                    // Memory and swap together; the file is only there when the kernel counts swap.
+                    let _ = fs::write(dir.join("memory.memsw.limit_in_bytes"), limits.memory_bytes.to_string());
+                    group.events = Some(dir.join("memory.oom_control"));
+                }
+                if let Some(base) = pids {
+                    let dir = fresh(base, &name)?;
+                    group.dirs.push(dir.clone());
+                    fs::write(dir.join("pids.max"), processes(limits).to_string())?;
+                }
+            }
+        }
+        Ok(group)
+    }
+
+    /// The limits of a single process that it carries itself, as `(resource, value)`.
+    pub fn of_process(&self, limits: &Limits) -> Vec<(Resource, u64)> {
+        let mut all = vec![
+            (Resource::RLIMIT_CORE, 0),
+            (Resource::RLIMIT_FSIZE, limits.disk_bytes),
+            (Resource::RLIMIT_NOFILE, open_files()),
+        ];
+        if !self.processes() {
+            // Counted in the user namespace that the process starts in, so it does not see other sandboxes of this user.
+            all.push((Resource::RLIMIT_NPROC, processes(limits)));
+        }
+        all
+    }
+}
+
+/// Bubblewrap itself and its init are two.
+fn processes(limits: &Limits) -> u64 {
+    limits.processes.saturating_add(2)
+}
+
+fn open_files() -> u64 {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 1024));
+    most.min(16_384)
+}
+
+/// The directory of the cgroup that we are in; `controller` is empty for version 2.
+fn own_dir(own: &str, mounts: &str, controller: &str) -> Option<PathBuf> {
+    let path = own.lines().find_map(|line| {
+        let mut parts = line.splitn(3, ':');
+        let (_, controllers, path) = (parts.next()?, parts.next()?, parts.next()?);
+        controllers.split(',').any(|c| c == controller).then(|| PathBuf::from(path))
+    })?;
+    mounts.lines().find_map(|line| {
+        let (left, right) = line.split_once(" - ")?;
+        let (mut left, mut right) = (left.split(' ').skip(3), right.split(' '));
+        let (root, point) = (left.next()?, left.next()?);
+        let (kind, _, options) = (right.next()?, right.next()?, right.next()?);
+        let fits = match controller {
+            "" => kind == "cgroup2",
+            _ => kind == "cgroup" && options.split(',').any(|option| option == controller),
+        };
+        // In a container the mount may show a part of the tree only, and our path may lie outside of it.
+        let dir = Path::new(point).join(path.strip_prefix(root).unwrap_or(Path::new("")));
+        fits.then(|| if dir.is_dir() { dir } else { PathBuf::from(point) })
+    })
+}
+
+/// Whether a cgroup with this file can be made here.
+fn can_make(base: &Path, file: &str) -> bool {
+    static PROBES: AtomicU64 = AtomicU64::new(0);
+    let number = PROBES.fetch_add(1, Ordering::Relaxed);
+    let dir = base.join(format!("cloud-agent-probe-{}-{number}", std::process::id()));
+    let made = fs::create_dir(&dir).is_ok();
+    let works = made && fs::OpenOptions::new().write(true).open(dir.join(file)).is_ok();
+    if made {
+        let _ = fs::remove_dir(&dir);
+    }
+    works
+}
+
+/// A version 2 directory in which sandboxes may have cgroups with memory and pids limits, if we can have that.
+fn delegated(own: &Path) -> Option<PathBuf> {
+    let works = |base: &Path| can_make(base, "memory.max") && can_make(base, "pids.max");
+    if own.file_name().is_some_and(|name| name == OWN_LEAF) {
+        return own.parent().filter(|base| works(base)).map(Path::to_owned);
+    }
+    if works(own) {
+        return Some(own.to_owned());
+    }
+    let offered = fs::read_to_string(own.join("cgroup.controllers")).ok()?;
+    let has = |name| offered.split_whitespace().any(|controller| controller == name);
+    // Only when nobody else is in it: to move another's process is not ours to do.
+    let alone = fs::read_to_string(own.join("cgroup.procs")).ok()?.trim() == std::process::id().to_string();
+    if !(has("memory") && has("pids") && alone) {
+        return None;
+    }
+    let leaf = own.join(OWN_LEAF);
+    fs::create_dir(&leaf).or_else(|e| if leaf.is_dir() { Ok(()) } else { Err(e) }).ok()?;
+    fs::write(leaf.join("cgroup.procs"), "0").ok()?;
+    fs::write(own.join("cgroup.subtree_control"), "+memory +pids").ok()?;
+    works(own).then(|| own.to_owned())
+}
+
+fn fresh(base: &Path, name: &str) -> io::Result<PathBuf> {
+    let dir = base.join(name);
+    if dir.exists() {
+        Group { dirs: vec![dir.clone()], events: None }.end();
+    }
+    fs::create_dir(&dir)?;
+    Ok(dir)
+}
+
+/// The cgroups of one sandbox; none where the machine offers none.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Group {
+    pub dirs: Vec<PathBuf>,
+    events: Option<PathBuf>,
+}
+
+impl Group {
+    /// The cgroups that an earlier process noted down.
+    pub fn left_over(dirs: Vec<PathBuf>) -> Group {
+        Group { dirs, events: None }
+    }
+
+    /// The files through which a process joins.
+    pub fn joins(&self) -> Vec<CString> {
+        let procs = |dir: &PathBuf| CString::new(dir.join("cgroup.procs").as_os_str().as_bytes()).ok();
+        self.dirs.iter().filter_map(procs).collect()
+    }
+
+    /// Whether the kernel had to kill one of its processes for memory.
+    pub fn out_of_memory(&self) -> bool {
+        let events = self.events.as_ref().and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
+        let kills = events.lines().find_map(|line| line.strip_prefix("oom_kill "));
+        kills.and_then(|count| count.trim().parse().ok()).unwrap_or(0u64) > 0
+    }
+
+    /// Kill all that is in it.
+    pub fn kill(&self) {
+        for dir in &self.dirs {
+            if fs::write(dir.join("cgroup.kill"), "1").is_ok() {
+                continue;
+            }
+            for pid in fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default().lines() {
+                if let Ok(pid @ 2..) = pid.parse() {
+                    let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+                }
+            }
+        }
+    }
+
+    /// Kill all that is in it and remove it. Takes some milliseconds when something was.
+    pub fn end(&self) {
+        for _ in 0..200 {
+            self.kill();
+            let left = self.dirs.iter().filter(|dir| fs::remove_dir(dir).is_err() && dir.exists()).count();
+            if left == 0 {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        tracing::warn!(cgroups = ?self.dirs, "Could not remove the cgroups of a sandbox");
+    }
+}

@@ -1,0 +1,109 @@
+//! What `/proc` says about processes on the host: who descends from whom, and what they hold.
+
+use std::collections::HashMap;
+use std::fs;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+
+/// A process that can't be confused with a later one of the same number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Mark {
+    pub pid: i32,
+    /// In ticks since the machine started.
+    start: u64,
+}
+
+impl Mark {
+    pub fn of(pid: i32) -> Option<Mark> {
+        Some(Mark { pid, start: look(pid)?.start })
+    }
+
+    /// Alive and still the same process. One that has ended and waits for its parent counts as gone.
+    pub fn alive(self) -> bool {
+        look(self.pid).is_some_and(|seen| seen.start == self.start && seen.state != b'Z')
+    }
+
+    pub fn signal(self, signal: Signal) {
+        if self.alive() {
+            // Between the look and the signal the number can't come round again: that takes a whole lap of pids.
+            let _ = kill(Pid::from_raw(self.pid), signal);
+        }
+    }
+}
+
+struct Seen {
+    pid: i32,
+    parent: i32,
+    state: u8,
+    start: u64,
+}
+
+fn look(pid: i32) -> Option<Seen> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name stands in brackets and may hold anything, brackets and spaces too.
+    let mut fields = stat.get(stat.rfind(')')? + 2..)?.split(' ');
+    let state = *fields.next()?.as_bytes().first()?;
+    let parent = fields.next()?.parse().ok()?;
+    let start = fields.nth(17)?.parse().ok()?;
+    Some(Seen { pid, parent, state, start })
+}
+
+/// These processes, as far as they live, and everything that descends from them.
+pub(super) fn tree(roots: &[Mark]) -> Vec<Mark> {
+    let mut found: Vec<Mark> = roots.iter().copied().filter(|mark| mark.alive()).collect();
+    if found.is_empty() {
+        return found;
+    }
+    let mut children: HashMap<i32, Vec<Mark>> = HashMap::new();
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let pid = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        if let Some(seen) = pid.and_then(look) {
+            children.entry(seen.parent).or_default().push(Mark { pid: seen.pid, start: seen.start });
+        }
+    }
+    let mut at = 0;
+    while at < found.len() {
+        for child in children.remove(&found[at].pid).unwrap_or_default() {
+            if !found.contains(&child) {
+                found.push(child);
+            }
+        }
+        at += 1;
+    }
+    found
+}
+
+/// Kill these processes and everything that descends from them.
+pub(super) fn kill_tree(roots: &[Mark]) {
+    for mark in tree(roots) {
+        mark.signal(Signal::SIGKILL);
+    }
+}
+
+/// The process that `init` of a sandbox was made for: its child that is number 2 inside.
+pub(super) fn command_of(init: Mark) -> Option<Mark> {
+    let is_second = |mark: &Mark| {
+        let status = fs::read_to_string(format!("/proc/{}/status", mark.pid)).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
+        line.split_whitespace().next_back() == Some("2")
+    };
+    tree(&[init]).into_iter().find(is_second)
+}
+
+/// Memory that these processes hold, in bytes, without what is merely a copy of a file: their own pages, and the largest
+/// share of shared memory once, because the others mostly map the same.
+pub(super) fn resident(marks: &[Mark]) -> u64 {
+    let (mut own, mut shared) = (0, 0);
+    for mark in marks {
+        let status = fs::read_to_string(format!("/proc/{}/status", mark.pid)).unwrap_or_default();
+        let field = |name: &str| -> u64 {
+            let value = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+            value.split_whitespace().next().and_then(|n| n.parse().ok()).unwrap_or(0)
+        };
+        own += field("RssAnon:") + field("VmSwap:");
+        shared = field("RssShmem:").max(shared);
+    }
+    (own + shared) * 1024
+}

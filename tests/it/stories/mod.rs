@@ -1,0 +1,24 @@
+//! READ THESE: what cloud-agent does, told from GitHub's side. Each story runs on SQLite and on PostgreSQL.
+
+/// Stories that run on both databases.
+macro_rules! stories {
+    ($(async fn $name:ident($database:ident: Database) $story:block)*) => {
+        $(async fn $name($database: $crate::world::Database) $story)*
+
+        mod on_sqlite {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                super::$name($crate::world::Database::sqlite()).await;
+            })*
+        }
+
+        mod on_postgres {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                super::$name($crate::world::Database::postgres()).await;
+            })*
+        }
+    };
+}
+
+mod mention;

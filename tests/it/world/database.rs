@@ -1,0 +1,142 @@
+//! A database of either kind: a SQLite file, or a PostgreSQL of the test's own in a temporary directory.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+pub enum Database {
+    Sqlite,
+    Postgres(Box<Postgres>),
+}
+
+/// A server that lives as long as the test.
+pub struct Postgres {
+    server: Child,
+    dir: TempDir,
+}
+
+impl Database {
+    pub fn sqlite() -> Self {
+        Self::Sqlite
+    }
+
+    /// Start a PostgreSQL that listens on a socket in its own directory and nowhere else.
+    pub fn postgres() -> Self {
+        Self::Postgres(Box::new(Postgres::start()))
+    }
+
+    pub fn url(&self, dir: &Path) -> String {
+        match self {
+            Self::Sqlite => format!("sqlite://{}", dir.join("cloud-agent.db").display()),
+            Self::Postgres(it) => {
+                let socket = it.dir.path().to_str().unwrap().replace('/', "%2F");
+                format!("postgres://postgres@{socket}/postgres")
+            }
+        }
+    }
+}
+
+impl Postgres {
+    fn start() -> Self {
+        let dir = tempfile::Builder::new().prefix("pg").tempdir_in("/tmp").unwrap();
+        let data = dir.path().join("data");
+        copy(&template(), &data);
+        give_to_postgres(dir.path());
+        let mut command = as_postgres(&binary("postgres"));
+        // Durability is not what these stories test; the accept benchmark and the crash stories use real settings.
+        let server = command
+            .args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=60"])
+            .args(["-c", "shared_buffers=16MB", "-c", "wal_level=minimal", "-c", "max_wal_senders=0"])
+            .arg("-k")
+            .arg(dir.path())
+            .arg("-D")
+            .arg(&data)
+            .stdout(Stdio::null())
+            .stderr(Stdio::from(std::fs::File::create(dir.path().join("log")).unwrap()))
+            .spawn()
+            .unwrap();
+        let it = Self { server, dir };
+        it.wait();
+        it
+    }
+
+    fn wait(&self) {
+        let started = Instant::now();
+        let ready = || {
+            let status = Command::new(binary("pg_isready")).arg("-q").arg("-h").arg(self.dir.path()).status();
+            status.is_ok_and(|it| it.success())
+        };
+        while !ready() {
+            let log = || std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+            assert!(started.elapsed() < Duration::from_secs(30), "PostgreSQL did not start:\n{}", log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        // SIGQUIT: immediate shutdown of the server and its children.
+        if let Ok(pid) = i32::try_from(self.server.id()) {
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGQUIT);
+        }
+        let _ = self.server.wait();
+    }
+}
+
+/// An empty cluster, made once and copied: `initdb` takes seconds, a copy takes a moment.
+fn template() -> PathBuf {
+    let base = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let made = base.join("postgres-template");
+    let lock = std::fs::File::create(base.join("postgres-template.lock")).unwrap();
+    lock.lock().unwrap();
+    if !made.join("PG_VERSION").exists() {
+        let dir = tempfile::Builder::new().prefix("initdb").tempdir_in("/tmp").unwrap();
+        give_to_postgres(dir.path());
+        let fresh = dir.path().join("data");
+        let status = as_postgres(&binary("initdb"))
+            .args(["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "-D"])
+            .arg(&fresh)
+            .stdout(Stdio::null())
+            .status()
+            .unwrap();
+        assert!(status.success(), "initdb failed");
+        let _ = std::fs::remove_dir_all(&made);
+        copy(&fresh, &made);
+    }
+    made
+}
+
+fn copy(from: &Path, to: &Path) {
+    let status = Command::new("cp").arg("-a").arg("--reflink=auto").arg(from).arg(to).status().unwrap();
+    assert!(status.success());
+}
+
+/// A command that may not run as root, run as Debian's `postgres` when we are root.
+fn as_postgres(program: &Path) -> Command {
+    let mut command;
+    if nix::unistd::geteuid().is_root() {
+        command = Command::new("setpriv");
+        command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "--pdeathsig=KILL"]).arg(program);
+    } else {
+        command = Command::new("setpriv");
+        command.arg("--pdeathsig=KILL").arg(program);
+    }
+    command.current_dir("/tmp");
+    command
+}
+
+fn give_to_postgres(dir: &Path) {
+    if nix::unistd::geteuid().is_root() {
+        let status = Command::new("chown").arg("-R").arg("postgres:postgres").arg(dir).status().unwrap();
+        assert!(status.success());
+    }
+}
+
+fn binary(name: &str) -> PathBuf {
+    let installed = std::fs::read_dir("/usr/lib/postgresql").ok().into_iter().flatten().flatten();
+    let newest = installed.map(|it| it.path().join("bin").join(name)).filter(|it| it.exists()).max();
+    newest.unwrap_or_else(|| panic!("PostgreSQL is not installed: run script/setup"))
+}

@@ -1,0 +1,248 @@
+//! The stage: a cloud-agent, a GitHub and a model around it, a database of either kind, and a Claude who does as told.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use cloud_agent::cli::{self, Running};
+use cloud_agent::store::{Queue, Store};
+use simulator::github::Role;
+use simulator::{GitHub, Model};
+use tempfile::TempDir;
+
+mod claude;
+mod database;
+
+pub use claude::real_claude;
+pub use database::Database;
+
+/// Longest that a story may take to come to rest.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+pub struct World {
+    pub github: GitHub,
+    pub model: Model,
+    store: Store,
+    database: Database,
+    dir: TempDir,
+    settings: Vec<(String, String)>,
+    bot: Bot,
+}
+
+/// The program under test: in this process, or in one that can be killed.
+enum Bot {
+    Absent,
+    Here(Box<Running>),
+    There(Child),
+}
+
+impl World {
+    /// A world with one repository, `octo/app`, and a few people named after what they may do.
+    pub async fn on(database: Database) -> Self {
+        let github = GitHub::start().await;
+        let model = Model::start().await;
+        let dir = tempfile::tempdir().unwrap();
+        github.create_repo("octo/app", &[("README.md", "hello\n")]);
+        for (login, role) in
+            [("alice", Role::Write), ("bob", Role::Write), ("rita", Role::Read), ("tom", Role::Triage), ("ada", Role::Admin)]
+        {
+            github.person(login, role);
+        }
+        let url = database.url(dir.path());
+        let store = Store::connect(&url.clone().into()).await.unwrap();
+        let settings = [
+            ("LISTEN", "127.0.0.1:0"),
+            ("DATA_DIR", dir.path().join("data").to_str().unwrap()),
+            ("DATABASE_URL", &url),
+            ("GITHUB_URL", github.url()),
+            ("GITHUB_API_URL", github.api_url()),
+            ("GITHUB_APP_ID", &github.app_id().to_string()),
+            ("GITHUB_APP_PRIVATE_KEY", github.private_key_pem()),
+            ("GITHUB_WEBHOOK_SECRET", &github.webhook_secret()),
+            ("GITHUB_WRITE_SPACING_MS", "0"),
+            ("ANTHROPIC_API_KEY", &model.api_key()),
+            ("ANTHROPIC_BASE_URL", model.url()),
+            ("COMMENT_INTERVAL", "50ms"),
+            ("DRAIN_SECONDS", "0"),
+            ("LEASE", "3s"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec();
+        let mut world = Self { github, model, store, database, dir, settings, bot: Bot::Absent };
+        world.claude_will("true");
+        world
+    }
+
+    /// As `on`, with the bot running in this process.
+    pub async fn running(database: Database) -> Self {
+        let mut world = Self::on(database).await;
+        world.start().await;
+        world
+    }
+
+    /// Change a setting; it holds from the next start.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.settings.retain(|(it, _)| it != name);
+        self.settings.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Start the bot in this process.
+    pub async fn start(&mut self) {
+        let config = cli::config_of(&self.settings).unwrap();
+        let running = cli::start(config, true).await.unwrap();
+        self.github.deliver_to(format!("http://{}/webhooks/github", running.address.unwrap()));
+        self.bot = Bot::Here(Box::new(running));
+    }
+
+    /// Start the bot as a process of its own, as an operator does.
+    pub async fn start_process(&mut self) {
+        let port = free_port();
+        self.set("LISTEN", &format!("127.0.0.1:{port}"));
+        let log = std::fs::File::options().create(true).append(true).open(self.dir.path().join("bot.log")).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_cloud-agent"))
+            .arg("serve")
+            .env_clear()
+            .env("PATH", std::env::var("PATH").unwrap())
+            .envs(self.settings.iter().cloned())
+            .stderr(Stdio::from(log))
+            .spawn()
+            .unwrap();
+        self.bot = Bot::There(child);
+        self.github.deliver_to(format!("http://127.0.0.1:{port}/webhooks/github"));
+        self.wait_for("the bot to answer", async || {
+            reqwest::get(format!("http://127.0.0.1:{port}/healthz")).await.is_ok()
+        })
+        .await;
+    }
+
+    /// `kill -9`, in the middle of whatever it does.
+    pub fn kill(&mut self) {
+        let Bot::There(child) = &mut self.bot else { panic!("only a process of its own can be killed") };
+        child.kill().unwrap();
+        child.wait().unwrap();
+        self.bot = Bot::Absent;
+    }
+
+    /// Stop the bot as a deploy does.
+    pub async fn stop(&mut self) {
+        match std::mem::replace(&mut self.bot, Bot::Absent) {
+            Bot::Here(running) => running.stop().await,
+            Bot::There(mut child) => {
+                nix::sys::signal::kill(
+                    nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap()),
+                    nix::sys::signal::Signal::SIGTERM,
+                )
+                .unwrap();
+                child.wait().unwrap();
+            }
+            Bot::Absent => (),
+        }
+    }
+
+    /// The log of the process, for a failing test's reader.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("bot.log")).unwrap_or_default()
+    }
+
+    /// Where the bot listens.
+    pub fn address(&self) -> std::net::SocketAddr {
+        match &self.bot {
+            Bot::Here(running) => running.address.unwrap(),
+            _ => self.settings.iter().find(|(name, _)| name == "LISTEN").unwrap().1.parse().unwrap(),
+        }
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Let the bot work until it has nothing left to do and GitHub nothing left to tell it.
+    pub async fn settle(&self) {
+        self.wait_for("everything to come to rest", async || {
+            self.github.quiesce().await;
+            let open = (self.store.open_jobs(Queue::Delivery).await, self.store.open_jobs(Queue::Task).await);
+            matches!(open, (Ok(0), Ok(0)))
+        })
+        .await;
+        self.github.quiesce().await;
+    }
+
+    /// Wait until something is so; never by a guess at how long it takes.
+    pub async fn wait_for(&self, what: &str, is_so: impl AsyncFn() -> bool) {
+        let started = Instant::now();
+        while !is_so().await {
+            assert!(
+                started.elapsed() < PATIENCE,
+                "waited in vain for {what}\n--- told ---\n{}\n--- log ---\n{}",
+                self.github.story().join("\n"),
+                self.log()
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Everything that people on GitHub could see since the last look, in order, with what differs from run to run
+    /// made the same.
+    pub fn told(&self) -> String {
+        self.github.told().iter().map(|line| steady(line)).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// Replace ids, times and money.
+pub fn steady(text: &str) -> String {
+    let mut out = String::new();
+    for line in text.lines() {
+        let mut line = replace_uuids(line);
+        if let Some(at) = line.find(" · $") {
+            let start = line[..at].rfind('>').map_or(0, |it| it + 1);
+            let start = if line[start..at].contains(". ") { line[..at].rfind(". ").unwrap() + 2 } else { start };
+            let end = line[at + 4..].find(|c: char| !c.is_ascii_digit() && c != '.').map_or(line.len(), |it| at + 4 + it);
+            line = format!("{}TIME · $COST{}", &line[..start], &line[end..]);
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out.trim_end().to_owned()
+}
+
+fn replace_uuids(line: &str) -> String {
+    let is_uuid = |text: &str| {
+        text.len() == 36
+            && text.char_indices().all(|(at, c)| match at {
+                8 | 13 | 18 | 23 => c == '-',
+                _ => c.is_ascii_hexdigit(),
+            })
+    };
+    let mut out = String::new();
+    let mut rest = line;
+    while let Some(c) = rest.chars().next() {
+        if rest.is_char_boundary(36.min(rest.len())) && rest.len() >= 36 && is_uuid(&rest[..36]) {
+            out.push_str("ID");
+            rest = &rest[36..];
+        } else {
+            out.push(c);
+            rest = &rest[c.len_utf8()..];
+        }
+    }
+    out
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A test must look at everything that happened: silence is a claim too.
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Bot::There(child) = &mut self.bot {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("--- story ---\n{}\n--- log ---\n{}", self.github.story().join("\n"), self.log());
+        } else {
+            let unread = self.github.told();
+            assert!(unread.is_empty(), "the test never looked at:\n{}", unread.join("\n"));
+        }
+        let _ = &self.database;
+    }
+}
