@@ -11,9 +11,9 @@ use tokio::sync::OnceCell;
 use tracing::info;
 
 use crate::config::{self, Config};
-use crate::health::Health;
 use crate::gateway::{Gateway, GatewaySettings};
 use crate::github::{self, Github};
+use crate::health::Health;
 use crate::queue::Acceptor;
 use crate::sandbox::Provider;
 use crate::sandbox::git::{self, Git};

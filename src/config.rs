@@ -262,7 +262,14 @@ impl Github {
 /// What child processes on the host get of our environment: where programs are, and how the network is reached.
 pub fn inherited() -> Vec<(OsString, OsString)> {
     const NAMES: &[&str] = &[
-        "PATH", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy", "SSL_CERT_FILE",
+        "PATH",
+        "HTTPS_PROXY",
+        "https_proxy",
+        "HTTP_PROXY",
+        "http_proxy",
+        "NO_PROXY",
+        "no_proxy",
+        "SSL_CERT_FILE",
         "SSL_CERT_DIR",
     ];
     NAMES.iter().filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?))).collect()

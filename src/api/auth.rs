@@ -34,13 +34,15 @@ impl FromRequestParts<App> for Operator {
 /// An error as `application/problem+json`, with a stable code and a sentence that says what to do.
 pub fn problem(status: StatusCode, code: &str, says: &str) -> Response {
     let title = status.canonical_reason().unwrap_or_default();
-    let body = json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "code": code, "detail": says });
+    let body =
+        json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "code": code, "detail": says });
     (status, [("content-type", "application/problem+json")], Json(body)).into_response()
 }
 
 /// The same text, compared in a time that says nothing about where they differ.
 fn same(given: &str, expected: &str) -> bool {
-    let keyed = |text: &str| Hmac::<Sha256>::new_from_slice(b"compare").ok().map(|mac| mac.chain_update(text.as_bytes()));
+    let keyed =
+        |text: &str| Hmac::<Sha256>::new_from_slice(b"compare").ok().map(|mac| mac.chain_update(text.as_bytes()));
     match (keyed(given), keyed(expected)) {
         (Some(given), Some(expected)) => given.verify_slice(&expected.finalize().into_bytes()).is_ok(),
         _ => false,

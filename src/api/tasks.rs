@@ -68,12 +68,7 @@ pub async fn one(State(app): State<App>, _: Operator, Path(id): Path<String>) ->
 }
 
 /// Events after `after`, oldest first; ask again with the last `seq` for more.
-pub async fn logs(
-    State(app): State<App>,
-    _: Operator,
-    Path(id): Path<String>,
-    Query(page): Query<Page>,
-) -> Response {
+pub async fn logs(State(app): State<App>, _: Operator, Path(id): Path<String>, Query(page): Query<Page>) -> Response {
     match app.store.task(&id).await {
         Ok(Some(_)) => (),
         Ok(None) => return unknown(&id),

@@ -16,8 +16,13 @@ use crate::sandbox::{Finding, Grade, Limits, Provider, Spec};
 use crate::store::Store;
 
 /// What the App needs, by GitHub's names for permissions.
-const PERMISSIONS: &[(&str, &str)] =
-    &[("metadata", "read"), ("contents", "write"), ("issues", "write"), ("pull_requests", "write"), ("checks", "write")];
+const PERMISSIONS: &[(&str, &str)] = &[
+    ("metadata", "read"),
+    ("contents", "write"),
+    ("issues", "write"),
+    ("pull_requests", "write"),
+    ("checks", "write"),
+];
 const EVENTS: &[&str] = &["issue_comment", "issues"];
 
 /// Look, print a line for each thing, and fail when runs can't work.
@@ -57,9 +62,11 @@ fn finding(grade: Grade, what: &str, says: impl Into<String>) -> Finding {
 
 fn settings(config: &Config) -> Vec<Finding> {
     let mut found = vec![match config.github.webhook_secrets() {
-        Ok(secrets) if secrets.len() > 1 => {
-            finding(Grade::Good, "webhook secret", format!("{} are taken; drop the old one when rotated", secrets.len()))
-        }
+        Ok(secrets) if secrets.len() > 1 => finding(
+            Grade::Good,
+            "webhook secret",
+            format!("{} are taken; drop the old one when rotated", secrets.len()),
+        ),
         Ok(_) => finding(Grade::Good, "webhook secret", "set"),
         Err(error) => finding(Grade::Bad, "webhook secret", error.to_string()),
     }];
@@ -159,9 +166,7 @@ async fn claude(config: &Config, provider: &dyn Provider) -> Finding {
         Err(error) => return bad(error.to_string()),
     };
     let found = match provider.open(&sandbox).await {
-        Ok(open) => {
-            agent::preflight(async |exec| agent::binary::run_in(open.as_ref(), exec).await).await
-        }
+        Ok(open) => agent::preflight(async |exec| agent::binary::run_in(open.as_ref(), exec).await).await,
         Err(error) => bad(error.to_string()),
     };
     let _ = provider.destroy(&sandbox).await;

@@ -78,12 +78,7 @@ pub async fn start(config: Config, doors: bool) -> Result<Running> {
             lease: app.config.runs.lease.0,
             drain: DELIVERY_DRAIN,
         };
-        parts.spawn(queue::work(
-            app.store.clone(),
-            settings,
-            move |job| webhook::handle(app.clone(), job),
-            stop,
-        ));
+        parts.spawn(queue::work(app.store.clone(), settings, move |job| webhook::handle(app.clone(), job), stop));
     }
     let settings = Settings {
         queue: Queue::Task,

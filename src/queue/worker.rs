@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use apalis::prelude::*;
-use futures::future::{BoxFuture, FutureExt as _};
 use futures::SinkExt as _;
+use futures::future::{BoxFuture, FutureExt as _};
 use futures::stream::{self, BoxStream, StreamExt as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;

@@ -77,9 +77,8 @@ impl<'a> Comment<'a> {
         let mut next_edit = started + interval;
         loop {
             let beat = Instant::now() + HEARTBEAT.max(interval);
-            let moved = wait_for(&mut views, beat, |view| {
-                view.over || (view.step, &view.todos) != (shown.step, &shown.todos)
-            });
+            let moved =
+                wait_for(&mut views, beat, |view| view.over || (view.step, &view.todos) != (shown.step, &shown.todos));
             moved.await;
             wait_for(&mut views, next_edit, |view| view.over).await;
             shown = views.borrow_and_update().clone();

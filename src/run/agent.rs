@@ -52,13 +52,7 @@ impl Run<'_> {
         work
     }
 
-    async fn work_in(
-        &self,
-        reference: &SandboxRef,
-        tree: &Tree,
-        context: &Context,
-        gate: &Gate,
-    ) -> Result<Work, Halt> {
+    async fn work_in(&self, reference: &SandboxRef, tree: &Tree, context: &Context, gate: &Gate) -> Result<Work, Halt> {
         let sandbox = self.app.provider.open(reference).await.map_err(sandbox_trouble)?;
         sandbox.put(&context.files).await.map_err(sandbox_trouble)?;
         let answer = self.ask(sandbox.as_ref(), context, gate).await?;

@@ -82,8 +82,10 @@ pub fn git_trouble(code: &str, error: GitError) -> Halt {
             Halt::Pause(Pause::Later { at: clock::now() + 15_000, why: error.to_string() })
         }
         GitError::Disk(_) | GitError::Damaged(_) | GitError::Other(_) => Halt::Pause(Pause::Broken(error.into())),
-        GitError::Auth(_) | GitError::NotFound(_) | GitError::Rejected { .. } | GitError::Moved | GitError::Bundle(_) => {
-            Halt::End(Ending::new(code, error.to_string()))
-        }
+        GitError::Auth(_)
+        | GitError::NotFound(_)
+        | GitError::Rejected { .. }
+        | GitError::Moved
+        | GitError::Bundle(_) => Halt::End(Ending::new(code, error.to_string())),
     }
 }

@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use futures::StreamExt as _;
 use serde_json::json;
 
 use super::checkout::{Tree, git_trouble};
 use super::{Halt, Pause, Run};
+use crate::agent::binary::run_in;
 use crate::sandbox::git::{Caps, HeldBack, Identity, PACK_SCRIPT, Plan, Policy, Workbench, judge};
-use crate::sandbox::{Channel, Cursor, Exec, ExecEvent, Sandbox, SandboxError};
+use crate::sandbox::{Exec, Sandbox, SandboxError};
 use crate::task::{Ending, FileLine, Work};
 use crate::text;
 
@@ -44,10 +44,14 @@ impl Run<'_> {
         let bench = Workbench::make(&tree.mirror, &self.dir.join(BENCH)).await.map_err(inspecting)?;
         let head = bench.take(&bundle, &caps).await.map_err(inspecting)?;
         let seen = bench.look(&tree.base, &head, &caps).await.map_err(inspecting)?;
-        let held: Vec<_> =
-            judge(&seen, &Policy::default()).into_iter().filter(|why| !why.is_cured_by_squash()).collect();
-        if !held.is_empty() {
-            return Err(held_back(&held.iter().map(reason).collect::<Vec<_>>()));
+        let (cured, held): (Vec<_>, Vec<_>) =
+            judge(&seen, &Policy::default()).into_iter().partition(HeldBack::is_cured_by_squash);
+        let mut reasons: Vec<_> = held.iter().map(reason).collect();
+        if adds_secret(&seen.diff) || (cured.is_empty() && adds_secret(&seen.passing_diff)) {
+            reasons.push(json!({ "kind": "secret" }));
+        }
+        if !reasons.is_empty() {
+            return Err(held_back(&reasons));
         }
         let requester = self.requester();
         let plan = Plan {
@@ -56,7 +60,7 @@ impl Run<'_> {
             body: &work.summary,
             at: self.task.created_at / 1000,
             leave_out: &[],
-            squash: false,
+            squash: !cured.is_empty(),
         };
         let made = bench.recreate(&seen, &plan).await.map_err(inspecting)?;
         work.head = made.head.map(|head| head.as_str().to_owned());
@@ -81,24 +85,15 @@ impl Run<'_> {
             cwd: "/workspace".into(),
             ..Exec::default()
         };
-        let id = sandbox.spawn(exec).await.map_err(broken)?;
-        let mut events = sandbox.attach(&id, Cursor::default()).await.map_err(broken)?;
-        let (mut said, mut complaint) = (Vec::new(), Vec::new());
-        while let Some(event) = events.next().await {
-            match event {
-                ExecEvent::Out { channel: Channel::Stdout, bytes, .. } => said.extend_from_slice(&bytes),
-                ExecEvent::Out { bytes, .. } => complaint.extend_from_slice(&bytes),
-                ExecEvent::Gap { .. } => (),
-                ExecEvent::Exit(exit) if exit.code == Some(0) => break,
-                ExecEvent::Exit(_) => {
-                    let why = String::from_utf8_lossy(if complaint.is_empty() { &said } else { &complaint }).into_owned();
-                    return Err(held_back(&[json!({ "kind": "packing", "why": text::line(&why, 200) })]));
-                }
+        let ran = run_in(sandbox, exec).await.map_err(broken)?;
+        let said = ran.stdout.trim().lines().next_back().unwrap_or_default().to_owned();
+        match (ran.exit.code, said.as_str()) {
+            (Some(0), "unchanged") => Ok(Packed::Unchanged),
+            (Some(0), "packed") => Ok(Packed::Bundle),
+            _ => {
+                let why = if ran.stderr.trim().is_empty() { said } else { ran.stderr };
+                Err(held_back(&[json!({ "kind": "packing", "why": text::line(&why, 200) })]))
             }
-        }
-        match String::from_utf8_lossy(&said).trim() {
-            "unchanged" => Ok(Packed::Unchanged),
-            _ => Ok(Packed::Bundle),
         }
     }
 
@@ -117,6 +112,11 @@ fn inspecting(error: crate::sandbox::git::GitError) -> Halt {
 fn held_back(reasons: &[serde_json::Value]) -> Halt {
     let says = text::render("report/held_back.md", &json!({ "reasons": reasons }));
     Halt::End(Ending::new("held_back", says.trim()))
+}
+
+/// Whether a line that is added holds what looks like a credential.
+fn adds_secret(diff: &str) -> bool {
+    diff.lines().filter(|line| line.starts_with('+')).any(|line| text::redact(line) != line)
 }
 
 /// A reason as the template reads it.

@@ -199,12 +199,7 @@ async fn work(run: &Run<'_>, outbox: &Outbox<'_>) -> Result<Ending, Halt> {
 }
 
 /// The last words: the comment's final text and the reaction. Repeating them changes nothing.
-async fn tell(
-    run: &Run<'_>,
-    outbox: &Outbox<'_>,
-    comment: Option<&Comment<'_>>,
-    ending: &Ending,
-) -> Result<(), Pause> {
+async fn tell(run: &Run<'_>, outbox: &Outbox<'_>, comment: Option<&Comment<'_>>, ending: &Ending) -> Result<(), Pause> {
     run.show(|view| view.elapsed = run.elapsed());
     let view = run.view();
     if let Some(comment) = comment {

@@ -24,7 +24,8 @@ impl Run<'_> {
             let text = task::branch(self.task.place.number, &self.task.snapshot.title, name);
             let branch: Branch = text.parse().map_err(|_| Pause::Broken(anyhow::anyhow!("{text} is no branch")))?;
             let token = self.repo.git_token(Scope::Push).await.map_err(Pause::from)?;
-            let remote = Remote::new(&git, self.repo.name(), Some(token)).map_err(|error| refusal(&error.to_string()))?;
+            let remote =
+                Remote::new(&git, self.repo.name(), Some(token)).map_err(|error| refusal(&error.to_string()))?;
             match bench.push(&remote, &sha, &branch, None).await {
                 Ok(pushed) => {
                     let how = if pushed == Pushed::AlreadyThere { "was there already" } else { "pushed" };

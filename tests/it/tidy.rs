@@ -44,8 +44,7 @@ fn source_is_tidy() {
 fn the_map_names_every_module_in_the_order_of_the_sentence() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let map = fs::read_to_string(root.join("src/lib.rs")).unwrap();
-    let declared: Vec<&str> =
-        map.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
+    let declared: Vec<&str> = map.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
     let stages: Vec<&str> = declared.iter().copied().filter(|it| STAGES.contains(it)).collect();
     assert_eq!(stages, STAGES, "declare the stages in `lib.rs` in the order of the pipeline");
     for module in declared {
@@ -108,7 +107,8 @@ fn product(text: &str) -> &str {
 
 /// `(line, module)` for every `crate::module` mentioned outside comments, also inside `use crate::{…}`.
 fn uses(code: &str) -> Vec<(usize, String)> {
-    let word = |text: &str| -> String { text.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect() };
+    let word =
+        |text: &str| -> String { text.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect() };
     let mut out = Vec::new();
     for (index, line) in code.lines().enumerate() {
         let line_code = line.split("//").next().unwrap_or_default();

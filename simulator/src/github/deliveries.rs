@@ -10,7 +10,8 @@ use tokio::sync::mpsc;
 use super::events::{Event, is_heard};
 use super::{APP_ID, HOOK_ID, INSTALLATION_ID, World};
 
-/// How a delivery went. `status` is 0 when nothing was sent: no address, not subscribed, not installed, suspended.
+/// How a delivery went. `status` is the bot's; 502 when it could not be reached, 504 when it took too long, and 0 when
+/// nothing was sent: no address, not subscribed, not installed, suspended.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Delivered {
     pub status: u16,

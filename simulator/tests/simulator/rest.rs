@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use simulator::github::{Fault, Role};
+use simulator::github::{Fault, Role, TokenFormat};
 use simulator::{GitHub, Options};
 
 use super::client::{Client, good_jwt, jwt};
@@ -313,4 +313,22 @@ async fn faults_come_before_or_after_the_deed() {
     assert_eq!(send().await.unwrap().status(), 401);
     let statuses: Vec<u16> = github.journal().iter().rev().take(6).map(|it| it.status).collect();
     assert_eq!(statuses, [401, 201, 403, 201, 0, 0], "what met a closed door is in no journal");
+}
+
+#[tokio::test]
+async fn an_enterprise_server_has_a_prefix_and_short_tokens() {
+    let options = Options {
+        api_prefix: "/api/v3".to_owned(),
+        token_format: TokenFormat::Short,
+        rate_limit_headers: false,
+        ..Options::default()
+    };
+    let github = GitHub::start_with(options).await;
+    github.create_repo("octo/app", &[("a", "a\n")]);
+    let client = Client::of_installation(&github, json!({})).await;
+    assert_eq!(client.token.len(), 40);
+    let answer = client.request(Method::GET, "/repos/octo/app").send().await.unwrap();
+    assert!(answer.status() == 200 && !answer.headers().contains_key("x-ratelimit-limit"));
+    let astray = client.http.get(format!("{}/repos/octo/app", github.url())).bearer_auth(&client.token);
+    assert_eq!(astray.send().await.unwrap().status(), 404);
 }

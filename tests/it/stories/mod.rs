@@ -21,4 +21,7 @@ macro_rules! stories {
     };
 }
 
+mod deliveries;
+mod endings;
 mod mention;
+mod refusals;

@@ -25,6 +25,7 @@ pub struct World {
     database: Database,
     dir: TempDir,
     settings: Vec<(String, String)>,
+    people: Vec<(String, u64)>,
     bot: Bot,
 }
 
@@ -42,11 +43,9 @@ impl World {
         let model = Model::start().await;
         let dir = tempfile::tempdir().unwrap();
         github.create_repo("octo/app", &[("README.md", "hello\n")]);
-        for (login, role) in
-            [("alice", Role::Write), ("bob", Role::Write), ("rita", Role::Read), ("tom", Role::Triage), ("ada", Role::Admin)]
-        {
-            github.person(login, role);
-        }
+        let roles = [Role::Write, Role::Write, Role::Read, Role::Triage, Role::Admin];
+        let people = ["alice", "bob", "rita", "tom", "ada"].into_iter().zip(roles);
+        let people = people.map(|(login, role)| (login.to_owned(), github.person(login, role))).collect();
         let url = database.url(dir.path());
         let store = Store::connect(&url.clone().into()).await.unwrap();
         let settings = [
@@ -61,13 +60,14 @@ impl World {
             ("GITHUB_WRITE_SPACING_MS", "0"),
             ("ANTHROPIC_API_KEY", &model.api_key()),
             ("ANTHROPIC_BASE_URL", model.url()),
-            ("COMMENT_INTERVAL", "50ms"),
+            // The comments in between depend on timing; one story looks at them.
+            ("COMMENT_INTERVAL", "1h"),
             ("DRAIN_SECONDS", "0"),
             ("LEASE", "3s"),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .to_vec();
-        let mut world = Self { github, model, store, database, dir, settings, bot: Bot::Absent };
+        let mut world = Self { github, model, store, database, dir, settings, people, bot: Bot::Absent };
         world.claude_will("true");
         world
     }
@@ -155,6 +155,27 @@ impl World {
         &self.store
     }
 
+    /// An issue by alice that is there already; the bot has not heard of it.
+    pub fn issue(&self, title: &str, body: &str) -> u64 {
+        let number = self.github.open_issue_quietly("alice", "octo/app", title, body);
+        self.github.told();
+        number
+    }
+
+    /// Somebody's account id.
+    pub fn person(&self, login: &str) -> u64 {
+        self.people.iter().find(|(it, _)| it == login).unwrap().1
+    }
+
+    /// A text in which accounts are named and not numbered.
+    pub fn steady_ids(&self, text: &str) -> String {
+        let mut text = text.replace(&self.github.bot_id().to_string(), "BOT");
+        for (login, id) in &self.people {
+            text = text.replace(&id.to_string(), &login.to_uppercase());
+        }
+        text
+    }
+
     /// Let the bot work until it has nothing left to do and GitHub nothing left to tell it.
     pub async fn settle(&self) {
         self.wait_for("everything to come to rest", async || {
@@ -192,11 +213,13 @@ pub fn steady(text: &str) -> String {
     let mut out = String::new();
     for line in text.lines() {
         let mut line = replace_uuids(line);
+        // `3 s · $0.02`: how long and how much differ from run to run.
         if let Some(at) = line.find(" · $") {
-            let start = line[..at].rfind('>').map_or(0, |it| it + 1);
-            let start = if line[start..at].contains(". ") { line[..at].rfind(". ").unwrap() + 2 } else { start };
-            let end = line[at + 4..].find(|c: char| !c.is_ascii_digit() && c != '.').map_or(line.len(), |it| at + 4 + it);
-            line = format!("{}TIME · $COST{}", &line[..start], &line[end..]);
+            let start = line[..at].rfind(['>', '.']).map_or(0, |it| it + 1);
+            let start = start + (line[start..].len() - line[start..].trim_start().len());
+            let rest = &line[at + " · $".len()..];
+            let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.').to_owned();
+            line = format!("{}TIME · $COST{rest}", &line[..start]);
         }
         out.push_str(line.trim_end());
         out.push('\n');

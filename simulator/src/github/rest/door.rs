@@ -37,6 +37,12 @@ pub(crate) async fn front_door(world: Arc<World>, request: Request<Bytes>) -> Re
     if let Some(page) = pages::answer(&world, &request) {
         return Ok(page);
     }
+    if !path.starts_with(&world.options.api_prefix) {
+        let prefix = &world.options.api_prefix;
+        let refusal = Answer::refuse(404, &format!("Not Found (REST is below {prefix} here, not at {path})"));
+        Asked::of(&world, &request).note(&world, Credential::None, 404);
+        return Ok(respond(&world, refusal, None));
+    }
     rest(&world, request).await
 }
 

@@ -1,0 +1,10 @@
+//! git on the host, with real git over real HTTP: from the mirror to the push.
+
+#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+mod fetch;
+mod inspect;
+mod pack;
+mod publish;
+mod server;
+mod world;

@@ -1,0 +1,163 @@
+//! How a run can end besides well, and what people read then.
+
+use insta::assert_snapshot;
+use serde_json::json;
+use simulator::Script;
+
+use crate::world::World;
+
+/// The last words on the thread, without the marker.
+fn last_words(world: &World) -> String {
+    world.told();
+    let comment = world.github.comments("octo/app#1").into_iter().next_back().unwrap();
+    let words = crate::world::steady(&comment.body);
+    words.lines().skip(1).collect::<Vec<_>>().join("\n")
+}
+
+/// Ask once and let it end.
+async fn ask(world: &World) {
+    world.issue("The greeting is short", "");
+    world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;
+    world.settle().await;
+}
+
+stories! {
+    async fn an_agent_that_fails_says_why_and_publishes_nothing(database: Database) {
+        let mut world = World::on(database).await;
+        world.claude_plays("echo half > README.md; echo 'out of cheese' >&2; exit 1");
+        world.start().await;
+        ask(&world).await;
+
+        assert!(world.github.pulls("octo/app").is_empty());
+        assert!(world.github.reactions("octo/app#1").is_empty());
+        assert_snapshot!(last_words(&world), @"");
+    }
+
+    async fn an_agent_that_talks_nonsense_is_no_accident(database: Database) {
+        let mut world = World::on(database).await;
+        world.claude_plays("printf 'no json\\n{\\n\\000\\377\\n'; head -c 3000000 /dev/zero | tr '\\0' x; echo; echo '{\"type\":\"result\"}'");
+        world.start().await;
+        ask(&world).await;
+
+        let words = last_words(&world);
+        assert!(words.starts_with("### I could not finish this"), "{words}");
+    }
+
+    async fn time_is_limited(database: Database) {
+        let mut world = World::on(database).await;
+        world.set("RUN_TIMEOUT", "1s");
+        world.claude_plays("trap 'exit 1' INT TERM; while :; do sleep 0.1; done");
+        world.start().await;
+        ask(&world).await;
+
+        assert_snapshot!(last_words(&world), @"");
+    }
+
+    async fn stop_stops_a_run_in_the_middle(database: Database) {
+        let mut world = World::on(database).await;
+        world.claude_plays("touch /out/started; read -r LINE; echo half > README.md; exit 0");
+        world.start().await;
+        world.issue("The greeting is short", "");
+        world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;
+        world.wait_for("the agent to start", async || {
+            world.store().last_task(world.github.repo_id("octo/app"), 1).await.unwrap().is_some_and(|it| it.state.name() == "running")
+        })
+        .await;
+        world.github.comment("rita", "octo/app#1", "@cloud-agent stop").await;
+        world.github.comment("bob", "octo/app#1", "@cloud-agent stop").await;
+        world.settle().await;
+
+        assert_snapshot!(world.told(), @"");
+    }
+
+    async fn retry_starts_again_with_the_same_words(database: Database) {
+        let mut world = World::on(database).await;
+        world.claude_plays("exit 1");
+        world.start().await;
+        ask(&world).await;
+        world.told();
+
+        world.stop().await;
+        world.claude_will("echo 'hello, world' > README.md");
+        world.start().await;
+        world.github.comment("bob", "octo/app#1", "@cloud-agent retry").await;
+        world.settle().await;
+
+        assert_snapshot!(world.told(), @"");
+    }
+
+    async fn workflows_are_held_back(database: Database) {
+        let mut world = World::on(database).await;
+        world.claude_will("mkdir -p .github/workflows; echo 'on: push' > .github/workflows/ci.yml; ln -s /etc/passwd link; ln -s README.md fine");
+        world.start().await;
+        ask(&world).await;
+
+        assert!(world.github.branches("octo/app").iter().all(|it| it == "main"));
+        assert_snapshot!(last_words(&world), @"");
+    }
+
+    async fn a_repository_rule_that_refuses_the_push_is_told(database: Database) {
+        let mut world = World::on(database).await;
+        world.claude_will("echo 'hello, world' > README.md");
+        world.start().await;
+        world.github.protect("octo/app", "cloud-agent/*");
+        ask(&world).await;
+
+        assert_snapshot!(last_words(&world), @"");
+    }
+
+    async fn a_locked_down_app_still_works_as_far_as_it_may(database: Database) {
+        let mut world = World::on(database).await;
+        world.claude_will("echo 'hello, world' > README.md");
+        world.start().await;
+        world.github.faults().on("POST", "/repos/{o}/{r}/check-runs").times(1).answer(simulator::github::Fault::Status(403));
+        ask(&world).await;
+
+        assert_eq!(world.github.pulls("octo/app").len(), 1);
+        assert!(world.github.check_runs("octo/app").is_empty());
+        assert!(last_words(&world).starts_with("### Opened #2"));
+    }
+
+    async fn the_real_claude_ends_well_when_the_model_does_not(database: Database) {
+        let no = [("x-should-retry", "false")];
+        let cases = [
+            ("401", Script::error(401, "authentication_error", "invalid x-api-key", &[])),
+            ("429", Script::error(429, "rate_limit_error", "too many", &no)),
+            ("529", Script::error(529, "overloaded_error", "Overloaded", &no)),
+            ("budget", Script::expensive(100_000)),
+            ("turns", Script::loop_bash()),
+        ];
+        let mut world = World::on(database).await;
+        world.claude_is_real();
+        world.set("RUN_TURNS", "3");
+        world.set("BUDGET_RUN_USD", "2");
+        world.start().await;
+        let mut told = Vec::new();
+        for (number, (name, script)) in cases.into_iter().enumerate() {
+            world.issue("The greeting is short", "");
+            world.model.next(script);
+            let place = format!("octo/app#{}", number + 1);
+            world.github.comment("alice", &place, "@cloud-agent fix this").await;
+            world.settle().await;
+            world.told();
+            let words = world.github.comments(&place).pop().unwrap().body;
+            let words = crate::world::steady(&words);
+            told.push(format!("{name}: {}", words.lines().nth(5).unwrap_or_default()));
+            assert!(world.github.pulls("octo/app").is_empty());
+        }
+        assert_snapshot!(told.join("\n"), @"");
+    }
+
+    async fn a_busy_model_is_waited_for(database: Database) {
+        let mut world = World::on(database).await;
+        world.claude_is_real();
+        world.start().await;
+        world.issue("The greeting is short", "");
+        let answer = json!({ "title": "Greet the world", "summary": "s", "details": "", "verification": "", "changed": true });
+        world.model.next(Script::flaky(2, 529, Script::runs("echo 'hello, world' > README.md", answer)));
+        world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;
+        world.settle().await;
+
+        assert!(last_words(&world).starts_with("### Opened #2"));
+    }
+}

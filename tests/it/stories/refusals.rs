@@ -1,0 +1,99 @@
+//! What the bot does not do, and how it says so.
+
+use insta::assert_snapshot;
+
+use crate::world::World;
+
+stories! {
+    async fn a_stranger_is_refused_once_and_kindly(database: Database) {
+        let world = World::running(database).await;
+        world.issue("The greeting is short", "");
+
+        world.github.comment("rita", "octo/app#1", "@cloud-agent fix this").await;
+        world.settle().await;
+        assert_snapshot!(world.told(), @"");
+
+        world.github.comment("rita", "octo/app#1", "@cloud-agent please!").await;
+        world.settle().await;
+        assert_snapshot!(world.told(), @"");
+        assert!(world.model.requests().is_empty());
+    }
+
+    async fn when_rights_can_not_be_read_nobody_gets_in(database: Database) {
+        let world = World::running(database).await;
+        world.issue("The greeting is short", "");
+        world.github.faults().on("GET", "/repos/{o}/{r}/collaborators/{u}/permission").times(4).answer(simulator::github::Fault::Status(500));
+
+        world.github.comment("rita", "octo/app#1", "@cloud-agent fix this").await;
+        world.settle().await;
+
+        let told = world.told();
+        assert!(told.contains("GitHub says that you can't"), "{told}");
+        assert!(!told.contains("push"), "{told}");
+    }
+
+    async fn help_explains(database: Database) {
+        let world = World::running(database).await;
+        world.issue("The greeting is short", "");
+
+        world.github.comment("rita", "octo/app#1", "@cloud-agent help").await;
+        world.github.comment("rita", "octo/app#1", "@cloud-agent").await;
+        world.settle().await;
+
+        assert_snapshot!(world.told(), @"");
+    }
+
+    async fn nothing_to_stop_and_nothing_to_retry(database: Database) {
+        let world = World::running(database).await;
+        world.issue("The greeting is short", "");
+
+        world.github.comment("alice", "octo/app#1", "@cloud-agent stop").await;
+        world.settle().await;
+        world.github.comment("alice", "octo/app#1", "@cloud-agent retry").await;
+        world.settle().await;
+
+        assert_snapshot!(world.told(), @"");
+    }
+
+    async fn an_empty_repository_has_nothing_to_start_from(database: Database) {
+        let world = World::running(database).await;
+        world.github.create_empty_repo("octo/empty");
+        world.github.open_issue_quietly("alice", "octo/empty", "Begin", "");
+        world.github.told();
+
+        world.github.comment("alice", "octo/empty#1", "@cloud-agent begin").await;
+        world.settle().await;
+
+        let told = world.told();
+        assert!(told.contains("this repository has no commits yet"), "{told}");
+    }
+
+    async fn a_pull_request_is_not_worked_on_yet(database: Database) {
+        let world = World::running(database).await;
+        world.github.push_quietly("bob", "octo/app", "feature", &[("a.txt", "a\n")], "Add a");
+        world.github.open_pull("bob", "octo/app", "feature", "main", "Add a").await;
+        world.settle().await;
+        world.told();
+
+        world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;
+        world.settle().await;
+
+        let told = world.told();
+        assert!(told.contains("I can't work on pull requests yet"), "{told}");
+    }
+
+    async fn the_bot_does_not_listen_to_itself_nor_to_other_bots(database: Database) {
+        let world = World::running(database).await;
+        world.issue("The greeting is short", "");
+        let bot = world.github.bot_login();
+
+        let own = world.github.comment(&bot, "octo/app#1", "@cloud-agent fix this").await;
+        world.settle().await;
+
+        assert_eq!(own.status, 202);
+        let told = world.told();
+        assert_eq!(told.lines().count(), 1, "{told}");
+        let (state, why) = world.store().delivery_decision(&own.guid).await.unwrap().unwrap();
+        assert_eq!((state.as_str(), why.as_deref()), ("ignored", Some("bots are not listened to")));
+    }
+}
