@@ -222,7 +222,7 @@ mod tests {
                     - [x] Look\n- [ ] **Run**\n\n| a | b |\n|---|--:|\n| `x` | 1 |\n\n<sub>3 s</sub>";
         let lines = render(screen, text).join("\n");
         let seen = "Opened #2\n\n│ fix this\n\nIt adds `now`, and that is quite a\nlong line.\n\
-                    ☑ Look\n☐ Run\n\na  b\nx  1\n\n3 s";
+                    \n☑ Look\n☐ Run\n\na    b\n`x`  1\n\n3 s";
         assert_eq!(lines, seen);
     }
 }
