@@ -79,11 +79,10 @@ async fn acts(args: &Args, screen: Screen, stage: &mut Stage) -> Result<()> {
     ensure!(after.passed, "the test still fails on `{}`", pull.head);
     say("");
     let pull_at = timeline.pull_at.map_or_else(|| "?".to_owned(), seconds);
-    let words =
-        format!("The pull request was there {pull_at} after the comment, and all was told after {}.", took(&task));
+    let words = format!("From the comment to the pull request: {pull_at}; to the last word: {}.", took(&task));
     say(&screen.paint(Style::Good, &words));
     if !args.real_model {
-        screen.dim("The scripted model answers at once; a real one thinks for minutes. Its costs are made up.");
+        screen.dim("A scripted model answers at once, a real one takes minutes. Its costs are made up.");
     }
     Ok(())
 }
