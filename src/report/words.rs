@@ -68,7 +68,7 @@ pub fn pull_words(task: &StoredTask, work: &Work, money: Money, elapsed: i64) ->
             "turns": money.turns,
         }),
     );
-    (title(task, work), text::cut(&body, text::LONGEST_COMMENT))
+    (text::line(&text::outgoing(&work.title), 100), text::cut(&body, text::LONGEST_COMMENT))
 }
 
 /// Title and summary of the check run.
@@ -89,15 +89,6 @@ pub fn check_words(task: &StoredTask, work: &Work, money: Money, elapsed: i64) -
         }),
     );
     (title, text::cut(&summary, text::LONGEST_COMMENT))
-}
-
-/// The agent's title, or the issue's.
-pub fn title(task: &StoredTask, work: &Work) -> String {
-    let said = text::line(&text::outgoing(&work.title), 100);
-    match said.is_empty() {
-        true => text::line(&format!("Fix #{}: {}", task.place.number, task.snapshot.title), 100),
-        false => said,
-    }
 }
 
 /// What is known of an ending, fit to be posted. The last words of a crash stand in a fence, which they must not close.

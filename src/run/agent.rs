@@ -15,6 +15,7 @@ use crate::gateway::{Gate, RunTerms};
 use crate::report::Money;
 use crate::sandbox::{Limits, Sandbox, SandboxError, SandboxRef, Spec};
 use crate::task::{Ending, TodoLine, Work};
+use crate::text;
 
 /// Packing and looking at the work come after the agent's own time.
 const AFTERWARDS: Duration = Duration::from_mins(10);
@@ -57,7 +58,7 @@ impl Run<'_> {
         sandbox.put(&context.files).await.map_err(sandbox_trouble)?;
         let answer = self.ask(sandbox.as_ref(), context, gate).await?;
         let work = Work {
-            title: answer.title,
+            title: self.title(answer.title),
             summary: answer.summary,
             details: answer.details,
             verification: answer.verification,
@@ -66,6 +67,14 @@ impl Run<'_> {
             ..Work::default()
         };
         self.inspect(sandbox.as_ref(), tree, work).await
+    }
+
+    /// The agent's title, or one made of the issue's.
+    fn title(&self, said: String) -> String {
+        match said.trim() {
+            "" => format!("Fix #{}: {}", self.task.place.number, text::line(&self.task.snapshot.title, 60)),
+            _ => said,
+        }
     }
 
     /// Let the agent work until it answers or has to stop.
@@ -123,7 +132,7 @@ impl Run<'_> {
         if let Line::Todos(todos) = line {
             let todos: Vec<TodoLine> = todos
                 .iter()
-                .map(|todo| TodoLine { text: crate::text::outgoing(&todo.text), state: state(todo.state).to_owned() })
+                .map(|todo| TodoLine { text: text::outgoing(&todo.text), state: state(todo.state).to_owned() })
                 .collect();
             self.show(|view| view.todos = todos);
         }

@@ -14,9 +14,13 @@ use crate::queue::{Job, Verdict};
 use crate::report::{self, Outbox, Undone};
 use crate::store::{Decided, DeliveryState, NewTask};
 use crate::task::{Account, Admission, Facts, Refusal, Role, Said, Snapshot, TaskId, Trigger, admit};
+use crate::text;
 
 /// Crashes and errors of ours after which a delivery is set aside.
 const ATTEMPTS: i64 = 5;
+/// The newest comments of a thread that the agent is given, and the most of each, in characters.
+const REMARKS: usize = 100;
+const LONGEST_REMARK: usize = 16_000;
 /// People of a thread whose rights are asked for; beyond that they count as unknown.
 const PEOPLE: usize = 12;
 
@@ -194,6 +198,7 @@ async fn snapshot(repo: &Repo, ask: &Ask, default: &github::Default, us: u64) ->
     };
     // What we said ourselves tells the agent nothing about the issue.
     remarks.retain(|remark| remark.id < before && remark.user.as_ref().is_none_or(|user| user.id != us));
+    remarks.drain(..remarks.len().saturating_sub(REMARKS));
     let people: BTreeMap<u64, String> = ask
         .author
         .iter()
@@ -213,7 +218,7 @@ async fn snapshot(repo: &Repo, ask: &Ask, default: &github::Default, us: u64) ->
         .map(|remark| Said {
             trusted: remark.user.as_ref().and_then(|user| trusted.get(&user.id).copied().flatten()),
             author: remark.user.map_or_else(|| "ghost".to_owned(), |user| user.login),
-            body: remark.body.unwrap_or_default(),
+            body: text::cut(&remark.body.unwrap_or_default(), LONGEST_REMARK),
             at: remark.created_at,
         })
         .collect();
