@@ -7,6 +7,7 @@ mod corpus;
 mod gateway;
 mod git;
 mod sandbox;
+mod store;
 mod stories;
 mod tidy;
 mod world;

@@ -1,0 +1,196 @@
+//! What the store promises to the workers, on both databases: one holder at a time, nothing written by a late one, lanes
+//! that hold, effects that happen once.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use cloud_agent::store::{
+    Claimed, Decided, DeliveryState, Effect, Intent, NewDelivery, NewEvent, NewTask, Queue, Renewed, Store,
+};
+use cloud_agent::task::{Account, Ending, Place, Progress, Snapshot, State, TaskId, Trigger};
+use tempfile::TempDir;
+
+use crate::world::Database;
+
+const LEASE: Duration = Duration::from_secs(30);
+const NO_LEASE: Duration = Duration::ZERO;
+
+struct Scene {
+    store: Store,
+    _database: Database,
+    _dir: TempDir,
+}
+
+impl Scene {
+    async fn on(database: Database) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::connect(&database.url(dir.path()).into()).await.unwrap();
+        store.migrate().await.unwrap();
+        Self { store, _database: database, _dir: dir }
+    }
+
+    /// Store a delivery; whether it was new.
+    async fn deliver(&self, guid: &str) -> bool {
+        let delivery = NewDelivery {
+            delivery_id: uuid::Uuid::now_v7(),
+            app_id: 1,
+            guid: guid.to_owned(),
+            event: "issues".to_owned(),
+            action: None,
+            installation_id: Some(1),
+            repository: None,
+            content_type: "application/json".to_owned(),
+            body: Bytes::from(zstd::bulk::compress(b"{}", 1).unwrap()),
+            received_at: 1,
+            ignored: None,
+        };
+        !self.store.accept(&[delivery]).await.unwrap().is_empty()
+    }
+
+    async fn claim(&self, queue: Queue, lease: Duration, lane_limit: Option<u32>) -> Option<Claimed> {
+        self.store.claim(queue, "worker", lease, 1, lane_limit).await.unwrap().pop()
+    }
+
+    /// A task on an issue of a repository, as a delivery makes it.
+    async fn task(&self, repository_id: u64, number: u64) -> bool {
+        self.deliver(&format!("{repository_id}-{number}-{}", uuid::Uuid::now_v7())).await;
+        let claimed = self.claim(Queue::Delivery, LEASE, None).await.unwrap();
+        let new = NewTask {
+            id: TaskId::fresh(),
+            place: Place { installation_id: 1, repository_id, repository: "o/r".to_owned(), number },
+            requester: Account { id: 1, login: "alice".to_owned() },
+            trigger: Trigger::Opened,
+            prompt: String::new(),
+            snapshot: Snapshot::default(),
+        };
+        let made = self.store.create_task(&claimed.lease, &new).await.unwrap();
+        let done = Decided { state: DeliveryState::Done, decision: String::new(), task_id: None };
+        assert!(self.store.decided(&claimed.lease, &done).await.unwrap());
+        made
+    }
+}
+
+macro_rules! on_both {
+    ($(async fn $name:ident($scene:ident) $test:block)*) => {
+        $(async fn $name($scene: Scene) $test)*
+
+        mod on_sqlite {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(super::Scene::on(crate::world::Database::sqlite()).await).await;
+            })*
+        }
+
+        mod on_postgres {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(super::Scene::on(crate::world::Database::postgres()).await).await;
+            })*
+        }
+    };
+}
+
+on_both! {
+    async fn a_guid_is_stored_once(scene) {
+        assert!(scene.deliver("a").await);
+        assert!(!scene.deliver("a").await);
+        assert!(scene.deliver("b").await);
+        assert_eq!(scene.store.open_jobs(Queue::Delivery).await.unwrap(), 2);
+    }
+
+    async fn a_claim_is_held_by_one_until_it_lapses(scene) {
+        scene.deliver("a").await;
+        let first = scene.claim(Queue::Delivery, NO_LEASE, None).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let second = scene.claim(Queue::Delivery, LEASE, None).await.expect("the first has lapsed");
+        assert!(scene.claim(Queue::Delivery, LEASE, None).await.is_none(), "the second holds");
+        assert_eq!((first.lease.epoch + 1, second.attempts), (second.lease.epoch, 1));
+
+        assert_eq!(scene.store.renew(&first.lease, LEASE).await.unwrap(), Renewed::Lost);
+        assert_eq!(scene.store.renew(&second.lease, LEASE).await.unwrap(), Renewed::Ours);
+        assert!(!scene.store.finish(&first.lease).await.unwrap());
+        scene.store.give_back(&first.lease, 0, true).await.unwrap();
+        assert!(scene.claim(Queue::Delivery, LEASE, None).await.is_none(), "a late worker gives nothing back");
+        assert!(scene.store.finish(&second.lease).await.unwrap());
+        assert_eq!(scene.store.open_jobs(Queue::Delivery).await.unwrap(), 0);
+    }
+
+    async fn a_late_worker_writes_nothing(scene) {
+        scene.task(1, 1).await;
+        let late = scene.claim(Queue::Task, NO_LEASE, Some(9)).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let now = scene.claim(Queue::Task, LEASE, Some(9)).await.unwrap();
+        let store = &scene.store;
+        let effect = |lease| Effect { key: "task:1:comment", task_id: None, lease };
+
+        assert!(!store.advance(&late.lease, State::Queued, State::Running).await.unwrap());
+        assert!(!store.record(&late.lease, &Progress::default()).await.unwrap());
+        assert!(!store.conclude(&late.lease, &Ending::new("budget", "")).await.unwrap());
+        assert!(!store.end(&late.lease, State::Failed).await.unwrap());
+        store.spent(&late.lease, 99, 9).await.unwrap();
+        assert_eq!(store.intend(&effect(&late.lease)).await.unwrap(), Intent::Lost);
+
+        assert!(store.advance(&now.lease, State::Queued, State::Running).await.unwrap());
+        assert!(!store.advance(&now.lease, State::Queued, State::Running).await.unwrap(), "it is running already");
+        assert!(store.advance(&now.lease, State::Completed, State::Running).await.is_err(), "no legal move");
+        assert!(store.conclude(&now.lease, &Ending::new("budget", "")).await.unwrap());
+        assert!(!store.conclude(&now.lease, &Ending::new("time", "")).await.unwrap(), "it ends once");
+        assert!(store.end(&now.lease, State::Failed).await.unwrap());
+        let task = store.task(&now.lease.job_id).await.unwrap().unwrap();
+        assert_eq!((task.state, task.spent_micros, task.ending.unwrap().code.as_str()), (State::Failed, 0, "budget"));
+    }
+
+    async fn an_effect_happens_once(scene) {
+        scene.deliver("a").await;
+        let claimed = scene.claim(Queue::Delivery, LEASE, None).await.unwrap();
+        let effect = Effect { key: "k", task_id: None, lease: &claimed.lease };
+        let refused = Effect { key: "r", ..effect.clone() };
+        assert_eq!(scene.store.intend(&effect).await.unwrap(), Intent::New);
+        assert_eq!(scene.store.intend(&effect).await.unwrap(), Intent::Unsure, "nobody knows how it went");
+        scene.store.settle_effect("k", true, "42").await.unwrap();
+        assert_eq!(scene.store.intend(&effect).await.unwrap(), Intent::Done("42".to_owned()));
+        assert_eq!(scene.store.intend(&refused).await.unwrap(), Intent::New);
+        scene.store.settle_effect("r", false, "locked").await.unwrap();
+        assert_eq!(scene.store.intend(&refused).await.unwrap(), Intent::Refused("locked".to_owned()));
+    }
+
+    async fn a_thread_has_one_open_task(scene) {
+        assert!(scene.task(1, 1).await);
+        assert!(!scene.task(1, 1).await);
+        assert!(scene.task(1, 2).await);
+        let claimed = scene.claim(Queue::Task, LEASE, Some(9)).await.unwrap();
+        scene.store.end(&claimed.lease, State::Failed).await.unwrap();
+        assert!(scene.task(1, 1).await, "the first has ended");
+    }
+
+    async fn a_lane_holds_no_more_than_its_limit(scene) {
+        for number in 1..=3 {
+            scene.task(1, number).await;
+        }
+        scene.task(2, 1).await;
+        let mut held = Vec::new();
+        while let Some(claimed) = scene.claim(Queue::Task, LEASE, Some(2)).await {
+            held.push(claimed);
+        }
+        assert_eq!(held.len(), 3, "two of the first repository and one of the second");
+        let waiting = scene.store.claims(Queue::Task).await.unwrap().into_iter().find(|job| !job.held).unwrap();
+
+        assert!(scene.store.request_cancel(&waiting.job_id, "bob").await.unwrap());
+        let cancelled = scene.claim(Queue::Task, LEASE, Some(2)).await.expect("what is cancelled needs no room");
+        assert_eq!(cancelled.cancelled_by.as_deref(), Some("bob"));
+        assert_eq!(scene.store.renew(&cancelled.lease, LEASE).await.unwrap(), Renewed::Cancelled("bob".to_owned()));
+        assert!(!scene.store.request_cancel("nobody", "bob").await.unwrap());
+    }
+
+    async fn events_have_no_gaps(scene) {
+        scene.task(1, 1).await;
+        let id = scene.claim(Queue::Task, LEASE, Some(9)).await.unwrap().lease.job_id;
+        let events: Vec<NewEvent> =
+            (0..100).map(|n| NewEvent { kind: "text".to_owned(), body: format!("{{\"n\":{n}}}") }).collect();
+        let (a, b) = tokio::join!(scene.store.append_events(&id, &events), scene.store.append_events(&id, &events));
+        a.and(b).unwrap();
+        let seen: Vec<i64> = scene.store.events(&id, 0, 1000).await.unwrap().iter().map(|it| it.seq).collect();
+        assert_eq!(seen, (1..=200).collect::<Vec<_>>());
+        assert_eq!(scene.store.events(&id, 198, 1000).await.unwrap().len(), 2);
+    }
+}
