@@ -13,10 +13,10 @@ pub struct Health {
 
 impl Health {
     /// Note what was seen; a change is logged.
-    pub fn note(&self, what: &'static str, wrong: Option<String>) {
+    pub fn note(&self, what: &'static str, wrong: Option<&str>) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = seen.insert(what, wrong.clone());
-        match (&before, &wrong) {
+        let before = seen.insert(what, wrong.map(str::to_owned));
+        match (&before, wrong) {
             (None | Some(None), Some(wrong)) => warn!(part = what, "{what} is not well: {wrong}"),
             (Some(Some(_)), None) => info!(part = what, "{what} is well again"),
             _ => (),

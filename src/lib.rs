@@ -1,19 +1,59 @@
 //! cloud-agent: a mention on GitHub becomes a task, a task becomes a run, a run becomes a pull request.
+//!
+//! ```text
+//!  a delivery ──▶ a task ──▶ the queue ──▶ one run: checkout ▶ sandbox ▶ agent ▶ inspect ▶ publish ──▶ GitHub hears
+//!    webhook/       task/       queue/       run/   sandbox/  agent/                report/
+//!  api/ and cli/ are more doors to the same task/.      gateway/ is all that a sandbox can reach.
+//! ```
+//!
+//! Three kinds of module, told apart by the first word of their header: stages, doors, tools. To follow a delivery to the
+//! pull request, read `webhook/door.rs`, `webhook/handle.rs`, then `run/mod.rs`, which is the plot.
+//!
+//! | module | |
+//! |---|---|
+//! | `webhook/` | stage 1: GitHub speaks: signature, delivery, event |
+//! | `task/` | stage 2: what was asked: the task, its states, who may ask; pure |
+//! | `queue/` | stage 3: when: the durable accept, the workers |
+//! | `run/` | ★ one task from the queue to the report: read first |
+//! | `sandbox/` | stage 4: where: the trait, one folder a provider, git on the host |
+//! | `agent/` | stage 4: who: Claude Code's command line, its stream, its answer |
+//! | `gateway/` | stage 4: all that a sandbox may reach: model proxy, egress allow-list |
+//! | `report/` | stage 5: GitHub hears: reaction, comment, check run, pull request |
+//! | `api/`, `cli/` | doors: health and tasks over HTTP, the command lines |
+//! | `github/`, `store/`, `health.rs`, `app.rs`, `config.rs`, `clock.rs`, `text/` | tools |
+//!
+//! # Invariants
+//!
+//! Most are absences.
+//!
+//! 1. A delivery is durable before it is acknowledged: raw body and `(app id, GUID)` are committed before the 2xx.
+//! 2. The store is the truth; a wake-up is a hint. Losing every wake-up loses no task; every step may run twice, and a
+//!    worker whose lease has lapsed can change nothing (the epoch).
+//! 3. `task/` decides without doing. Facts come in as arguments, decisions go out as values.
+//! 4. No secret enters a sandbox: no model key, no GitHub token, no database URL; not in env, argv, files or URLs.
+//! 5. Nothing in a sandbox can write to GitHub. The agent leaves commits and a structured answer; the host inspects them
+//!    and publishes. A hijacked model can waste its budget; it can't push, comment or leak.
+//! 6. The host never runs code or git hooks, and never reads git config, from a working tree that an agent touched.
+//! 7. The agent reads the snapshot taken at the trigger, not live GitHub.
+//! 8. Every run ends in something a person can see, within the run's deadline. Silence is a bug.
+//! 9. Every write to GitHub is idempotent: intent stored first, reconciled after a crash, never posted twice.
+//! 10. Only `github/` knows octocrab, only `store/` knows SQL, only `sandbox/` starts processes, only `config` reads the
+//!     environment. Production code does not know that it is being tested.
 
-pub mod agent;
-pub mod api;
-pub mod app;
-pub mod cli;
-pub mod clock;
-pub mod config;
-pub mod gateway;
-pub mod github;
-pub mod health;
+pub mod webhook;
+pub mod task;
 pub mod queue;
-pub mod report;
 pub mod run;
 pub mod sandbox;
+pub mod agent;
+pub mod gateway;
+pub mod report;
+pub mod api;
+pub mod cli;
+pub mod github;
 pub mod store;
-pub mod task;
+pub mod health;
+pub mod app;
+pub mod config;
+pub mod clock;
 pub mod text;
-pub mod webhook;

@@ -155,19 +155,21 @@ fn version(text: &str) -> Option<[u32; 3]> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
     use super::*;
 
-    fn ran(code: i32, stdout: &str, stderr: &str) -> Result<Ran, SandboxError> {
+    fn ran(code: i32, stdout: &str, stderr: &str) -> (Grade, String) {
         let exit = Exit { code: Some(code), signal: None, limit: None };
-        Ok(Ran { exit, stdout: stdout.to_owned(), stderr: stderr.to_owned() })
+        judge(Ok(Ran { exit, stdout: stdout.to_owned(), stderr: stderr.to_owned() }))
     }
 
     #[test]
     fn versions_are_judged() {
-        assert_eq!(judge(ran(0, "2.1.328 (Claude Code)\n", "")).0, Grade::Good);
-        assert_eq!(judge(ran(0, "2.2.0-beta.1 (Claude Code)\n", "")).0, Grade::Good);
-        assert_eq!(judge(ran(0, "2.0.99 (Claude Code)\n", "")).0, Grade::Warning);
-        let (grade, says) = judge(ran(1, "", "Error: claude native binary not installed."));
+        assert_eq!(ran(0, "2.1.328 (Claude Code)\n", "").0, Grade::Good);
+        assert_eq!(ran(0, "2.2.0-beta.1 (Claude Code)\n", "").0, Grade::Good);
+        assert_eq!(ran(0, "2.0.99 (Claude Code)\n", "").0, Grade::Warning);
+        let (grade, says) = ran(1, "", "Error: claude native binary not installed.");
         assert_eq!(grade, Grade::Bad);
         assert!(says.contains("not installed"), "{says}");
     }

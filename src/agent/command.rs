@@ -148,6 +148,8 @@ impl Invocation {
             ("GIT_CONFIG_KEY_1", "core.fsmonitor"),
             ("GIT_CONFIG_VALUE_1", "false"),
             ("GIT_TERMINAL_PROMPT", "0"),
+            // A git of /usr/local looks for it elsewhere.
+            ("GIT_CONFIG_SYSTEM", "/etc/gitconfig"),
         ];
         let mut env = self.env.clone();
         env.extend(fixed.map(|(name, value)| (name.to_owned(), value.to_owned())));
@@ -184,6 +186,8 @@ fn line(message: &serde_json::Value) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
     use super::*;
 
     fn invocation(session: Session) -> Invocation {

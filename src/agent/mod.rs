@@ -15,7 +15,7 @@ pub use binary::{ClaudeBinary, locate, preflight};
 pub use command::{Invocation, Session};
 pub use lines::{LineSplitter, Piece};
 pub use outcome::{Answer, Outcome, Why};
-pub use session::{Finished, Turn, run};
+pub use session::{Finished, Grace, Turn, run};
 pub use stream::{Line, ResultLine, Stream};
 pub use todo::{Todo, TodoState};
 

@@ -15,17 +15,29 @@ use super::stream::{Line, ResultLine, Stream};
 use crate::gateway::Gate;
 use crate::sandbox::{Channel, Cursor, Exec, ExecEvent, ExecId, Exit, Sandbox, SandboxError, Signal};
 
-/// How long an interrupted session may take to write its result. It takes 60 ms when nothing is wrong.
-const SOFT: Duration = Duration::from_secs(10);
-/// And how long to leave after that, and after being terminated.
-const HARD: Duration = Duration::from_secs(5);
-/// After the budget is used up, the agent may still bring in an answer that it has paid for: the gateway ends its next
-/// request with an error by itself. Only a long command in between has to be interrupted.
-const BUDGET_GRACE: Duration = Duration::from_mins(1);
 /// What is kept of standard error, from its end.
 const STDERR: usize = 8 << 10;
 /// An output stream that breaks off without an exit is taken up again so many times in a row.
 const REATTACH: u32 = 5;
+
+/// How long an agent that has to end is waited for, step by step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grace {
+    /// From being interrupted to its result, and from its result to its exit.
+    pub soft: Duration,
+    /// From being terminated to being killed.
+    pub hard: Duration,
+    /// From the end of the budget to being interrupted: it may still bring in the answer that it has paid for. The
+    /// gateway ends its next request by itself, so only a long command in between has to be interrupted.
+    pub budget: Duration,
+}
+
+impl Default for Grace {
+    /// An interruption gives a result within 60 ms when nothing is wrong.
+    fn default() -> Self {
+        Self { soft: Duration::from_secs(10), hard: Duration::from_secs(5), budget: Duration::from_mins(1) }
+    }
+}
 
 /// What to do, and for how long.
 pub struct Turn {
@@ -36,6 +48,7 @@ pub struct Turn {
     pub time: Duration,
     /// The run's gate; its budget ends the run, and its trouble explains it. It is not closed here.
     pub gate: Gate,
+    pub grace: Grace,
 }
 
 /// A run that has ended.
@@ -65,13 +78,14 @@ pub async fn run(
     let deadline = Instant::now() + turn.time;
     let exec = sandbox.spawn(turn.exec).await?;
     let mut events = sandbox.attach(&exec, Cursor::default()).await?;
-    let mut live = Live { sandbox, exec, stdin_open: true, phase: Phase::Working, stop: None, next: None };
+    let mut live =
+        Live { sandbox, exec, stdin_open: true, phase: Phase::Working, stop: None, next: None, grace: turn.grace };
     live.send(command::user_message(&turn.prompt), false).await;
     let mut seen = Seen::default();
     let mut broken = 0;
     let spent = async {
         turn.gate.spent().await;
-        tokio::time::sleep(BUDGET_GRACE).await;
+        tokio::time::sleep(turn.grace.budget).await;
     };
     tokio::pin!(spent);
     while seen.exit.is_none() {
@@ -142,6 +156,7 @@ struct Live<'a> {
     stop: Option<Stop>,
     /// When to go on to the next phase.
     next: Option<Instant>,
+    grace: Grace,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,11 +183,11 @@ impl Live<'_> {
         self.leave();
     }
 
-    /// It has to exit within `SOFT` from now.
+    /// It has to exit within the soft grace from now.
     fn leave(&mut self) {
         if self.phase == Phase::Working || self.phase == Phase::Leaving {
             self.phase = Phase::Leaving;
-            self.next = Some(Instant::now() + SOFT);
+            self.next = Some(Instant::now() + self.grace.soft);
         }
     }
 
@@ -188,7 +203,7 @@ impl Live<'_> {
         };
         self.signal(signal).await;
         self.phase = phase;
-        self.next = Some(Instant::now() + HARD);
+        self.next = Some(Instant::now() + self.grace.hard);
         true
     }
 
@@ -198,7 +213,7 @@ impl Live<'_> {
             self.stdin_open = false;
         }
         // A process that does not read would hold us here past every deadline.
-        match timeout(SOFT, self.sandbox.stdin(&self.exec, Bytes::from(bytes), end)).await {
+        match timeout(self.grace.soft, self.sandbox.stdin(&self.exec, Bytes::from(bytes), end)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => debug!("Could not write to {:?}: {error}", self.exec),
             Err(_) => warn!("{:?} does not read its standard input", self.exec),

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::app::App;
 
 /// How often the outside is looked at; sooner while something is wrong.
-const WELL: Duration = Duration::from_secs(60);
+const WELL: Duration = Duration::from_mins(1);
 const UNWELL: Duration = Duration::from_secs(5);
 
 pub async fn alive() -> &'static str {
@@ -48,7 +48,7 @@ pub async fn watch(app: &App) {
         let wrong = [("github", github.err().map(|it| it.to_string())), ("model", model.err())];
         let pause = if wrong.iter().all(|(_, wrong)| wrong.is_none()) { WELL } else { UNWELL };
         for (part, wrong) in wrong {
-            app.health.note(part, wrong);
+            app.health.note(part, wrong.as_deref());
         }
         tokio::time::sleep(pause).await;
     }

@@ -150,7 +150,7 @@ async fn claude(config: &Config, provider: &dyn Provider) -> Finding {
     let spec = Spec {
         labels: BTreeMap::from([("run".to_owned(), "doctor".to_owned())]),
         limits: Limits {
-            lifetime: Duration::from_secs(60),
+            lifetime: Duration::from_mins(1),
             memory_bytes: config.sandbox.memory_mb << 20,
             processes: config.sandbox.processes,
             disk_bytes: config.sandbox.disk_mb << 20,

@@ -42,10 +42,10 @@ pub async fn serve(config: Config) -> Result<ExitCode> {
 
 /// `cloud-agent work`.
 pub async fn work(config: Config) -> Result<ExitCode> {
-    let running = start(config, false).await?;
-    if !running.app.store.is_shared() {
+    if !config.store.is_shared() {
         bail!("`work` needs a PostgreSQL that it shares with `serve`: set DATABASE_URL=postgres://…");
     }
+    let running = start(config, false).await?;
     info!("Working");
     running.until_told().await
 }

@@ -21,6 +21,8 @@ const LOOK_UP_TIME: Duration = Duration::from_secs(10);
 const CONNECT_TIME: Duration = Duration::from_secs(10);
 /// A tunnel in which nothing moves in either direction is given up after this.
 const IDLE: Duration = Duration::from_mins(5);
+/// Most clients show this phrase and never the body of a refused CONNECT.
+const FORBIDDEN: &str = "403 Host not allowed in this sandbox";
 /// Addresses of one name that are tried.
 const ADDRESSES: usize = 4;
 
@@ -61,11 +63,11 @@ pub async fn serve(mut client: TcpStream, rules: &[Rule], network: &Network, blo
                  Do without it, and say so in your answer if it is needed."
             );
             blocked(place.to_string());
-            return refuse(client, "403 Forbidden", &says).await;
+            return refuse(client, FORBIDDEN, &says).await;
         }
         Err(Not { host, says }) => {
             blocked(host);
-            return refuse(client, "403 Forbidden", &says).await;
+            return refuse(client, FORBIDDEN, &says).await;
         }
     };
     match dial(&place, network).await {
@@ -73,7 +75,7 @@ pub async fn serve(mut client: TcpStream, rules: &[Rule], network: &Network, blo
         Err(Unreached::Private) => {
             blocked(place.to_string());
             let says = format!("{place} leads to a private or reserved address, which a sandbox may not reach.");
-            refuse(client, "403 Forbidden", &says).await;
+            refuse(client, FORBIDDEN, &says).await;
         }
         Err(Unreached::Failed(error)) => {
             debug!("A sandbox could not reach {place}: {error}");

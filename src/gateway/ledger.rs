@@ -177,6 +177,8 @@ impl Drop for Meter {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
     use super::*;
     use crate::gateway::price::Prices;
 

@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, info, warn};
+use tracing::{Instrument as _, Span, debug, info, warn};
 use url::Url;
 use uuid::Uuid;
 
@@ -78,7 +78,9 @@ pub struct RunTerms {
 
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
-    #[error("the HTTP client for the model API can't be made: {0}")]
+    #[error(
+        "the HTTP client for the model API can't be made ({0}); are CA certificates installed (`ca-certificates`)?"
+    )]
     Client(#[source] reqwest::Error),
     #[error("ANTHROPIC_BASE_URL must be an http or https address such as https://api.anthropic.com, not {0}")]
     Upstream(Url),
@@ -114,6 +116,8 @@ struct Open {
     trouble: Mutex<Option<UpstreamTrouble>>,
     closed: CancellationToken,
     connections: TaskTracker,
+    /// The run's, so that what is logged here carries its ids too.
+    span: Span,
 }
 
 impl GatewaySettings {
@@ -185,6 +189,7 @@ impl Gateway {
             trouble: Mutex::default(),
             closed: CancellationToken::new(),
             connections: TaskTracker::new(),
+            span: Span::current(),
         })))
     }
 }
@@ -227,10 +232,11 @@ impl Gate {
             // Small writes are the rule in a stream of events.
             let _ = client.set_nodelay(true);
             let (closed, served) = (gate.0.closed.clone(), serve(gate.clone(), client));
-            gate.0.connections.spawn(async move {
+            let serving = async move {
                 let _place = place;
                 closed.run_until_cancelled(served).await;
-            });
+            };
+            gate.0.connections.spawn(serving.instrument(gate.0.span.clone()));
         };
         Door { port, serve: Arc::new(take) }
     }

@@ -76,7 +76,16 @@ impl Rate {
 impl Default for Prices {
     fn default() -> Self {
         let row = |family: &str, input, output| Row { family: family.to_owned(), rate: Rate { input, output } };
-        Self { rows: vec![row("opus", 5_000, 25_000), row("sonnet", 3_000, 15_000), row("haiku", 1_000, 5_000)] }
+        // The families' long-standing prices, and those that Claude Code 2.1.328 itself counts with for the present models.
+        let rows = [
+            row("opus", 5_000, 25_000),
+            row("sonnet", 3_000, 15_000),
+            row("haiku", 1_000, 5_000),
+            row("opus-5-5", 4_000, 20_000),
+            row("sonnet-5-5", 2_000, 10_000),
+            row("haiku-5-5", 100, 500),
+        ];
+        Self { rows: rows.into() }
     }
 }
 
@@ -123,6 +132,8 @@ impl fmt::Display for Prices {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
     use super::*;
 
     fn check(prices: &str, model: &str, tokens: Tokens, micros: i64) {

@@ -161,6 +161,8 @@ impl Reading {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
     use super::*;
     use crate::gateway::ledger::{Ledger, Usage};
     use crate::gateway::price::Prices;

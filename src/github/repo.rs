@@ -64,7 +64,8 @@ impl Repo {
     pub async fn role_of(&self, account: &Account) -> Result<Role, Error> {
         #[derive(Deserialize)]
         struct Permission {
-            permission: String,
+            #[serde(rename = "permission")]
+            level: String,
             #[serde(default)]
             role_name: String,
             user: Option<User>,
@@ -83,7 +84,7 @@ impl Repo {
             return Ok(Role::None);
         }
         // `permission` folds maintain into write and triage into read, and maps custom roles onto their base.
-        Ok(match (found.role_name.as_str(), found.permission.as_str()) {
+        Ok(match (found.role_name.as_str(), found.level.as_str()) {
             (_, "admin") => Role::Admin,
             ("maintain", "write") => Role::Maintain,
             (_, "write") => Role::Write,

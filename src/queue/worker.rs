@@ -113,7 +113,7 @@ where
     let backend = BackendBuilder::new()
         .database(())
         .fetcher(move |(): &mut (), (): &(), _| claims.clone().stream(closing.clone()))
-        .sink(|_, ()| futures::sink::drain().sink_map_err(|never| match never {}))
+        .sink(|(), ()| futures::sink::drain().sink_map_err(|never| match never {}))
         .build();
     let backend = match backend {
         Ok(backend) => backend,
@@ -138,7 +138,10 @@ where
         .build(service);
     // Boxed here: as part of an `async fn` the compiler can't see that this future may move between threads.
     built
-        .run_until(async move { Ok::<(), std::io::Error>(shutdown.cancelled().await) })
+        .run_until(async move {
+            let _: () = shutdown.cancelled().await;
+            Ok::<(), std::io::Error>(())
+        })
         .map(|ended| ended.map_err(|error| anyhow::anyhow!("the worker ended: {error}")))
         .boxed()
 }

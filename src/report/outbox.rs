@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 use crate::clock::{self, Millis};
 use crate::github::Error;
-use crate::store::{Effect, Intent, Lease, Store};
+use crate::store::{self, Effect, Intent, Lease, Store};
 
 /// Tries within one run; what still fails is tried again later.
 const TRIES: u32 = 4;
@@ -36,7 +36,7 @@ pub enum Undone {
     #[error("the claim was lost")]
     Lost,
     #[error("the database failed: {0}")]
-    Store(#[from] sqlx::Error),
+    Store(#[from] store::Error),
 }
 
 impl Outbox<'_> {

@@ -14,10 +14,10 @@ use crate::store::StoredTask;
 use crate::task::{Ending, TodoLine, Work};
 
 /// After this time edits come less often: GitHub takes 500 content writes an hour from an installation.
-const BUSY_START: Duration = Duration::from_secs(60);
+const BUSY_START: Duration = Duration::from_mins(1);
 const CALM: u32 = 4;
 /// The clock in the comment moves at least this often.
-const HEARTBEAT: Duration = Duration::from_secs(60);
+const HEARTBEAT: Duration = Duration::from_mins(1);
 
 /// What the comment shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

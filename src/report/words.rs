@@ -32,7 +32,7 @@ pub fn progress_words(config: &Config, task: &StoredTask, view: &View, ending: O
         &json!({
             "marker": marker(task),
             "task": task.id.to_string(),
-            "ending": ending.map(|ending| Ending { says: text::outgoing(&ending.says), ..ending.clone() }),
+            "ending": ending.map(|ending| Ending { says: says(ending), ..ending.clone() }),
             "state": view.state,
             "step": view.step,
             "asked": asked,
@@ -97,6 +97,14 @@ pub fn title(task: &StoredTask, work: &Work) -> String {
     match said.is_empty() {
         true => text::line(&format!("Fix #{}: {}", task.place.number, task.snapshot.title), 100),
         false => said,
+    }
+}
+
+/// What is known of an ending, fit to be posted. The last words of a crash stand in a fence, which they must not close.
+fn says(ending: &Ending) -> String {
+    match ending.code.as_str() {
+        "crashed" => text::redact(&ending.says).replace("```", "'''"),
+        _ => text::outgoing(&ending.says),
     }
 }
 

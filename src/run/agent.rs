@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 use super::checkout::{OBJECTS_INSIDE, Tree};
 use super::context::Context;
-use super::{Halt, Pause, Run};
+use super::{Halt, Pause, Run, stopped};
 use crate::agent::{self, Answer, Invocation, Line, Outcome, Session, TodoState, Turn, Why};
 use crate::gateway::{Gate, RunTerms};
 use crate::report::Money;
@@ -17,7 +17,7 @@ use crate::sandbox::{Limits, Sandbox, SandboxError, SandboxRef, Spec};
 use crate::task::{Ending, TodoLine, Work};
 
 /// Packing and looking at the work come after the agent's own time.
-const AFTERWARDS: Duration = Duration::from_secs(10 * 60);
+const AFTERWARDS: Duration = Duration::from_mins(10);
 /// How often the cost is written down while the agent works.
 const ACCOUNT: Duration = Duration::from_secs(2);
 
@@ -87,6 +87,7 @@ impl Run<'_> {
             prompt: context.prompt.clone(),
             time: config.runs.run_timeout.0,
             gate: gate.clone(),
+            grace: agent::Grace::default(),
         };
         let running = agent::run(sandbox, turn, self.job.token(), |line| self.hear(&line));
         let finished = tokio::select! {
@@ -101,7 +102,7 @@ impl Run<'_> {
         info!(agent.turns = finished.turns, "Claude Code ended");
         match finished.outcome {
             Outcome::Answered(answer) => Ok(answer),
-            Outcome::Stopped(Why::Cancelled) => Err(self.stopped(self.job.why())),
+            Outcome::Stopped(Why::Cancelled) => Err(stopped(self.job.why())),
             Outcome::Stopped(why) => {
                 // A person's stop and a lost claim count before what they did to the agent.
                 self.check_stop()?;

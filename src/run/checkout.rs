@@ -60,7 +60,7 @@ impl Run<'_> {
     async fn fresh_directory(&self) -> Result<PathBuf, Halt> {
         let prepared = async {
             match tokio::fs::remove_dir_all(&self.dir).await {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
                 _ => tokio::fs::create_dir_all(&self.dir).await,
             }
         };

@@ -67,8 +67,8 @@ async fn write(store: Store, task_id: String, mut receiver: mpsc::UnboundedRecei
         if let Err(error) = store.append_events(&task_id, &events).await {
             warn!(task.id = task_id, "Could not store {} events of a task: {error}", events.len());
         }
-        flushed.into_iter().for_each(|done| {
+        for done in flushed {
             let _ = done.send(());
-        });
+        }
     }
 }

@@ -20,8 +20,9 @@ use crate::clock::{self, Millis};
 use crate::github::{self, Reaction, Repo};
 use crate::queue::{Job, Stop, Verdict};
 use crate::report::{self, Comment, Money, Outbox, Undone, View};
-use crate::store::StoredTask;
+use crate::store::{self, StoredTask};
 use crate::task::{Ending, Progress, Published, State, Work};
+use crate::text;
 
 use self::log::Log;
 
@@ -139,7 +140,7 @@ async fn drive(app: &App, job: &Job) -> Result<(), Pause> {
             });
             match worked.0 {
                 Ok(ending) | Err(Halt::End(ending)) => {
-                    info!(ending = ending.code, "Ended: {}", ending.code);
+                    info!(ending = ending.code, "Ended: {} {}", ending.code, text::line(&ending.says, 300));
                     run.log.step("ended", &ending.code);
                     app.store.conclude(job.lease(), &ending).await?;
                     ending
@@ -234,6 +235,15 @@ fn refused_is_fine(done: Result<(), Undone>) -> Result<(), Pause> {
     }
 }
 
+/// What it means for the task that its handler has to stop.
+fn stopped(why: Stop) -> Halt {
+    match why {
+        Stop::Cancelled(by) => Halt::End(Ending { by: Some(by), ..Ending::new("cancelled", "") }),
+        Stop::Lost => Halt::Pause(Pause::Lost),
+        Stop::Draining => Halt::Pause(Pause::Draining),
+    }
+}
+
 impl Run<'_> {
     /// Move the task from where it stands; `Lost` when the claim is gone.
     async fn advance(&self, to: State) -> Result<(), Halt> {
@@ -257,16 +267,8 @@ impl Run<'_> {
     /// An end if a person asked for it, a pause if the process or the claim goes.
     fn check_stop(&self) -> Result<(), Halt> {
         match self.job.is_stopped() {
-            true => Err(self.stopped(self.job.why())),
+            true => Err(stopped(self.job.why())),
             false => Ok(()),
-        }
-    }
-
-    fn stopped(&self, why: Stop) -> Halt {
-        match why {
-            Stop::Cancelled(by) => Halt::End(Ending { by: Some(by), ..Ending::new("cancelled", "") }),
-            Stop::Lost => Halt::Pause(Pause::Lost),
-            Stop::Draining => Halt::Pause(Pause::Draining),
         }
     }
 
@@ -296,8 +298,14 @@ impl Run<'_> {
         CloseView(&self.views)
     }
 
-    /// Remove the run's files; what is left after a crash is removed by the next attempt.
+    /// Remove the run's files, and put the mirror in order. What is left after a crash is removed by the next attempt.
     async fn tidy_up(&self) {
+        if let Ok(git) = self.app.git().await
+            && let Ok(mirror) = git.mirror(self.task.place.repository_id).await
+            && let Err(error) = mirror.maintain().await
+        {
+            warn!("Could not put the mirror in order: {error}");
+        }
         if let Err(error) = tokio::fs::remove_dir_all(&self.dir).await
             && error.kind() != std::io::ErrorKind::NotFound
         {
@@ -353,8 +361,8 @@ impl From<anyhow::Error> for Pause {
     }
 }
 
-impl From<sqlx::Error> for Pause {
-    fn from(error: sqlx::Error) -> Self {
+impl From<store::Error> for Pause {
+    fn from(error: store::Error) -> Self {
         Self::Broken(error.into())
     }
 }

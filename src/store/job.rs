@@ -50,6 +50,15 @@ pub struct Claimed {
     pub cancelled_by: Option<String>,
 }
 
+/// A job that has not ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenJob {
+    pub job_id: String,
+    pub attempts: i64,
+    /// A worker has it.
+    pub held: bool,
+}
+
 /// What a renewal found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Renewed {
@@ -104,9 +113,9 @@ impl Store {
             query = query.bind(i64::from(lane_limit));
         }
         let rows = if self.dialect == Dialect::Postgres && lane_limit.is_some() {
-            let mut tx = self.begin().await?;
             // Two processes that count at the same moment would both find room.
             const ONE_AT_A_TIME: &str = "select pg_advisory_xact_lock(7236001)";
+            let mut tx = self.begin().await?;
             sqlx::query(ONE_AT_A_TIME).execute(&mut *tx).await?;
             let rows = query.fetch_all(&mut *tx).await?;
             tx.commit().await?;
@@ -183,6 +192,18 @@ impl Store {
     pub async fn open_jobs(&self, queue: Queue) -> sqlx::Result<i64> {
         const SQL: &str = "select count(*) from job where queue = $1";
         sqlx::query_scalar(SQL).bind(queue.name()).fetch_one(&self.read).await
+    }
+
+    /// The open jobs of a queue, for whoever watches it.
+    pub async fn claims(&self, queue: Queue) -> sqlx::Result<Vec<OpenJob>> {
+        const SQL: &str = "select job_id, attempts, lease_until from job where queue = $1 order by created_at";
+        let rows = sqlx::query(SQL).bind(queue.name()).fetch_all(&self.read).await?;
+        rows.into_iter()
+            .map(|row| {
+                let held = row.try_get::<Millis, _>(2)? >= clock::now();
+                Ok(OpenJob { job_id: row.try_get(0)?, attempts: row.try_get(1)?, held })
+            })
+            .collect()
     }
 
     /// Ask for a job to be stopped. False when it is no longer open.

@@ -23,9 +23,12 @@ use delivery::Deciding;
 pub use delivery::{Decided, DeliveryState, NewDelivery, StoredDelivery};
 pub use effect::{Effect, Intent};
 pub use event::{Event, NewEvent};
-pub use job::{Claimed, Lease, Queue, Renewed};
+pub use job::{Claimed, Lease, OpenJob, Queue, Renewed};
 pub use task::{NewTask, StoredTask};
 pub use wake::{Wakes, listen};
+
+/// What a database answers besides rows.
+pub type Error = sqlx::Error;
 
 /// How long a statement waits for another process's write lock on SQLite.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);

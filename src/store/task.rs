@@ -144,18 +144,19 @@ impl Store {
         Ok(moved.rows_affected() == 1)
     }
 
-    /// Record a durable step. False if the claim was no longer ours.
+    /// Record a durable step. The attempts begin anew: what counts against a task is crashes without any progress. False
+    /// if the claim was no longer ours.
     pub async fn record(&self, lease: &Lease, progress: &Progress) -> Result<bool> {
-        const SQL: &str = "update task set progress = $1 where task_id = $2
-              and exists (select 1 from job where job_id = $2 and lease_owner = $3 and epoch = $4)";
-        let kept = sqlx::query(SQL)
-            .bind(serde_json::to_string(progress)?)
-            .bind(&lease.job_id)
-            .bind(&lease.owner)
-            .bind(lease.epoch)
-            .execute(&self.write)
-            .await?;
-        Ok(kept.rows_affected() == 1)
+        const KEPT: &str = "update job set attempts = 1 where job_id = $1 and lease_owner = $2 and epoch = $3";
+        const SQL: &str = "update task set progress = $1 where task_id = $2";
+        let mut tx = self.begin().await?;
+        let kept = sqlx::query(KEPT).bind(&lease.job_id).bind(&lease.owner).bind(lease.epoch).execute(&mut *tx).await?;
+        if kept.rows_affected() == 0 {
+            return Ok(false);
+        }
+        sqlx::query(SQL).bind(serde_json::to_string(progress)?).bind(&lease.job_id).execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(true)
     }
 
     /// Record what a run has cost so far, in all attempts.

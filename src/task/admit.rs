@@ -20,6 +20,7 @@ impl Role {
 }
 
 /// What must be known to decide.
+#[expect(clippy::struct_excessive_bools, reason = "four facts that have nothing to do with each other")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Facts {
     pub role: Role,
@@ -109,42 +110,42 @@ mod tests {
     const WRITER: Facts =
         Facts { role: Role::Write, on_pull: false, open_task: false, ended_task: false, has_commits: true };
 
-    fn check(command: Command, by_label: bool, facts: Facts, expected: Admission) {
-        assert_eq!(admit(&command, by_label, &facts), expected, "{command:?} {facts:?}");
+    fn check(command: &Command, by_label: bool, facts: Facts, expected: &Admission) {
+        assert_eq!(admit(command, by_label, &facts), *expected, "{command:?} {facts:?}");
     }
 
     #[test]
     fn only_writers_start_work() {
         let ask = || Command::Do("fix this".into());
         for role in [Role::Write, Role::Maintain, Role::Admin] {
-            check(ask(), false, Facts { role, ..WRITER }, Admission::Start { prompt: "fix this".into() });
+            check(&ask(), false, Facts { role, ..WRITER }, &Admission::Start { prompt: "fix this".into() });
         }
         for role in [Role::None, Role::Read, Role::Triage] {
             for command in [ask(), Command::Stop, Command::Retry] {
-                check(command, false, Facts { role, ..WRITER }, Admission::Refuse(Refusal::NotAWriter));
+                check(&command, false, Facts { role, ..WRITER }, &Admission::Refuse(Refusal::NotAWriter));
             }
-            check(Command::Help, false, Facts { role, ..WRITER }, Admission::Help);
+            check(&Command::Help, false, Facts { role, ..WRITER }, &Admission::Help);
         }
     }
 
     #[test]
     fn one_task_a_thread() {
         let busy = Facts { open_task: true, ended_task: true, ..WRITER };
-        check(Command::Do(String::new()), false, busy, Admission::Refuse(Refusal::AlreadyRunning));
-        check(Command::Retry, false, busy, Admission::Refuse(Refusal::AlreadyRunning));
-        check(Command::Do(String::new()), true, busy, Admission::Ignore("a task of this thread is open already"));
-        check(Command::Stop, false, busy, Admission::Stop);
+        check(&Command::Do(String::new()), false, busy, &Admission::Refuse(Refusal::AlreadyRunning));
+        check(&Command::Retry, false, busy, &Admission::Refuse(Refusal::AlreadyRunning));
+        check(&Command::Do(String::new()), true, busy, &Admission::Ignore("a task of this thread is open already"));
+        check(&Command::Stop, false, busy, &Admission::Stop);
     }
 
     #[test]
     fn what_can_not_be_done_is_refused() {
-        check(Command::Stop, false, WRITER, Admission::Refuse(Refusal::NothingToStop));
-        check(Command::Retry, false, WRITER, Admission::Refuse(Refusal::NothingToRetry));
+        check(&Command::Stop, false, WRITER, &Admission::Refuse(Refusal::NothingToStop));
+        check(&Command::Retry, false, WRITER, &Admission::Refuse(Refusal::NothingToRetry));
         let ended = Facts { ended_task: true, ..WRITER };
-        check(Command::Retry, false, ended, Admission::Retry);
+        check(&Command::Retry, false, ended, &Admission::Retry);
         let empty = Facts { has_commits: false, ..WRITER };
-        check(Command::Do(String::new()), false, empty, Admission::Refuse(Refusal::EmptyRepository));
+        check(&Command::Do(String::new()), false, empty, &Admission::Refuse(Refusal::EmptyRepository));
         let pull = Facts { on_pull: true, ..WRITER };
-        check(Command::Do(String::new()), false, pull, Admission::Refuse(Refusal::OnPullRequest));
+        check(&Command::Do(String::new()), false, pull, &Admission::Refuse(Refusal::OnPullRequest));
     }
 }

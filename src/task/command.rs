@@ -64,7 +64,7 @@ fn silent_ranges(text: &str) -> Vec<std::ops::Range<usize>> {
                 ranges.push(range);
             }
             Event::End(TagEnd::CodeBlock | TagEnd::BlockQuote(_) | TagEnd::HtmlBlock) => {
-                depth = depth.saturating_sub(1)
+                depth = depth.saturating_sub(1);
             }
             Event::Code(_) | Event::InlineHtml(_) | Event::Html(_) => ranges.push(range),
             Event::Text(_) if depth == 0 => spoken.push(range),
@@ -87,12 +87,12 @@ fn silent_ranges(text: &str) -> Vec<std::ops::Range<usize>> {
 mod tests {
     use super::*;
 
-    fn check(text: &str, expected: Option<Command>) {
-        assert_eq!(parse(text, "cloud-agent"), expected, "{text:?}");
+    fn check(text: &str, expected: impl Into<Option<Command>>) {
+        assert_eq!(parse(text, "cloud-agent"), expected.into(), "{text:?}");
     }
 
-    fn asks(prompt: &str) -> Option<Command> {
-        Some(Command::Do(prompt.to_owned()))
+    fn asks(prompt: &str) -> Command {
+        Command::Do(prompt.to_owned())
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use futures::future::join_all;
 use tracing::{Instrument as _, info, info_span, warn};
 
-use super::door::json_of;
 use super::event::{Ask, Heard, Names, hear};
+use super::json::json_of;
 use crate::app::App;
 use crate::clock;
 use crate::github::{self, Error, Reaction, Repo};
@@ -136,7 +136,8 @@ async fn decide(app: &App, job: &Job, ask: &Ask) -> Result<Decided, Trouble> {
         Admission::Retry => last.map(|task| task.prompt).unwrap_or_default(),
         Admission::Start { prompt } => prompt,
     };
-    let (greeted, snapshot) = tokio::join!(greet(&outbox, &repo, ask), snapshot(&repo, ask, &default));
+    let (greeted, snapshot) =
+        tokio::join!(greet(&outbox, &repo, ask), snapshot(&repo, ask, &default, app.github.identity().await?.bot_id));
     let new = NewTask {
         id: TaskId::fresh(),
         place: place.clone(),
@@ -182,7 +183,7 @@ fn refused_is_fine(undone: Undone) -> Result<(), Undone> {
 
 /// The issue as it is at this moment. Title, text and the asking comment come from the signed payload, so that an edit
 /// between the ask and now changes nothing.
-async fn snapshot(repo: &Repo, ask: &Ask, default: &github::Default) -> Result<Snapshot, Error> {
+async fn snapshot(repo: &Repo, ask: &Ask, default: &github::Default, us: u64) -> Result<Snapshot, Error> {
     let before = match ask.trigger {
         Trigger::Comment { id } => id,
         _ => u64::MAX,
@@ -191,7 +192,8 @@ async fn snapshot(repo: &Repo, ask: &Ask, default: &github::Default) -> Result<S
         0 => Vec::new(),
         _ => repo.comments(ask.place.number).await?,
     };
-    remarks.retain(|remark| remark.id < before);
+    // What we said ourselves tells the agent nothing about the issue.
+    remarks.retain(|remark| remark.id < before && remark.user.as_ref().is_none_or(|user| user.id != us));
     let people: BTreeMap<u64, String> = ask
         .author
         .iter()

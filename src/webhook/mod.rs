@@ -3,9 +3,11 @@
 mod door;
 mod event;
 mod handle;
+mod json;
 mod payload;
 mod signature;
 
 pub use door::router;
-pub use event::{Ask, Heard, hear};
+pub use event::{Ask, Heard, Names, hear, ignorable};
 pub use handle::handle;
+pub use payload::Envelope;

@@ -188,6 +188,21 @@ pub(super) fn check(spec: &Spec) -> Result<(), SandboxError> {
     Ok(())
 }
 
+/// Refuse read-only sources that a user of the sandbox's own could not read; a strict umask leaves such behind.
+pub(super) fn check_readable(spec: &Spec) -> Result<(), SandboxError> {
+    for (host, _) in spec.objects.iter().chain(&spec.read_only) {
+        let meta = fs::metadata(host)
+            .map_err(|error| SandboxError::Io { doing: format!("find {}", host.display()), error })?;
+        let needed = if meta.is_dir() { 0o005 } else { 0o004 };
+        if meta.permissions().mode() & needed != needed {
+            let path = host.display();
+            let todo = format!("run `chmod -R o+rX {path}` and start cloud-agent with the umask 022");
+            return Err(SandboxError::Invalid(format!("a sandbox's own user can't read {path}; {todo}")));
+        }
+    }
+    Ok(())
+}
+
 /// Write the `/etc` of a sandbox. It is mounted read-only, so what is mounted in it gets its place here.
 pub(super) fn write_etc(dir: &Path, spec: &Spec) -> io::Result<()> {
     let (name, email) = match &spec.git_identity {

@@ -58,6 +58,9 @@ impl Cage {
         // Half a sandbox must not look like one, so it gets its name last. Its note is in it from the first moment.
         let new = dir.with_file_name(format!(".new-{id}-{}", uuid::Uuid::new_v4().simple()));
         let owner = machine.identity.of(id);
+        if owner.is_some() {
+            args::check_readable(spec)?;
+        }
         let made = (|| {
             fs::create_dir(&new)?;
             private(&new, 0o700)?;
@@ -271,7 +274,7 @@ impl Drop for Cage {
         self.end(None);
         // Whatever the runtime is still able to do about it.
         kill_tree(&self.state().processes);
-        self.group.kill();
+        self.group.end();
     }
 }
 

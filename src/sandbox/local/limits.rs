@@ -223,14 +223,45 @@ impl Group {
 
     /// Kill all that is in it and remove it. Takes some milliseconds when something was.
     pub fn end(&self) {
-        for _ in 0..200 {
+        for pause in 1..100 {
             self.kill();
             let left = self.dirs.iter().filter(|dir| fs::remove_dir(dir).is_err() && dir.exists()).count();
             if left == 0 {
                 return;
             }
-            std::thread::sleep(Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(pause));
         }
         tracing::warn!(cgroups = ?self.dirs, "Could not remove the cgroups of a sandbox");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `/proc` is a directory on every machine; it stands for the mount points.
+    fn check(own: &str, mounts: &str, controller: &str, expected: Option<&str>) {
+        assert_eq!(own_dir(own, mounts, controller).as_deref(), expected.map(Path::new));
+    }
+
+    #[test]
+    fn our_own_cgroup_is_found_in_both_versions() {
+        let v2 = "30 23 0:26 / /proc rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate";
+        check("0::/self\n", v2, "", Some("/proc/self"));
+        check("0::/no/such\n", v2, "", Some("/proc"));
+        check("0::/\n", v2, "memory", None);
+
+        let v1 =
+            "40 31 0:36 / /proc rw,relatime - cgroup cgroup rw,memory\n41 31 0:37 / /sys rw - cgroup cgroup rw,pids";
+        check("8:pids:/\n4:memory:/self\n0::/\n", v1, "memory", Some("/proc/self"));
+        check("8:pids:/\n4:memory:/self\n0::/\n", v1, "pids", Some("/sys/"));
+        check("8:pids:/\n4:memory:/self\n0::/\n", v1, "", None);
+    }
+
+    #[test]
+    fn a_container_sees_a_part_of_the_tree() {
+        let part = "40 31 0:36 /docker/abc /proc rw - cgroup cgroup rw,memory";
+        check("4:memory:/docker/abc/self\n", part, "memory", Some("/proc/self"));
+        check("4:memory:/elsewhere\n", part, "memory", Some("/proc"));
     }
 }

@@ -117,6 +117,9 @@ fn limits(machine: &Machine) -> [Finding; 4] {
     };
     let processes = if machine.means.processes() {
         finding(Grade::Good, "process limit", "By cgroup, for a sandbox as a whole.")
+    } else if machine.identity == Identity::Root {
+        let says = "There is none: the kernel exempts root. Run cloud-agent as an ordinary user.";
+        finding(Grade::Warning, "process limit", says)
     } else {
         let says = "By RLIMIT_NPROC, for each process that is started in a sandbox with all its children.";
         finding(Grade::Warning, "process limit", format!("{says} {delegate}"))

@@ -71,7 +71,7 @@ const STEPS: [&str; 10] = [
     "close inherited descriptors",
     "join the sandbox's cgroup",
     "make namespaces; this user may not have user namespaces here",
-    "map its user; AppArmor may restrict user namespaces here",
+    "map its user; AppArmor may restrict user namespaces here, and root needs CAP_SETFCAP",
     "prepare the mounts",
     "bring up its loopback interface; AppArmor may restrict user namespaces here",
     "listen on the port of a door; a port may be listed twice",

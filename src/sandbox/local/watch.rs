@@ -18,31 +18,32 @@ const DISK_EVERY: Duration = Duration::from_secs(1);
 
 /// Watch until the sandbox is gone or has ended.
 pub(super) async fn watch(cage: Weak<Cage>) {
-    let mut measure_at = Instant::now();
     let Some(deadline) = cage.upgrade().map(|cage| cage.deadline()) else { return };
+    let limit = tokio::select! {
+        () = tokio::time::sleep_until(deadline.into()) => Some(Limit::Lifetime),
+        limit = measure(&cage) => limit,
+    };
+    if let (Some(limit), Some(cage)) = (limit, cage.upgrade()) {
+        tracing::info!(sandbox.id = %cage.id(), "Ended sandbox {}: it used up {limit}", cage.id());
+        cage.end(Some(limit));
+    }
+}
+
+/// Measure again and again; None when there is nothing left to measure.
+async fn measure(cage: &Weak<Cage>) -> Option<Limit> {
+    let mut next_disk = Instant::now();
     loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        tokio::time::sleep(TICK.min(left)).await;
-        let Some(cage) = cage.upgrade() else { return };
-        if cage.has_ended() {
-            return;
+        tokio::time::sleep(TICK).await;
+        let cage = cage.upgrade().filter(|cage| !cage.has_ended())?;
+        if too_much_memory(&cage).await {
+            return Some(Limit::Memory);
         }
-        let now = Instant::now();
-        let limit = if now >= deadline {
-            Some(Limit::Lifetime)
-        } else if too_much_memory(&cage).await {
-            Some(Limit::Memory)
-        } else if now >= measure_at {
-            let over = too_much_disk(&cage).await;
-            measure_at = Instant::now() + DISK_EVERY.max(now.elapsed() * 10);
-            over.then_some(Limit::Disk)
-        } else {
-            None
-        };
-        if let Some(limit) = limit {
-            tracing::info!(sandbox.id = %cage.id(), "Ended sandbox {}: it used up {limit}", cage.id());
-            cage.end(Some(limit));
-            return;
+        let began = Instant::now();
+        if began >= next_disk {
+            if too_much_disk(&cage).await {
+                return Some(Limit::Disk);
+            }
+            next_disk = Instant::now() + DISK_EVERY.max(began.elapsed() * 10);
         }
     }
 }

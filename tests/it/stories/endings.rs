@@ -30,7 +30,19 @@ stories! {
 
         assert!(world.github.pulls("octo/app").is_empty());
         assert!(world.github.reactions("octo/app#1").is_empty());
-        assert_snapshot!(last_words(&world), @"");
+        assert_snapshot!(last_words(&world), @"
+        ### I could not finish this
+
+        > fix this
+
+        Claude Code ended without an answer. Nothing was published. Say `@cloud-agent retry` to try again.
+
+        ```text
+        out of cheese
+        ```
+
+        <sub>TIME · $COST</sub>
+        ");
     }
 
     async fn an_agent_that_talks_nonsense_is_no_accident(database: Database) {
@@ -50,7 +62,15 @@ stories! {
         world.start().await;
         ask(&world).await;
 
-        assert_snapshot!(last_words(&world), @"");
+        assert_snapshot!(last_words(&world), @"
+        ### I could not finish this
+
+        > fix this
+
+        I stopped after 1 s, the limit for one run. Nothing was published. Say `@cloud-agent retry` to try again.
+
+        <sub>TIME · $COST</sub>
+        ");
     }
 
     async fn stop_stops_a_run_in_the_middle(database: Database) {
@@ -64,10 +84,35 @@ stories! {
         })
         .await;
         world.github.comment("rita", "octo/app#1", "@cloud-agent stop").await;
+        world.heard().await;
         world.github.comment("bob", "octo/app#1", "@cloud-agent stop").await;
         world.settle().await;
 
-        assert_snapshot!(world.told(), @"");
+        assert_snapshot!(world.told(), @"
+        alice on #1: @cloud-agent fix this
+        👀 on alice's comment on #1
+        cloud-agent[bot] on #1: <!-- cloud-agent:task=ID -->
+          ### Getting ready
+
+          > fix this
+
+          <sub>TIME · $COST · say `@cloud-agent stop` to end this</sub>
+        rita on #1: @cloud-agent stop
+        😕 on rita's comment on #1
+        cloud-agent[bot] on #1: <!-- cloud-agent:refusal=20005:not_a_writer -->
+          @rita, I work for people who can write to this repository, and GitHub says that you can't. Ask one of them to mention me or to set the label `cloud-agent`.
+        bob on #1: @cloud-agent stop
+        👀 on bob's comment on #1
+        cloud-agent[bot] edits #1: <!-- cloud-agent:task=ID -->
+          ### Stopped
+
+          > fix this
+
+          bob asked me to stop. Nothing was published. Say `@cloud-agent retry` to start again.
+
+          <sub>TIME · $COST</sub>
+        😕 on alice's comment on #1
+        ");
     }
 
     async fn retry_starts_again_with_the_same_words(database: Database) {
@@ -83,7 +128,40 @@ stories! {
         world.github.comment("bob", "octo/app#1", "@cloud-agent retry").await;
         world.settle().await;
 
-        assert_snapshot!(world.told(), @"");
+        assert_snapshot!(world.told(), @r#"
+        bob on #1: @cloud-agent retry
+        👀 on bob's comment on #1
+        cloud-agent[bot] on #1: <!-- cloud-agent:task=ID -->
+          ### Getting ready
+
+          > fix this
+
+          <sub>TIME · $COST · say `@cloud-agent stop` to end this</sub>
+        push cloud-agent/issue-1-the-greeting-is-short
+        pull #2 "Greet the world" cloud-agent/issue-1-the-greeting-is-short -> main
+          The greeting was too short.
+
+          ## How it was checked
+
+          I read it again.
+
+          Fixes #1
+
+          ---
+          <sub>Asked for by @bob. Written by Claude Code in a sandbox; please review it like anybody's work. TIME · $COST · 2 turns</sub>
+          <!-- cloud-agent:task=ID -->
+          README.md: -hello +hello, world
+        check cloud-agent completed success on cloud-agent/issue-1-the-greeting-is-short: Changed 1 file
+        cloud-agent[bot] edits #1: <!-- cloud-agent:task=ID -->
+          ### Opened #2
+
+          > fix this
+
+          The greeting was too short.
+
+          <sub>TIME · $COST · 2 turns</sub>
+        🚀 on bob's comment on #1
+        "#);
     }
 
     async fn workflows_are_held_back(database: Database) {
@@ -93,7 +171,20 @@ stories! {
         ask(&world).await;
 
         assert!(world.github.branches("octo/app").iter().all(|it| it == "main"));
-        assert_snapshot!(last_words(&world), @"");
+        assert_snapshot!(last_words(&world), @"
+        ### I could not finish this
+
+        > fix this
+
+        The work is done, but I may not publish it:
+
+        - it changes the workflow `.github/workflows/ci.yml`, which would run with the repository's secrets
+        - `link` is a link to `/etc/passwd`, outside of the repository
+
+        Nothing was published. Ask again without these changes, or make them yourself.
+
+        <sub>TIME · $COST · 2 turns</sub>
+        ");
     }
 
     async fn a_repository_rule_that_refuses_the_push_is_told(database: Database) {
@@ -103,7 +194,17 @@ stories! {
         world.github.protect("octo/app", "cloud-agent/*");
         ask(&world).await;
 
-        assert_snapshot!(last_words(&world), @"");
+        assert_snapshot!(last_words(&world), @"
+        ### I could not finish this
+
+        > fix this
+
+        GitHub did not let me publish the work: push declined due to repository rule violations (GH013: Repository rule violations found for refs/heads/cloud-agent/issue-1-the-greeting-is-short.)
+
+        Say `@cloud-agent retry` when that is settled.
+
+        <sub>TIME · $COST · 2 turns</sub>
+        ");
     }
 
     async fn a_locked_down_app_still_works_as_far_as_it_may(database: Database) {
@@ -145,7 +246,13 @@ stories! {
             told.push(format!("{name}: {}", words.lines().nth(5).unwrap_or_default()));
             assert!(world.github.pulls("octo/app").is_empty());
         }
-        assert_snapshot!(told.join("\n"), @"");
+        assert_snapshot!(told.join("\n"), @"
+        401: The model did not accept the operator's key. Nothing was published. The operator has to check `ANTHROPIC_API_KEY`; then say `@cloud-agent retry`.
+        429: The model takes no more requests for now. Nothing was published. Say `@cloud-agent retry` in a few minutes.
+        529: The model is overloaded. Nothing was published. Say `@cloud-agent retry` in a few minutes.
+        budget: The budget for one run, $2.00, is used up. Nothing was published. A smaller request may fit, or the operator can raise `BUDGET_RUN_USD`. Say `@cloud-agent retry` to try again.
+        turns: I used all 3 turns that one run may take. Nothing was published. A smaller request may fit; say `@cloud-agent retry` to try again.
+        ");
     }
 
     async fn a_busy_model_is_waited_for(database: Database) {

@@ -21,7 +21,11 @@ macro_rules! stories {
     };
 }
 
+mod cage;
 mod deliveries;
+mod doors;
 mod endings;
 mod mention;
+mod outages;
 mod refusals;
+mod restart;

@@ -11,11 +11,19 @@ stories! {
 
         world.github.comment("rita", "octo/app#1", "@cloud-agent fix this").await;
         world.settle().await;
-        assert_snapshot!(world.told(), @"");
+        assert_snapshot!(world.told(), @"
+        rita on #1: @cloud-agent fix this
+        😕 on rita's comment on #1
+        cloud-agent[bot] on #1: <!-- cloud-agent:refusal=20005:not_a_writer -->
+          @rita, I work for people who can write to this repository, and GitHub says that you can't. Ask one of them to mention me or to set the label `cloud-agent`.
+        ");
 
         world.github.comment("rita", "octo/app#1", "@cloud-agent please!").await;
         world.settle().await;
-        assert_snapshot!(world.told(), @"");
+        assert_snapshot!(world.told(), @"
+        rita on #1: @cloud-agent please!
+        😕 on rita's comment on #1
+        ");
         assert!(world.model.requests().is_empty());
     }
 
@@ -40,7 +48,22 @@ stories! {
         world.github.comment("rita", "octo/app#1", "@cloud-agent").await;
         world.settle().await;
 
-        assert_snapshot!(world.told(), @"");
+        assert_snapshot!(world.told(), @"
+        rita on #1: @cloud-agent help
+        rita on #1: @cloud-agent
+        cloud-agent[bot] on #1: <!-- cloud-agent:help=20005 -->
+          I am a bot. People who can write to this repository can ask me to change code; I work on a copy of it in a sandbox and open a pull request.
+
+          | say | and I |
+          |---|---|
+          | `@cloud-agent fix this` | work on the issue and open a pull request |
+          | `@cloud-agent` and anything else | do what you say, in your words |
+          | `@cloud-agent stop` | end what I am doing on this issue |
+          | `@cloud-agent retry` | start again, with the issue as it is then |
+          | `@cloud-agent help` | show this |
+
+          The label `cloud-agent` on an issue means the same as `fix this`.
+        ");
     }
 
     async fn nothing_to_stop_and_nothing_to_retry(database: Database) {
@@ -52,7 +75,16 @@ stories! {
         world.github.comment("alice", "octo/app#1", "@cloud-agent retry").await;
         world.settle().await;
 
-        assert_snapshot!(world.told(), @"");
+        assert_snapshot!(world.told(), @"
+        alice on #1: @cloud-agent stop
+        😕 on alice's comment on #1
+        cloud-agent[bot] on #1: <!-- cloud-agent:refusal=20003:nothing_to_stop -->
+          @alice, there is nothing to stop: I am not working on this issue.
+        alice on #1: @cloud-agent retry
+        😕 on alice's comment on #1
+        cloud-agent[bot] on #1: <!-- cloud-agent:refusal=20003:nothing_to_retry -->
+          @alice, there is nothing to try again yet. Say `@cloud-agent` and what you want, for example `@cloud-agent fix this`.
+        ");
     }
 
     async fn an_empty_repository_has_nothing_to_start_from(database: Database) {

@@ -12,7 +12,6 @@ use tempfile::TempDir;
 mod claude;
 mod database;
 
-pub use claude::real_claude;
 pub use database::Database;
 
 /// Longest that a story may take to come to rest.
@@ -97,21 +96,45 @@ impl World {
     pub async fn start_process(&mut self) {
         let port = free_port();
         self.set("LISTEN", &format!("127.0.0.1:{port}"));
-        let log = std::fs::File::options().create(true).append(true).open(self.dir.path().join("bot.log")).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_cloud-agent"))
-            .arg("serve")
-            .env_clear()
-            .env("PATH", std::env::var("PATH").unwrap())
-            .envs(self.settings.iter().cloned())
-            .stderr(Stdio::from(log))
-            .spawn()
-            .unwrap();
+        let child = self.program("serve").stderr(self.log_file()).spawn().unwrap();
         self.bot = Bot::There(child);
         self.github.deliver_to(format!("http://127.0.0.1:{port}/webhooks/github"));
         self.wait_for("the bot to answer", async || {
             reqwest::get(format!("http://127.0.0.1:{port}/healthz")).await.is_ok()
         })
         .await;
+    }
+
+    /// Run a command of the program with this world's settings to its end: exit code and all that it wrote.
+    pub async fn command(&self, verb: &str) -> (Option<i32>, String) {
+        let mut command = self.program(verb);
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        (output.status.code(), text)
+    }
+
+    /// A worker beside the server, for as long as the value lives.
+    pub fn start_worker(&self) -> impl Drop {
+        struct Worker(Child);
+        impl Drop for Worker {
+            fn drop(&mut self) {
+                let _ = self.0.kill();
+                let _ = self.0.wait();
+            }
+        }
+        let data = self.dir.path().join("worker");
+        Worker(self.program("work").env("DATA_DIR", data).stderr(self.log_file()).spawn().unwrap())
+    }
+
+    fn program(&self, verb: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cloud-agent"));
+        command.arg(verb).env_clear().env("PATH", std::env::var("PATH").unwrap()).envs(self.settings.iter().cloned());
+        command
+    }
+
+    fn log_file(&self) -> Stdio {
+        let file = std::fs::File::options().create(true).append(true).open(self.dir.path().join("bot.log"));
+        Stdio::from(file.unwrap())
     }
 
     /// `kill -9`, in the middle of whatever it does.
@@ -151,6 +174,33 @@ impl World {
         }
     }
 
+    pub fn data_dir(&self) -> std::path::PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// What must never be seen in a sandbox, by name.
+    pub fn secrets(&self) -> Vec<(String, String)> {
+        let names = ["GITHUB_WEBHOOK_SECRET", "ANTHROPIC_API_KEY", "DATABASE_URL", "GITHUB_APP_PRIVATE_KEY"];
+        let mut secrets: Vec<_> =
+            self.settings.iter().filter(|(name, _)| names.contains(&name.as_str())).cloned().collect();
+        for (name, value) in &mut secrets {
+            // Line breaks are written differently in JSON; the middle line is enough.
+            if name.ends_with("KEY") && value.lines().count() > 3 {
+                *value = value.lines().nth(3).unwrap().to_owned();
+            }
+        }
+        secrets
+    }
+
+    /// Whether a process of this world's sandboxes is still there.
+    pub fn something_runs(&self) -> bool {
+        let claude = self.dir.path().join("claude");
+        let processes = std::fs::read_dir("/proc").unwrap().flatten();
+        processes
+            .filter_map(|it| std::fs::read(it.path().join("cmdline")).ok())
+            .any(|it| String::from_utf8_lossy(&it).contains(claude.to_str().unwrap()))
+    }
+
     pub fn store(&self) -> &Store {
         &self.store
     }
@@ -187,6 +237,14 @@ impl World {
         self.github.quiesce().await;
     }
 
+    /// Let the bot decide on everything that it was told.
+    pub async fn heard(&self) {
+        self.wait_for("every delivery to be decided on", async || {
+            matches!(self.store.open_jobs(Queue::Delivery).await, Ok(0))
+        })
+        .await;
+    }
+
     /// Wait until something is so; never by a guess at how long it takes.
     pub async fn wait_for(&self, what: &str, is_so: impl AsyncFn() -> bool) {
         let started = Instant::now();
@@ -212,7 +270,7 @@ impl World {
 pub fn steady(text: &str) -> String {
     let mut out = String::new();
     for line in text.lines() {
-        let mut line = replace_uuids(line);
+        let mut line = replace_ids(line);
         // `3 s · $0.02`: how long and how much differ from run to run.
         if let Some(at) = line.find(" · $") {
             let start = line[..at].rfind(['>', '.']).map_or(0, |it| it + 1);
@@ -227,7 +285,7 @@ pub fn steady(text: &str) -> String {
     out.trim_end().to_owned()
 }
 
-fn replace_uuids(line: &str) -> String {
+fn replace_ids(line: &str) -> String {
     let is_uuid = |text: &str| {
         text.len() == 36
             && text.char_indices().all(|(at, c)| match at {
@@ -235,10 +293,14 @@ fn replace_uuids(line: &str) -> String {
                 _ => c.is_ascii_hexdigit(),
             })
     };
+    let is_sha = |text: &str| text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit());
     let mut out = String::new();
     let mut rest = line;
     while let Some(c) = rest.chars().next() {
-        if rest.is_char_boundary(36.min(rest.len())) && rest.len() >= 36 && is_uuid(&rest[..36]) {
+        if rest.get(..40).is_some_and(is_sha) {
+            out.push_str("SHA");
+            rest = &rest[40..];
+        } else if rest.get(..36).is_some_and(is_uuid) {
             out.push_str("ID");
             rest = &rest[36..];
         } else {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
+use pulldown_cmark::{Alignment, CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 
 /// Tags that GitHub's users write by hand, and that do nothing by themselves.
 const HARMLESS: [&str; 12] = ["details", "summary", "br", "sub", "sup", "kbd", "b", "i", "em", "strong", "code", "p"];
@@ -23,12 +23,25 @@ pub(crate) fn render(text: &str, link: &Link) -> String {
         Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS | Options::ENABLE_GFM;
     let mut out = String::new();
     let (mut literal, mut in_head) = (0_u32, false);
+    let (mut columns, mut column) = (Vec::new(), 0_usize);
     for event in Parser::new_ext(text, options) {
         match event {
             Event::Start(tag) => {
                 literal += u32::from(matches!(tag, Tag::CodeBlock(_) | Tag::Link { .. }));
                 in_head |= matches!(tag, Tag::TableHead);
-                out.push_str(&opening(&tag, in_head));
+                match &tag {
+                    Tag::Table(alignments) => columns.clone_from(alignments),
+                    Tag::TableHead | Tag::TableRow => column = 0,
+                    Tag::TableCell => column += 1,
+                    _ => (),
+                }
+                let right = column.checked_sub(1).and_then(|it| columns.get(it)) == Some(&Alignment::Right);
+                match &tag {
+                    Tag::TableCell if right => {
+                        out.push_str(if in_head { "<th class=\"right\">" } else { "<td class=\"right\">" });
+                    }
+                    _ => out.push_str(&opening(&tag, in_head)),
+                }
             }
             Event::End(tag) => {
                 literal -= u32::from(matches!(tag, TagEnd::CodeBlock | TagEnd::Link));

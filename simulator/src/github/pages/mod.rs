@@ -31,6 +31,12 @@ pub(crate) fn answer(world: &Arc<World>, request: &Request<Bytes>) -> Option<Res
         return None;
     }
     let state = world.state();
+    let crumbs = match parts.as_slice() {
+        [owner, name, ..] => {
+            format!(" <span class=\"dim\">/</span> <a href=\"/{0}/{1}\">{0}/{1}</a>", escape(owner), escape(name))
+        }
+        _ => String::new(),
+    };
     let (title, body) = match parts.as_slice() {
         [] => ("Repositories".to_owned(), state.repos.iter().map(|it| listing(&state, it.id)).collect()),
         [owner, name] => {
@@ -51,14 +57,15 @@ pub(crate) fn answer(world: &Arc<World>, request: &Request<Bytes>) -> Option<Res
         _ => return None,
     };
     let live = request.uri().query().is_some_and(|it| it.contains("live"));
-    Some(page(&title, &body, live))
+    Some(page(&title, &crumbs, &body, live))
 }
 
-fn page(title: &str, body: &str, live: bool) -> Response<Body> {
+fn page(title: &str, crumbs: &str, body: &str, live: bool) -> Response<Body> {
     let reload = if live { "<meta http-equiv=\"refresh\" content=\"3\">" } else { "" };
     let html = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{}</title>{reload}<style>{}</style></head>\
-         <body><header><a href=\"/\">Simulated GitHub</a></header><main>{body}</main></body></html>",
+         <body><header><a href=\"/\">Simulated GitHub</a>{crumbs}<span class=\"note\">a simulation on this machine</span></header>\
+         <main>{body}</main></body></html>",
         escape(title),
         include_str!("style.css"),
     );
@@ -91,18 +98,23 @@ fn listing(state: &State, repo: u64) -> String {
 /// An issue or pull request with everything said about it.
 fn conversation(world: &World, state: &State, repo: u64, issue: &Issue) -> String {
     let link = Link { repo: state.repo(repo).full_name() };
-    let mut out =
-        format!("<h1>{} <span class=\"dim\">#{}</span></h1><p>{} ", escape(&issue.title), issue.number, badge(issue));
+    let mut out = format!(
+        "<h1>{} <span class=\"dim\">#{}</span></h1><p class=\"head\">{} ",
+        escape(&issue.title),
+        issue.number,
+        badge(issue)
+    );
+    let author = escape(state.login(issue.author).trim_end_matches("[bot]"));
     if let Some(pull) = &issue.pull {
+        let merge = if pull.merged_at.is_some() { "merged into" } else { "wants to merge into" };
         let _ = write!(
             out,
-            "<b>{}</b> wants to merge into <code>{}</code> from <code>{}</code>",
-            escape(&state.login(issue.author)),
+            "<b>{author}</b> {merge} <code class=\"ref\">{}</code> from <code class=\"ref\">{}</code>",
             escape(&pull.base),
             escape(&pull.head),
         );
     } else {
-        let _ = write!(out, "<a href=\"/{0}\">{0}</a>", link.repo);
+        let _ = write!(out, "<span class=\"dim\"><b>{author}</b> opened this issue</span>");
     }
     for label in &issue.labels {
         let _ = write!(out, " <span class=\"label\">{}</span>", escape(label));
@@ -113,31 +125,35 @@ fn conversation(world: &World, state: &State, repo: u64, issue: &Issue) -> Strin
     for note in state.notes.values().filter(|it| it.repo == repo && it.number == issue.number) {
         out.push_str(&said(state, &link, note.author, note.created_at, &note.body, &note.reactions));
     }
-    if let Some(pull) = &issue.pull {
-        let bare = world.bare(repo);
-        let head = format!("refs/pull/{}/head", issue.number);
-        let sha = bare.resolve(&head).unwrap_or_default();
-        for check in state.checks.values().filter(|it| it.repo == repo && it.head_sha == sha) {
-            out.push_str(&check_line(&link, check));
-        }
-        let base = if pull.merged_at.is_some() { format!("{head}~1") } else { pull.base.clone() };
-        for commit in bare.commits(&base, &head) {
-            let subject = commit.message.lines().next().unwrap_or_default();
-            let by = escape(&commit.author_name);
-            let short = &commit.sha[..7];
-            let _ = write!(
-                out,
-                "<p class=\"commit\"><code>{short}</code> {} <span class=\"dim\">{by}</span></p>",
-                escape(subject)
-            );
-        }
-        out.push_str(&diff::coloured(&bare.diff(&base, &head, 3)));
-    } else {
-        for check in state.checks.values().filter(|it| it.repo == repo) {
-            out.push_str(&check_line(&link, check));
-        }
+    let Some(pull) = &issue.pull else { return out };
+    let bare = world.bare(repo);
+    let head = format!("refs/pull/{}/head", issue.number);
+    let base = if pull.merged_at.is_some() { format!("{head}~1") } else { pull.base.clone() };
+    for commit in bare.commits(&base, &head) {
+        let subject = commit.message.lines().next().unwrap_or_default();
+        let _ = write!(
+            out,
+            "<p class=\"commit\"><b>{}</b> {} <code>{}</code></p>",
+            escape(commit.author_name.trim_end_matches("[bot]")),
+            escape(subject),
+            &commit.sha[..7],
+        );
     }
-    out
+    let sha = bare.resolve(&head).unwrap_or_default();
+    let checks = state.checks.values().filter(|it| it.repo == repo && it.head_sha == sha);
+    let lines: String = checks.map(|it| check_line(&link, it)).collect();
+    if !lines.is_empty() {
+        let _ = write!(out, "<section class=\"box checks\">{lines}</section>");
+    }
+    let stat = bare.stat(&base, &head);
+    let (added, deleted) = stat.iter().filter_map(|it| it.0).fold((0, 0), |sum, it| (sum.0 + it.0, sum.1 + it.1));
+    let _ = write!(
+        out,
+        "<h2>Files changed <span class=\"count\">{}</span> <span class=\"plus\">+{added}</span> \
+         <span class=\"minus\">−{deleted}</span></h2>",
+        stat.len(),
+    );
+    out + &diff::coloured(&bare.diff(&base, &head, 3))
 }
 
 /// One comment.
@@ -195,7 +211,11 @@ fn run(state: &State, check: &Check) -> String {
         let html = render(text.as_deref().unwrap_or_default(), &link);
         format!("<section class=\"box\"><div class=\"text\">{html}</div></section>")
     };
-    let mut out = format!("<h1>{}</h1>{}", escape(&check.name), check_line(&link, check));
+    let mut out = format!(
+        "<h1>{}</h1><section class=\"box checks\">{}</section>",
+        escape(check.title.as_deref().unwrap_or(&check.name)),
+        check_line(&link, check)
+    );
     for text in [&check.summary, &check.text].into_iter().filter(|it| it.is_some()) {
         out.push_str(&part(text));
     }

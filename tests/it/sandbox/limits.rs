@@ -1,0 +1,81 @@
+//! Memory, processes, disk and time, used up one by one.
+
+use super::*;
+
+#[tokio::test]
+async fn too_much_memory_ends_the_sandbox() {
+    let mut scene = Scene::new();
+    scene.spec.limits.memory_bytes = 64 << 20;
+    let cage = scene.cage().await;
+    let (_, exit) = cage.run("x=$(head -c 300000000 /dev/zero | tr '\\0' x); sleep 20; echo ${#x}").await;
+    assert_eq!(exit.limit, Some(Limit::Memory), "{exit:?}");
+    let refused = cage.sandbox.spawn(bash("true")).await;
+    assert!(matches!(refused, Err(SandboxError::Ended(Some(Limit::Memory)))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn files_in_memory_count_too() {
+    let mut scene = Scene::new();
+    scene.spec.limits.memory_bytes = 64 << 20;
+    let cage = scene.cage().await;
+    let (said, exit) = cage.run("head -c 300000000 /dev/zero >/tmp/x; echo; echo x >/dev/x; head -c 300000000 /dev/zero >/dev/shm/x; ls -s /tmp/x /dev/shm/x; sleep 1").await;
+    assert!(exit.limit == Some(Limit::Memory) || said.contains("No space left"), "{exit:?} {said}");
+}
+
+#[tokio::test]
+async fn a_fork_storm_stays_small() {
+    let mut scene = Scene::new();
+    scene.spec.limits.processes = 40;
+    let cage = scene.cage().await;
+    let (said, _) = cage.run("for i in $(seq 200); do sleep NAP3 & done 2>&1 | grep -m1 -o 'Resource temporarily unavailable'; ls -d /proc/[0-9]* | wc -l").await;
+    assert!(processes_with("NAP3") <= 41, "{}", processes_with("NAP3"));
+    assert!(said.contains("Resource temporarily unavailable"), "{said}");
+    scene.local.destroy(&cage.reference).await.unwrap();
+    none_left("NAP3").await;
+}
+
+#[tokio::test]
+async fn too_much_disk_ends_the_sandbox() {
+    let mut scene = Scene::new();
+    scene.spec.limits.disk_bytes = 16 << 20;
+    let cage = scene.cage().await;
+    // Many small ones, so that no single file is too large.
+    let (_, exit) = cage.run("for i in $(seq 40); do head -c 1000000 /dev/zero >/workspace/$i; done; sleep 20").await;
+    assert_eq!(exit, Exit { code: None, signal: Some(9), limit: Some(Limit::Disk) });
+    let read = cage.sandbox.get(Path::new("/workspace/1"), 2_000_000).await.unwrap();
+    assert_eq!(read.len(), 1_000_000, "what it made can still be read");
+
+    let one = Scene::new();
+    let mut spec = one.spec.clone();
+    spec.limits.disk_bytes = 1 << 20;
+    let reference = one.local.create(&spec, "one file").await.unwrap();
+    let cage = Cage { sandbox: one.local.open(&reference).await.unwrap(), reference };
+    let (_, exit) = cage
+        .exec(Exec { argv: ["head", "-c", "9999999", "/dev/zero"].map(str::to_owned).to_vec(), ..Exec::default() })
+        .await;
+    assert_eq!(exit, OK, "output is not a file of its own");
+    let (_, exit) = cage.run("exec head -c 9999999 /dev/zero >/out/x").await;
+    assert_eq!(exit.limit, Some(Limit::Disk), "{exit:?}");
+    assert_eq!(fs::metadata(one.inside(&cage, "out/x")).unwrap().len(), 1 << 20);
+}
+
+#[tokio::test]
+async fn the_end_of_its_lifetime_ends_the_sandbox() {
+    let mut scene = Scene::new();
+    scene.spec.limits.lifetime = Duration::from_millis(700);
+    let cage = scene.cage().await;
+    let began = Instant::now();
+    let (said, exit) = cage.run("trap '' TERM INT; echo here; sleep NAP4 & sleep NAP4").await;
+    assert_eq!((said.as_str(), exit.limit), ("here\n", Some(Limit::Lifetime)));
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    none_left("NAP4").await;
+}
+
+#[tokio::test]
+async fn what_a_process_leaves_behind_ends_with_it() {
+    let scene = Scene::new();
+    let cage = scene.cage().await;
+    let (said, exit) = cage.run("setsid nohup sleep NAP5 >/dev/null 2>&1 & sleep 0.2; echo done").await;
+    assert_eq!((said.as_str(), exit), ("done\n", OK));
+    none_left("NAP5").await;
+}

@@ -1,0 +1,286 @@
+//! The other doors: the command lines as people type them, health, and the tasks that `ca` shows.
+
+use std::process::{Command, Output};
+
+use insta::assert_snapshot;
+
+use crate::world::{World, steady};
+
+fn run(program: &str, args: &[&str], env: &[(&str, &str)]) -> (Option<i32>, String) {
+    let Output { status, stdout, stderr } = Command::new(program)
+        .args(args)
+        .env_clear()
+        .env("PATH", std::env::var("PATH").unwrap())
+        .envs(env.iter().copied())
+        .output()
+        .unwrap();
+    let text = format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    (status.code(), steady(&text))
+}
+
+fn ca(args: &[&str], env: &[(&str, &str)]) -> (Option<i32>, String) {
+    run(env!("CARGO_BIN_EXE_ca"), args, env)
+}
+
+stories! {
+    async fn ca_shows_tasks(database: Database) {
+        let mut world = World::on(database).await;
+        world.claude_will("echo 'hello, world' > README.md");
+        world.set("ADMIN_API_KEY", "ca_test");
+        world.start().await;
+        world.issue("The greeting is short", "");
+        world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;
+        world.settle().await;
+        world.told();
+        let url = format!("http://{}", world.address());
+        let id = world.store().last_task(world.github.repo_id("octo/app"), 1).await.unwrap().unwrap().id.to_string();
+
+        let told = tokio::task::spawn_blocking(move || {
+            let env = [("CA_URL", url.as_str()), ("CA_API_KEY", "ca_test")];
+            let mut told = Vec::new();
+            for args in [vec!["task", "list"], vec!["task", "get", &id], vec!["task", "logs", &id], vec!["task", "wait", &id], vec!["task", "get", "nope"]] {
+                let (code, text) = ca(&args, &env);
+                told.push(format!("$ ca {} # {}\n{text}", args.join(" ").replace(&id, "ID"), code.unwrap()));
+            }
+            let (code, text) = ca(&["task", "list"], &[("CA_URL", &url), ("CA_API_KEY", "guess")]);
+            told.push(format!("$ CA_API_KEY=guess ca task list # {}\n{text}", code.unwrap()));
+            told.join("\n\n")
+        })
+        .await
+        .unwrap();
+        assert_snapshot!(told, @r#"
+        $ ca task list # 0
+        ID  completed  pull_request   octo/app#1  fix this  $0.00
+
+        $ ca task get ID # 0
+        task     ID
+        status   completed
+        issue    octo/app#1, asked by alice
+        prompt   fix this
+        cost     $0.00, 2 turns
+        ending   pull_request
+        pull     #2
+        branch   cloud-agent/issue-1-the-greeting-is-short
+
+        $ ca task logs ID # 0
+           1  run            checkout SHA
+           2  run            agent started
+           3  init           {"model":"claude-actor","session_id":"s","version":"0"}
+           4  result         done
+           5  run            inspect
+           6  run            branch cloud-agent/issue-1-the-greeting-is-short pushed
+           7  run            pull_request #2
+           8  run            ended pull_request
+
+        $ ca task wait ID # 0
+        ID  completed  pull_request   octo/app#1  fix this  $0.00
+
+        $ ca task get nope # 1
+        ca: there is no task nope; `ca task list` shows the newest
+
+        $ CA_API_KEY=guess ca task list # 5
+        ca: the server does not take this key: set CA_API_KEY to what stands in its DATA_DIR/admin-api-key
+        "#);
+    }
+}
+
+#[test]
+fn errors_say_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = dir.path().join("none.pem");
+    let cases: [&[(&str, &str)]; 6] = [
+        &[],
+        &[("GITHUB_WEBHOOK_SECRET", "s")],
+        &[("GITHUB_WEBHOOK_SECRET", "s"), ("GITHUB_APP_ID", "1")],
+        &[("GITHUB_WEBHOOK_SECRET", "s"), ("GITHUB_APP_ID", "1"), ("GITHUB_APP_PRIVATE_KEY", "no key")],
+        &[("GITHUB_WEBHOOK_SECRET", "s"), ("GITHUB_APP_ID", "one")],
+        &[("GITHUB_WEBHOOK_SECRET", "s"), ("RUN_TIMEOUT", "soon")],
+    ];
+    let mut told = Vec::new();
+    for case in cases {
+        let mut env = case.to_vec();
+        let data = dir.path().join("data");
+        env.extend([("DATA_DIR", data.to_str().unwrap()), ("LISTEN", "127.0.0.1:0")]);
+        let (code, text) = run(env!("CARGO_BIN_EXE_cloud-agent"), &["serve"], &env);
+        let last = text
+            .lines()
+            .filter(|line| !line.is_empty() && !line.starts_with("For more"))
+            .collect::<Vec<_>>()
+            .join("\n");
+        told.push(format!("{case:?} # {}\n  {last}", code.unwrap()));
+    }
+    let env = [
+        ("GITHUB_WEBHOOK_SECRET", "s"),
+        ("GITHUB_APP_ID", "1"),
+        ("GITHUB_APP_PRIVATE_KEY_FILE", key.to_str().unwrap()),
+    ];
+    let (_, text) = run(env!("CARGO_BIN_EXE_cloud-agent"), &["serve"], &env);
+    told.push(text.replace(key.to_str().unwrap(), "none.pem"));
+    assert_snapshot!(told.join("\n"), @r#"
+    [] # 1
+      cloud-agent: GITHUB_WEBHOOK_SECRET is not set: without it anybody could give the bot orders
+    [("GITHUB_WEBHOOK_SECRET", "s")] # 1
+      cloud-agent: GITHUB_APP_ID is not set: it stands on the App's settings page
+    [("GITHUB_WEBHOOK_SECRET", "s"), ("GITHUB_APP_ID", "1")] # 1
+      cloud-agent: GITHUB_APP_PRIVATE_KEY and GITHUB_APP_PRIVATE_KEY_FILE are not set: give one of them
+    [("GITHUB_WEBHOOK_SECRET", "s"), ("GITHUB_APP_ID", "1"), ("GITHUB_APP_PRIVATE_KEY", "no key")] # 1
+      cloud-agent: GITHUB_APP_PRIVATE_KEY is no RSA private key in PEM form: InvalidKeyFormat
+    [("GITHUB_WEBHOOK_SECRET", "s"), ("GITHUB_APP_ID", "one")] # 2
+      error: invalid value 'one' for '--github-app-id <APP_ID>': invalid digit found in string
+    [("GITHUB_WEBHOOK_SECRET", "s"), ("RUN_TIMEOUT", "soon")] # 2
+      error: invalid value 'soon' for '--run-timeout <RUN_TIMEOUT>': `soon` is no length of time; write 90s, 60m or 2h
+    cloud-agent: GITHUB_APP_PRIVATE_KEY_FILE: read none.pem: No such file or directory (os error 2)
+    "#);
+}
+
+#[test]
+fn config_shows_what_is_set_and_no_secret() {
+    let env = [
+        ("GITHUB_WEBHOOK_SECRET", "hush"),
+        ("ANTHROPIC_API_KEY", "hush"),
+        ("GITHUB_APP_PRIVATE_KEY", "hush"),
+        ("DATABASE_URL", "postgres://me:hush@db/x"),
+        ("GITHUB_URL", "https://git.example.com"),
+        ("PORT", "8080"),
+    ];
+    let (code, text) = run(env!("CARGO_BIN_EXE_cloud-agent"), &["config"], &env);
+    assert_eq!(code, Some(0));
+    assert!(!text.contains("hush"), "{text}");
+    assert_snapshot!(text, @"
+    LISTEN=0.0.0.0:8080
+    PUBLIC_URL=http://localhost:3000/
+    ADMIN_API_KEY=
+    DRAIN_SECONDS=60
+    DATA_DIR=./data
+    DATABASE_URL=postgres://me:********@db/x
+    GITHUB_URL=https://git.example.com/
+    GITHUB_API_URL=https://git.example.com/api/v3
+    GITHUB_APP_ID=
+    GITHUB_APP_PRIVATE_KEY=********
+    GITHUB_APP_PRIVATE_KEY_FILE=
+    GITHUB_WEBHOOK_SECRET=********
+    GITHUB_WRITE_SPACING_MS=1000
+    MENTION=cloud-agent
+    LABEL=cloud-agent
+    ANTHROPIC_API_KEY=********
+    ANTHROPIC_BASE_URL=https://api.anthropic.com/
+    CLAUDE_MODEL=
+    CLAUDE_BIN=claude
+    MODEL_PRICES=
+    RUNS=4
+    RUNS_PER_REPOSITORY=2
+    RUN_TIMEOUT=1h
+    RUN_TURNS=100
+    BUDGET_RUN_USD=5.00
+    LEASE=30s
+    COMMENT_INTERVAL=5s
+    SANDBOX=local
+    SANDBOX_MEMORY_MB=4096
+    SANDBOX_PROCESSES=512
+    SANDBOX_DISK_MB=4096
+    EGRESS=
+    LOG_FORMAT=
+    RUST_LOG=info
+    ");
+}
+
+#[test]
+fn help_teaches() {
+    let (code, text) = run(env!("CARGO_BIN_EXE_cloud-agent"), &["--help"], &[]);
+    assert_eq!(code, Some(0));
+    assert_snapshot!(text, @"
+    A GitHub App that your team hosts itself: mention it on an issue, and Claude Code does the work in a
+    sandbox
+
+    Usage: cloud-agent <COMMAND>
+
+    Commands:
+      serve    Take webhooks and run tasks, in one process
+      work     Run tasks that another process has accepted. Needs a PostgreSQL that both share
+      migrate  Bring the database up to date and exit. `serve` and `work` do it too when they start
+      doctor   Look at this machine, the GitHub App, the model and the sandbox, and say what to mend
+      config   Print the settings in force, with secrets masked
+      help     Print this message or the help of the given subcommand(s)
+
+    Options:
+      -h, --help     Print help
+      -V, --version  Print version
+
+    Every setting is an environment variable or a flag; `cloud-agent serve --help` lists them.
+
+    First steps:
+      cloud-agent doctor      what is missing before it can run
+      cloud-agent serve       take webhooks on http://127.0.0.1:3000/webhooks/github
+      cloud-agent config      what is set, and what the defaults are
+    ");
+    let (_, text) = ca(&["--help"], &[]);
+    assert_snapshot!(text, @"
+    Watch the tasks of a cloud-agent server
+
+    Usage: ca [OPTIONS] <COMMAND>
+
+    Commands:
+      task    Tasks: what was asked, and what became of it
+      status  Whether the server is ready, and what is wrong
+      help    Print this message or the help of the given subcommand(s)
+
+    Options:
+          --url <URL>          The server [env: CA_URL=] [default: http://localhost:3000]
+          --api-key <API_KEY>  The key; the server keeps its own in DATA_DIR/admin-api-key [env:
+                               CA_API_KEY]
+          --json               Print JSON as the server sent it
+      -h, --help               Print help
+      -V, --version            Print version
+
+    export CA_API_KEY=$(cat data/admin-api-key)
+      ca task list
+      ca task logs --follow 0197…
+
+    Exit codes: 0 done, 1 failed or not reached, 2 wrong usage, 3 cancelled, 5 not allowed.
+    ");
+    let (_, text) = ca(&["status"], &[("CA_URL", "http://127.0.0.1:1")]);
+    assert_snapshot!(text, @"ca: reach the server at http://127.0.0.1:1/ (CA_URL); does it run?: error sending request for url (http://127.0.0.1:1/readyz): client error (Connect): tcp connect error: Connection refused (os error 111)");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_says_what_is_well_and_what_is_not() {
+    let mut world = World::on(crate::world::Database::sqlite()).await;
+    world.claude_is_real();
+    let (code, text) = world.command("doctor").await;
+    let well: Vec<_> = text.lines().filter(|line| !line.starts_with("ok")).collect();
+    assert!(well.iter().all(|line| line.starts_with("warn")), "{text}");
+    assert_eq!(code, Some(0), "{text}");
+
+    world.set("ANTHROPIC_API_KEY", "wrong");
+    world.set("CLAUDE_BIN", "/nowhere/claude");
+    world.github.set_permissions(&[("metadata", "read"), ("issues", "write"), ("contents", "write")]);
+    world.github.quiesce().await;
+    let (code, text) = world.command("doctor").await;
+    let bad: Vec<_> = text.lines().filter(|line| line.starts_with("BAD")).collect();
+    assert_eq!(code, Some(1), "{text}");
+    assert_snapshot!(bad.join("\n").replace(world.model.url(), "MODEL"), @"
+    BAD   App permissions        missing: pull_requests: write, checks: write; add them on the App's settings page
+    BAD   model                  MODEL/ does not take the key in ANTHROPIC_API_KEY
+    BAD   Claude Code            CLAUDE_BIN: there is no `/nowhere/claude` here; install Claude Code, or set CLAUDE_BIN to where it is
+    ");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn serve_takes_and_work_works_on_one_postgresql() {
+    let mut world = World::on(crate::world::Database::postgres()).await;
+    world.claude_will("echo 'hello, world' > README.md");
+    world.set("RUNS", "1");
+    world.start_process().await;
+    let worker = world.start_worker();
+    world.issue("The greeting is short", "");
+    world.github.open_issue_quietly("alice", "octo/app", "Another", "");
+    world.github.told();
+
+    world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;
+    world.github.comment("alice", "octo/app#2", "@cloud-agent fix this").await;
+    world.settle().await;
+
+    let told = world.told();
+    assert_eq!(world.github.pulls("octo/app").len(), 2, "{told}");
+    drop(worker);
+}

@@ -1,0 +1,128 @@
+//! GitHub is slow, broken, strict or away. What it did all the same is found, and nothing is done twice.
+
+use std::time::Duration;
+
+use simulator::github::Fault;
+
+use crate::world::World;
+
+/// Ask once, and see one of each in the end.
+async fn ask_and_see_one_of_each(world: &World) {
+    world.issue("The greeting is short", "");
+    world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;
+    world.settle().await;
+    let told = world.told();
+    let bot = world.github.bot_login();
+    let issue = world.github.comments("octo/app#1");
+    assert_eq!(issue.iter().filter(|it| it.author == bot).count(), 1, "{told}");
+    assert!(issue.last().unwrap().body.contains("### Opened #2"), "{told}");
+    assert_eq!(world.github.pulls("octo/app").len(), 1, "{told}");
+    assert_eq!(world.github.check_runs("octo/app").len(), 1, "{told}");
+}
+
+async fn greeting(database: crate::world::Database) -> World {
+    let mut world = World::on(database).await;
+    world.claude_will("echo 'hello, world' > README.md");
+    world.start().await;
+    world
+}
+
+stories! {
+    async fn github_fails_before_it_writes(database: Database) {
+        let world = greeting(database).await;
+        for route in ["/repos/{o}/{r}/issues/{n}/comments", "/repos/{o}/{r}/pulls", "/repos/{o}/{r}/check-runs"] {
+            world.github.faults().on("POST", route).times(1).answer(Fault::Status(500));
+            world.github.faults().on("POST", route).times(1).answer(Fault::ResetBeforeApply);
+        }
+        ask_and_see_one_of_each(&world).await;
+    }
+
+    async fn github_fails_after_it_wrote(database: Database) {
+        let world = greeting(database).await;
+        world.github.faults().on("POST", "/repos/{o}/{r}/issues/{n}/comments").times(1).answer(Fault::BadGatewayAfterApply);
+        world.github.faults().on("POST", "/repos/{o}/{r}/pulls").times(1).answer(Fault::ResetAfterApply);
+        world.github.faults().on("POST", "/repos/{o}/{r}/check-runs").times(1).answer(Fault::TruncatedJson);
+        ask_and_see_one_of_each(&world).await;
+    }
+
+    async fn git_fails_on_the_way(database: Database) {
+        let world = greeting(database).await;
+        world.github.faults().on("POST", "/{o}/{r}/git-receive-pack").times(1).answer(Fault::Status(502));
+        world.issue("The greeting is short", "");
+        world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;
+        world.wait_for("the first push to fail", async || {
+            world.github.journal().iter().any(|it| it.path.ends_with("git-receive-pack") && it.status == 502)
+        })
+        .await;
+        // It is tried again in some seconds, from where it stood: the agent does not run again.
+        world.settle().await;
+        let told = world.told();
+        assert!(world.github.last_comment("octo/app#1").unwrap().body.contains("### Opened #2"), "{told}");
+    }
+
+    async fn a_short_limit_is_waited_for(database: Database) {
+        let world = greeting(database).await;
+        world.github.faults().on("POST", "/repos/{o}/{r}/pulls").times(1).answer(Fault::SecondaryLimit { retry_after: Some(1) });
+        ask_and_see_one_of_each(&world).await;
+    }
+
+    async fn a_longer_limit_makes_the_task_wait(database: Database) {
+        let world = greeting(database).await;
+        world.github.faults().on("POST", "/repos/{o}/{r}/pulls").times(1).answer(Fault::SecondaryLimit { retry_after: Some(8) });
+        world.issue("The greeting is short", "");
+        world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;
+        world.wait_for("the task to wait", async || {
+            let task = world.store().last_task(world.github.repo_id("octo/app"), 1).await.unwrap();
+            task.is_some_and(|task| task.state.name() == "waiting")
+        })
+        .await;
+        let before = world.github.journal().len();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let silent = &world.github.journal()[before..];
+        assert!(silent.is_empty(), "nothing is sent while GitHub asks us to wait: {silent:?}");
+        world.settle().await;
+        let told = world.told();
+        assert_eq!(world.github.pulls("octo/app").len(), 1, "{told}");
+    }
+
+    async fn tokens_that_die_in_the_middle_are_replaced(database: Database) {
+        let mut world = World::on(database).await;
+        world.claude_plays("touch /out/x; while [ ! -e /context/go ]; do sleep 0.1; [ $((i=i+1)) -gt 15 ] && break; done; echo 'hello, world' > README.md
+            printf '%s\\n' '{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false,\"num_turns\":1,\"session_id\":\"s\",\"structured_output\":{\"title\":\"t\",\"summary\":\"s\",\"details\":\"\",\"verification\":\"\",\"changed\":true}}'");
+        world.start().await;
+        world.issue("The greeting is short", "");
+        world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;
+        world.wait_for("the comment", async || world.github.comments("octo/app#1").len() == 2).await;
+        world.github.expire_tokens();
+        // Old enough not to be taken for a token that GitHub has not heard of yet.
+        world.settle().await;
+        let told = world.told();
+        assert!(world.github.last_comment("octo/app#1").unwrap().body.contains("### Opened #2"), "{told}");
+    }
+
+    async fn github_is_away_when_the_bot_starts(database: Database) {
+        let mut world = World::on(database).await;
+        world.claude_will("echo 'hello, world' > README.md");
+        world.github.down(true);
+        world.start().await;
+        world.issue("The greeting is short", "");
+
+        let delivered = world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;
+        assert_eq!(delivered.status, 202);
+        let ready = async || -> (u16, serde_json::Value) {
+            let answer = reqwest::get(format!("http://{}/readyz", world.address())).await.unwrap();
+            (answer.status().as_u16(), answer.json().await.unwrap())
+        };
+        world.wait_for("the trouble to be seen", async || ready().await.1["status"] == "degraded").await;
+        let (status, told) = ready().await;
+        assert_eq!(status, 200, "deliveries can still be stored: {told}");
+        assert_eq!(told["parts"]["database"], "ok");
+        assert!(told["parts"]["github"].as_str().unwrap().contains("could not be reached"), "{told}");
+
+        world.github.down(false);
+        world.settle().await;
+        let told = world.told();
+        assert_eq!(world.github.pulls("octo/app").len(), 1, "{told}");
+        world.wait_for("everything to be well", async || ready().await.1["status"] == "ready").await;
+    }
+}
