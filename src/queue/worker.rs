@@ -169,30 +169,45 @@ struct Worker {
     settings: Settings,
 }
 
+/// What the last claims have shown.
+#[derive(Default)]
+struct Seen {
+    /// The last one took all there was. Whatever came since has rung the bell, so there is no need to look again.
+    emptied: bool,
+    /// When the next job is due, as far as is known. One that is put off rings the bell, which leads to a new look.
+    due: Option<Millis>,
+}
+
 type Fetched = Result<Option<Task<Ticket>>, BoxDynError>;
 
 impl Worker {
     /// Claims, one after another. Yields neither `Err` nor `Ok(None)`: either would end the worker, and a database
     /// that is away for a minute must not.
     fn stream(self, shutdown: CancellationToken) -> BoxStream<'static, Fetched> {
-        let tickets = stream::unfold(self, move |worker| {
+        let tickets = stream::unfold((self, Seen::default()), move |(worker, mut seen)| {
             let shutdown = shutdown.clone();
             async move {
                 let tickets = tokio::select! {
-                    tickets = worker.next() => tickets,
+                    tickets = worker.next(&mut seen) => tickets,
                     // Ends the stream's work but not the stream: apalis stops by its own signal.
                     () = async { shutdown.cancelled().await; std::future::pending::<()>().await } => Vec::new(),
                 };
-                Some((stream::iter(tickets), worker))
+                Some((stream::iter(tickets), (worker, seen)))
             }
         });
         tickets.flatten().map(|ticket| Ok(Some(TaskBuilder::new(ticket).build()))).boxed()
     }
 
     /// Wait for room, then for jobs. Room comes first: a claim that waits for room would not be renewed.
-    async fn next(&self) -> Vec<Ticket> {
+    async fn next(&self, seen: &mut Seen) -> Vec<Ticket> {
         let mut pause = Duration::from_millis(100);
         loop {
+            if std::mem::take(&mut seen.emptied) {
+                if seen.due.is_some_and(|due| due <= clock::now()) {
+                    seen.due = self.store.next_due(self.settings.queue).await.ok().flatten();
+                }
+                self.rest(seen.due).await;
+            }
             let mut permits = Vec::new();
             if let Ok(permit) = self.room.clone().acquire_owned().await {
                 permits.push(permit);
@@ -206,9 +221,10 @@ impl Worker {
             match self.store.claim(it.queue, &self.owner, it.lease, permits.len(), it.lane_limit).await {
                 Ok(claimed) if claimed.is_empty() => {
                     drop(permits);
-                    self.rest().await;
+                    *seen = Seen { emptied: true, due: self.store.next_due(it.queue).await.ok().flatten() };
                 }
                 Ok(claimed) => {
+                    seen.emptied = claimed.len() < permits.len();
                     let taken = claimed.into_iter().zip(permits).map(|(claimed, room)| Taken { claimed, _room: room });
                     return taken.map(|it| Ticket(Arc::new(std::sync::Mutex::new(Some(it))))).collect();
                 }
@@ -223,8 +239,7 @@ impl Worker {
     }
 
     /// Sleep until a wake-up, the next due job, or the poll.
-    async fn rest(&self) {
-        let due = self.store.next_due(self.settings.queue).await.ok().flatten();
+    async fn rest(&self, due: Option<Millis>) {
         let sleep = match due.map(|due| due - clock::now()) {
             Some(left) if left > 0 => POLL.min(Duration::from_millis(left as u64 + 1)),
             _ => POLL,

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
-use sqlx::{Any, AssertSqlSafe, Row as _, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Row as _, Transaction};
+use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use super::{Lease, Queue, Store, placeholders};
@@ -75,6 +76,11 @@ impl Store {
     /// Store deliveries and their queue rows, all or none. The answer names the ones that are new: one that is
     /// already here, or twice in the batch, is left as it is.
     pub async fn accept(&self, batch: &[NewDelivery]) -> Result<HashSet<Uuid>> {
+        if batch.len() <= ROWS && batch.iter().all(|it| it.ignored.is_some()) {
+            // The common case is one statement, which is a transaction of its own.
+            let mut connection = self.write.acquire().await?;
+            return Ok(insert_deliveries(&mut connection, batch).await?.into_iter().collect());
+        }
         let mut tx = self.begin().await?;
         let mut new = HashSet::new();
         for rows in batch.chunks(ROWS) {
@@ -113,22 +119,16 @@ impl Store {
 
     /// Record what became of a delivery and take it off the queue. False if the claim was no longer ours.
     pub async fn decided(&self, lease: &Lease, decided: &Decided) -> Result<bool> {
-        const OFF: &str = "delete from job where job_id = $1 and lease_owner = $2 and epoch = $3";
-        const SQL: &str = "update delivery set state = $1, decision = $2, task_id = $3 where delivery_id = $4";
-        let mut tx = self.begin().await?;
-        let off = sqlx::query(OFF).bind(&lease.job_id).bind(&lease.owner).bind(lease.epoch).execute(&mut *tx).await?;
-        if off.rows_affected() == 0 {
-            return Ok(false);
-        }
-        sqlx::query(SQL)
-            .bind(decided.state.name())
-            .bind(&decided.decision)
-            .bind(&decided.task_id)
-            .bind(&lease.job_id)
-            .execute(&mut *tx)
-            .await?;
-        tx.commit().await?;
-        Ok(true)
+        let Some(decider) = &self.decider else {
+            let mut tx = self.begin().await?;
+            let ours = conclude(&mut tx, lease, decided).await?;
+            tx.commit().await?;
+            return Ok(ours);
+        };
+        let (answer, written) = oneshot::channel();
+        let deciding = Deciding { lease: lease.clone(), decided: decided.clone(), answer };
+        decider.send(deciding).await.ok().context("the writer of decisions has ended")?;
+        written.await.context("the writer of decisions has ended")?.map_err(anyhow::Error::msg)
     }
 
     /// State and reason of a delivery by GitHub's id, newest first where several Apps share a database.
@@ -139,14 +139,60 @@ impl Store {
     }
 }
 
-async fn insert_deliveries(tx: &mut Transaction<'_, Any>, rows: &[NewDelivery]) -> sqlx::Result<Vec<Uuid>> {
+/// A decision on its way to the writer.
+pub(super) struct Deciding {
+    lease: Lease,
+    decided: Decided,
+    answer: oneshot::Sender<Result<bool, String>>,
+}
+
+/// Write decisions for SQLite, those that come together in one commit, so that they leave the one writer to the
+/// deliveries that come in. PostgreSQL does so by itself. Ends when the last `Store` is gone.
+pub(super) async fn write_decisions(write: AnyPool, mut receiver: mpsc::Receiver<Deciding>) {
+    let mut waiting = Vec::new();
+    while receiver.recv_many(&mut waiting, ROWS).await > 0 {
+        let batch = async {
+            let mut tx = write.begin_with("begin immediate").await?;
+            let mut ours = Vec::with_capacity(waiting.len());
+            for it in &waiting {
+                ours.push(conclude(&mut tx, &it.lease, &it.decided).await?);
+            }
+            tx.commit().await?;
+            Ok(ours)
+        };
+        let written: Result<Vec<bool>, String> = batch.await.map_err(|error: sqlx::Error| error.to_string());
+        for (n, it) in waiting.drain(..).enumerate() {
+            let _ = it.answer.send(written.as_ref().map(|ours| ours[n]).map_err(Clone::clone));
+        }
+    }
+}
+
+async fn conclude(tx: &mut Transaction<'_, Any>, lease: &Lease, decided: &Decided) -> sqlx::Result<bool> {
+    const OFF: &str = "delete from job where job_id = $1 and lease_owner = $2 and epoch = $3";
+    const SQL: &str = "update delivery set state = $1, decision = $2, task_id = $3 where delivery_id = $4";
+    let off = sqlx::query(OFF).bind(&lease.job_id).bind(&lease.owner).bind(lease.epoch).execute(&mut **tx).await?;
+    if off.rows_affected() == 0 {
+        return Ok(false);
+    }
+    sqlx::query(SQL)
+        .bind(decided.state.name())
+        .bind(&decided.decision)
+        .bind(&decided.task_id)
+        .bind(&lease.job_id)
+        .execute(&mut **tx)
+        .await?;
+    Ok(true)
+}
+
+/// Insert what is not here yet; which ones those were.
+async fn insert_deliveries(to: &mut AnyConnection, rows: &[NewDelivery]) -> sqlx::Result<Vec<Uuid>> {
     let sql = format!(
         "insert into delivery (delivery_id, app_id, guid, event, action, installation_id, repository, content_type,
                                body, received_at, state, decision)
-         values {} on conflict (app_id, guid) do nothing returning delivery_id",
+         values {} on conflict (app_id, guid) do nothing",
         placeholders(rows.len(), 12)
     );
-    let mut query = sqlx::query_scalar::<_, String>(AssertSqlSafe(sql));
+    let mut query = sqlx::query(AssertSqlSafe(sql));
     for it in rows {
         let state = if it.ignored.is_some() { DeliveryState::Ignored } else { DeliveryState::Waiting };
         query = query
@@ -163,8 +209,19 @@ async fn insert_deliveries(tx: &mut Transaction<'_, Any>, rows: &[NewDelivery]) 
             .bind(state.name())
             .bind(it.ignored);
     }
-    let new = query.fetch_all(&mut **tx).await?;
-    Ok(new.iter().filter_map(|id| Uuid::parse_str(id).ok()).collect())
+    let inserted = query.execute(&mut *to).await?.rows_affected();
+    // Redeliveries are rare, and `returning` costs a hand-over between threads for each row.
+    if inserted == rows.len() as u64 {
+        return Ok(rows.iter().map(|it| it.delivery_id).collect());
+    }
+    const SQL: &str = "select 1 from delivery where delivery_id = $1";
+    let mut new = Vec::new();
+    for it in rows {
+        if sqlx::query(SQL).bind(it.delivery_id.to_string()).fetch_optional(&mut *to).await?.is_some() {
+            new.push(it.delivery_id);
+        }
+    }
+    Ok(new)
 }
 
 async fn insert_jobs(tx: &mut Transaction<'_, Any>, rows: &[&NewDelivery]) -> sqlx::Result<()> {

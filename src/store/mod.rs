@@ -2,12 +2,15 @@
 
 use std::path::Path;
 use std::str::FromStr as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{Any, AnyPool, Executor as _, Transaction};
+use sqlx::{Any, AnyPool, Connection as _, Executor as _, Transaction};
+use tokio::sync::mpsc;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 mod delivery;
 mod effect;
@@ -16,6 +19,7 @@ mod job;
 mod task;
 mod wake;
 
+use delivery::Deciding;
 pub use delivery::{Decided, DeliveryState, NewDelivery, StoredDelivery};
 pub use effect::{Effect, Intent};
 pub use event::{Event, NewEvent};
@@ -29,6 +33,16 @@ pub type Error = sqlx::Error;
 /// How long a statement waits for another process's write lock on SQLite.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// A connection that was not used for this long is asked whether it still stands before it is used.
+const RESTED: Duration = Duration::from_secs(1);
+
+/// How often SQLite's log is folded into the file, and the length in pages at which a commit has to do it itself.
+const FOLD: Duration = Duration::from_millis(500);
+const LOG_PAGES: u32 = 4000;
+
+/// Decisions that may wait for their writer before handlers wait themselves.
+const DECISIONS: usize = 64;
+
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
 /// The database.
@@ -39,6 +53,10 @@ pub struct Store {
     read: AnyPool,
     dialect: Dialect,
     wakes: Wakes,
+    /// Where decisions are gathered; PostgreSQL needs nobody to.
+    decider: Option<mpsc::Sender<Deciding>>,
+    /// Ends the housekeeping with the last `Store`.
+    _housekeeping: Arc<DropGuard>,
 }
 
 /// Where the two engines differ.
@@ -65,13 +83,32 @@ impl Store {
                 let pool = AnyPoolOptions::new()
                     .max_connections(12)
                     .acquire_timeout(Duration::from_secs(10))
+                    // A server may have hung up on a connection that rested, seldom on one in use: asking each time
+                    // would add a round trip to every statement.
+                    .test_before_acquire(false)
+                    .before_acquire(|connection, meta| {
+                        Box::pin(async move {
+                            if meta.idle_for > RESTED {
+                                connection.ping().await?;
+                            }
+                            Ok(true)
+                        })
+                    })
                     .connect_with(options)
                     .await
                     .context("connect to PostgreSQL (DATABASE_URL)")?;
                 (pool.clone(), pool)
             }
         };
-        Ok(Self { write, read, dialect, wakes: Wakes::default() })
+        let ended = CancellationToken::new();
+        let decider = (dialect == Dialect::Sqlite).then(|| {
+            let (sender, receiver) = mpsc::channel(DECISIONS);
+            tokio::spawn(delivery::write_decisions(write.clone(), receiver));
+            tokio::spawn(ended.clone().run_until_cancelled_owned(fold_log(read.clone())));
+            sender
+        });
+        let housekeeping = Arc::new(ended.drop_guard());
+        Ok(Self { write, read, dialect, wakes: Wakes::default(), decider, _housekeeping: housekeeping })
     }
 
     /// Bring the schema up to date. Forward only.
@@ -135,13 +172,16 @@ async fn sqlite(url: &str, connections: u32) -> Result<AnyPool> {
     AnyPoolOptions::new()
         .max_connections(connections)
         .min_connections(1)
+        // A file does not hang up; asking first whether it has would cost as much as many a statement.
+        .test_before_acquire(false)
         .idle_timeout(None)
         .max_lifetime(None)
         .after_connect(|connection, _| {
             Box::pin(async move {
                 // FULL: what was acknowledged survives a power cut. The writer batches, so it costs one fsync a batch.
                 let busy = format!("pragma busy_timeout = {}", BUSY_TIMEOUT.as_millis());
-                for pragma in [busy.as_str(), "pragma journal_mode = wal", "pragma synchronous = full"] {
+                let fold = format!("pragma wal_autocheckpoint = {LOG_PAGES}");
+                for pragma in [&busy, "pragma journal_mode = wal", "pragma synchronous = full", &fold] {
                     connection.execute(sqlx::AssertSqlSafe(pragma.to_owned())).await?;
                 }
                 Ok(())
@@ -150,6 +190,15 @@ async fn sqlite(url: &str, connections: u32) -> Result<AnyPool> {
         .connect_with(options)
         .await
         .with_context(|| format!("open the database {path}"))
+}
+
+/// Fold SQLite's log into the file, aside from the writer: a commit that has to do it takes many times as long.
+async fn fold_log(read: AnyPool) {
+    while !read.is_closed() {
+        tokio::time::sleep(FOLD).await;
+        // It comes as far as readers let it; the next one goes on.
+        let _ = read.execute("pragma wal_checkpoint(passive)").await;
+    }
 }
 
 /// `($1, $2), ($3, $4)` for `rows` rows of `width` columns; `Any` has no query builder that writes `$n`.

@@ -1,5 +1,6 @@
 //! `POST /webhooks/github`: signature over the raw bytes, a look at the envelope, one durable write, an answer.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use axum::Json;
@@ -13,6 +14,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde_json::json;
 use tracing::{debug, info, warn};
 use uuid::Uuid;
+use zstd::bulk::Compressor;
 
 use super::event::{Names, ignorable};
 use super::json::json_of;
@@ -139,14 +141,24 @@ async fn drain(mut body: Body) {
 }
 
 async fn pack(raw: Bytes) -> Result<Bytes, Turned> {
-    let small = raw.len() <= LARGE;
-    let pack = move || zstd::bulk::compress(&raw, LEVEL).map(Bytes::from);
-    let packed = if small {
-        pack()
+    let packed = if raw.len() <= LARGE {
+        pack_small(&raw)
     } else {
+        let pack = move || zstd::bulk::compress(&raw, LEVEL);
         tokio::task::spawn_blocking(pack).await.unwrap_or_else(|error| Err(std::io::Error::other(error)))
     };
-    packed.map_err(|_| Turned::NotStored)
+    packed.map(Bytes::from).map_err(|_| Turned::NotStored)
+}
+
+/// With a compressor that each thread keeps: to make one takes as long as to use it.
+fn pack_small(raw: &[u8]) -> std::io::Result<Vec<u8>> {
+    thread_local! {
+        static KEPT: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+    }
+    KEPT.with_borrow_mut(|kept| match kept {
+        Some(compressor) => compressor.compress(raw),
+        None => kept.insert(Compressor::new(LEVEL)?).compress(raw),
+    })
 }
 
 /// Why a delivery was not taken.
