@@ -18,3 +18,4 @@ create table job (
     created_at       bigint not null
 );
 create index job_ready on job (queue, run_at);
+create index job_lane on job (queue, lane, lease_until);

@@ -90,7 +90,7 @@ pub struct Github {
     #[arg(long = "github-write-spacing-ms", env = "GITHUB_WRITE_SPACING_MS", default_value_t = 1000)]
     pub write_spacing_ms: u64,
     /// What people write, after an `@`, to reach the bot.
-    #[arg(long, env = "MENTION", default_value = "cloud-agent")]
+    #[arg(long, env = "MENTION", default_value = "cloud-agent", value_parser = mention)]
     pub mention: String,
     /// The label that asks for a fix.
     #[arg(long, env = "LABEL", default_value = "cloud-agent")]
@@ -123,10 +123,15 @@ pub struct Model {
 #[command(next_help_heading = "Runs")]
 pub struct Runs {
     /// Tasks that this process runs at once.
-    #[arg(long, env = "RUNS", default_value_t = 4)]
-    pub runs: usize,
+    #[arg(long, env = "RUNS", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
+    pub runs: u32,
     /// Tasks of one repository that run at once, over all processes.
-    #[arg(long, env = "RUNS_PER_REPOSITORY", default_value_t = 2)]
+    #[arg(
+        long,
+        env = "RUNS_PER_REPOSITORY",
+        default_value_t = 2,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
     pub runs_per_repository: u32,
     /// Wall clock of one run, such as `60m`, `90s` or `2h`.
     #[arg(long, env = "RUN_TIMEOUT", default_value = "60m")]
@@ -138,7 +143,7 @@ pub struct Runs {
     #[arg(long, env = "BUDGET_RUN_USD", default_value = "5")]
     pub budget_run_usd: Dollars,
     /// How long a worker's claim on a task lasts without being renewed.
-    #[arg(long, env = "LEASE", default_value = "30s")]
+    #[arg(long, env = "LEASE", default_value = "30s", value_parser = lease)]
     pub lease: Span,
     /// The least time between two edits of a progress comment.
     #[arg(long, env = "COMMENT_INTERVAL", default_value = "5s")]
@@ -288,6 +293,19 @@ pub fn search_path() -> Option<OsString> {
 fn read_secret(file: &Path, variable: &str) -> Result<SecretString> {
     let text = std::fs::read_to_string(file).with_context(|| format!("{variable}: read {}", file.display()))?;
     Ok(SecretString::from(text))
+}
+
+/// The name in a mention: with or without its `@`, and one word.
+fn mention(text: &str) -> Result<String, String> {
+    let name = text.trim_start_matches('@');
+    let fits = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+    fits.then(|| name.to_owned()).ok_or_else(|| format!("`{text}` can't be mentioned; write letters, digits and -"))
+}
+
+/// A lease long enough to be renewed in time.
+fn lease(text: &str) -> Result<Span, String> {
+    let span: Span = text.parse()?;
+    (span.0 >= Duration::from_secs(1)).then_some(span).ok_or_else(|| "a lease lasts 1s or longer".to_owned())
 }
 
 /// A length of time written `90s`, `60m` or `2h`; a bare number is minutes.

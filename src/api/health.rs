@@ -44,7 +44,7 @@ pub async fn ready(State(app): State<App>) -> Response {
 /// Look at GitHub and the model for ever.
 pub async fn watch(app: &App) {
     loop {
-        let (github, model) = tokio::join!(app.github.identity(), app.gateway.reach());
+        let (github, model) = tokio::join!(app.github.powers(), app.gateway.reach());
         let wrong = [("github", github.err().map(|it| it.to_string())), ("model", model.err())];
         let pause = if wrong.iter().all(|(_, wrong)| wrong.is_none()) { WELL } else { UNWELL };
         for (part, wrong) in wrong {

@@ -22,6 +22,9 @@ const DELIVERIES: usize = 16;
 /// Deliveries are short; what takes longer than this at the end is given back.
 const DELIVERY_DRAIN: Duration = Duration::from_secs(10);
 
+/// After DRAIN_SECONDS, runs get this long to stop in order and give their claims back.
+const LAST_WORDS: Duration = Duration::from_secs(30);
+
 /// A program that runs until it is told to stop.
 pub struct Running {
     pub app: App,
@@ -82,7 +85,7 @@ pub async fn start(config: Config, doors: bool) -> Result<Running> {
     }
     let settings = Settings {
         queue: Queue::Task,
-        concurrency: app.config.runs.runs,
+        concurrency: app.config.runs.runs as usize,
         lane_limit: Some(app.config.runs.runs_per_repository),
         lease: app.config.runs.lease.0,
         drain: Duration::from_secs(app.config.server.drain_seconds),
@@ -99,6 +102,8 @@ pub async fn start(config: Config, doors: bool) -> Result<Running> {
             Ok(())
         });
     }
+    let swept = app.clone();
+    tokio::spawn(async move { run::sweep(&swept).await });
     let (watched, stopped) = (app.clone(), stop.clone());
     parts.spawn(async move {
         tokio::select! {
@@ -114,12 +119,20 @@ impl Running {
     /// Stop taking work, let runs end or give them back, and close the database.
     pub async fn stop(mut self) {
         self.stop.cancel();
-        while let Some(ended) = self.parts.join_next().await {
-            match ended {
-                Ok(Ok(())) => (),
-                Ok(Err(error)) => warn!("A part ended badly: {error:#}"),
-                Err(error) => warn!("A part ended badly: {error}"),
+        let drain = Duration::from_secs(self.app.config.server.drain_seconds) + LAST_WORDS;
+        let all = async {
+            while let Some(ended) = self.parts.join_next().await {
+                match ended {
+                    Ok(Ok(())) => (),
+                    Ok(Err(error)) => warn!("A part ended badly: {error:#}"),
+                    Err(error) => warn!("A part ended badly: {error}"),
+                }
             }
+        };
+        if tokio::time::timeout(drain, all).await.is_err() {
+            // A client that sends half a request and waits, for example.
+            warn!("Something does not end; leaving it");
+            self.parts.abort_all();
         }
         self.app.store.close().await;
     }

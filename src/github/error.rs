@@ -21,6 +21,9 @@ pub enum Error {
     Invalid(String),
     #[error("GitHub did not accept our credentials: {0}")]
     Unauthorized(String),
+    /// The repository has another name now.
+    #[error("the repository was renamed or transferred")]
+    Moved,
     #[error("the installation is suspended")]
     Suspended,
     /// A rate limit; nothing may be sent before `until`.
@@ -37,17 +40,20 @@ pub enum Error {
 impl Error {
     /// Whether trying again can't help.
     pub fn is_final(&self) -> bool {
-        matches!(self, Self::NotFound(_) | Self::Forbidden(_) | Self::Invalid(_) | Self::Suspended | Self::Ours(_))
+        matches!(self, Self::NotFound(_) | Self::Forbidden(_) | Self::Invalid(_) | Self::Moved | Self::Suspended | Self::Ours(_))
     }
 
-    /// Read a refusal. `None` for a 2xx or 3xx.
+    /// Read a refusal. `None` for a 2xx.
     pub(super) fn read(status: StatusCode, headers: &HeaderMap, body: &str) -> Option<Self> {
-        if status.is_success() || status.is_redirection() {
+        if status.is_success() {
             return None;
         }
         let said = words(status, body);
+        if status.is_redirection() {
+            return Some(Self::Moved);
+        }
         if matches!(status.as_u16(), 403 | 429) {
-            if let Some(until) = limited_until(headers, &said) {
+            if let Some(until) = limited_until(status, headers, &said) {
                 return Some(Self::Limited { until });
             }
             if said.contains("has been suspended") {
@@ -58,7 +64,8 @@ impl Error {
             401 => Self::Unauthorized(said),
             403 | 451 => Self::Forbidden(said),
             404 | 410 => Self::NotFound(said),
-            500.. => Self::Unreachable(said),
+            // Passing troubles: a time-out, a conflict with another write, too early.
+            408 | 409 | 425 | 500.. => Self::Unreachable(said),
             _ => Self::Invalid(said),
         })
     }
@@ -66,7 +73,7 @@ impl Error {
 
 /// Until when a 403 or 429 asks us to be silent, in the order GitHub documents: `retry-after`, then the reset of an
 /// exhausted limit, then a minute for a secondary limit that names no time.
-fn limited_until(headers: &HeaderMap, said: &str) -> Option<Millis> {
+fn limited_until(status: StatusCode, headers: &HeaderMap, said: &str) -> Option<Millis> {
     let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<i64>().ok();
     if let Some(seconds) = number("retry-after") {
         return Some(clock::now() + seconds.max(1) * 1000);
@@ -75,7 +82,9 @@ fn limited_until(headers: &HeaderMap, said: &str) -> Option<Millis> {
         return Some(number("x-ratelimit-reset")? * 1000 + 1000);
     }
     let said = said.to_lowercase();
-    (said.contains("secondary rate limit") || said.contains("rate limit exceeded")).then(|| clock::now() + UNSAID_WAIT)
+    let limited = ["secondary rate limit", "rate limit exceeded", "abuse detection"];
+    let limited = status == StatusCode::TOO_MANY_REQUESTS || limited.iter().any(|words| said.contains(words));
+    limited.then(|| clock::now() + UNSAID_WAIT)
 }
 
 /// GitHub's message and its details; `errors` holds objects or plain strings.

@@ -43,6 +43,8 @@ struct Inner {
     tokens: Tokens,
     governors: Mutex<HashMap<u64, Arc<Governor>>>,
     spacing: Duration,
+    /// Names of repositories that were renamed or transferred while we knew them, by id.
+    names: Mutex<HashMap<u64, String>>,
     identity: OnceCell<Identity>,
 }
 
@@ -78,6 +80,7 @@ impl Github {
                 tokens: Tokens::default(),
                 governors: Mutex::default(),
                 spacing: Duration::from_millis(config.write_spacing_ms),
+                names: Mutex::default(),
                 identity: OnceCell::new(),
             }),
         })
@@ -124,6 +127,14 @@ impl Github {
 
     async fn as_app(&self, method: Method, route: &str) -> Result<call::Answer, Error> {
         call::call(&self.inner.app, None, method, route, None).await
+    }
+
+    fn known_name(&self, repository: u64) -> Option<String> {
+        self.inner.names.lock().unwrap_or_else(PoisonError::into_inner).get(&repository).cloned()
+    }
+
+    fn learn_name(&self, repository: u64, name: &str) {
+        self.inner.names.lock().unwrap_or_else(PoisonError::into_inner).insert(repository, name.to_owned());
     }
 
     fn governor(&self, installation: u64) -> Arc<Governor> {

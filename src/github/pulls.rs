@@ -1,5 +1,7 @@
 //! Pull requests: opened once for a head branch, found again by it.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -28,12 +30,22 @@ impl Repo {
         let body = json!({
             "title": new.title, "body": new.body, "head": new.head, "base": new.base, "maintainer_can_modify": true,
         });
-        self.post("pulls", &body).await
+        let mut waits = [1, 2, 4].into_iter();
+        loop {
+            match self.post("pulls", &body).await {
+                // Right after the push, not every server of GitHub's knows the branch.
+                Err(Error::Invalid(said)) if said.contains("head invalid") && let Some(seconds) = waits.next() => {
+                    tokio::time::sleep(Duration::from_secs(seconds)).await;
+                }
+                other => return other,
+            }
+        }
     }
 
     /// The open pull request from one of this repository's branches, if there is one.
     pub async fn find_pull(&self, head: &str) -> Result<Option<Pull>, Error> {
-        let owner = self.name.split('/').next().unwrap_or_default();
+        let name = self.name();
+        let owner = name.split('/').next().unwrap_or_default();
         let route = format!("pulls?state=open&head={}", encode(&format!("{owner}:{head}")));
         Ok(self.get::<Vec<Pull>>(&route).await?.into_iter().next())
     }

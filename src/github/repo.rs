@@ -38,9 +38,21 @@ pub struct Default {
 }
 
 impl Repo {
-    /// `owner/name`.
-    pub fn name(&self) -> &str {
-        &self.name
+    /// `owner/name`, as far as is known.
+    pub fn name(&self) -> String {
+        self.github.known_name(self.id).unwrap_or_else(|| self.name.clone())
+    }
+
+    /// Ask GitHub for the present name, by the id that survives a renaming or transfer. False if it is as it was.
+    pub async fn follow(&self) -> Result<bool, Error> {
+        #[derive(Deserialize)]
+        struct Named {
+            full_name: String,
+        }
+        let before = self.name();
+        let found: Named = self.send_once(Method::GET, &format!("/repositories/{}", self.id), None).await?.json()?;
+        self.github.learn_name(self.id, &found.full_name);
+        Ok(before != found.full_name)
     }
 
     /// What keys of stored effects start with: the repository's id, which survives a renaming.
@@ -104,12 +116,23 @@ impl Repo {
         struct Commit {
             sha: String,
         }
-        let head = match self.get::<Branch>(&format!("branches/{}", encode(branch))).await {
-            Ok(found) => Some(found.commit.sha),
-            Err(Error::NotFound(_)) => None,
+        #[derive(Deserialize)]
+        struct Named {
+            default_branch: String,
+        }
+        let head = |branch: String| async move { self.get::<Branch>(&format!("branches/{}", encode(&branch))).await };
+        match head(branch.to_owned()).await {
+            Ok(found) => return Ok(Default { branch: branch.to_owned(), head: Some(found.commit.sha) }),
+            Err(Error::NotFound(_)) => (),
             Err(error) => return Err(error),
-        };
-        Ok(Default { branch: branch.to_owned(), head })
+        }
+        // Empty, or the default branch has another name since the event.
+        let named: Named = self.send(Method::GET, &format!("/repos/{}", self.name()), None).await?.json()?;
+        match head(named.default_branch.clone()).await {
+            Ok(found) => Ok(Default { branch: named.default_branch, head: Some(found.commit.sha) }),
+            Err(Error::NotFound(_)) => Ok(Default { branch: named.default_branch, head: None }),
+            Err(error) => Err(error),
+        }
     }
 
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
@@ -142,11 +165,23 @@ impl Repo {
     }
 
     fn route(&self, path: &str) -> String {
-        format!("/repos/{}/{path}", self.name)
+        format!("/repos/{}/{path}", self.name())
+    }
+
+    /// Send, and follow the repository if it has another name: a redirected write is refused with nothing done.
+    async fn send(&self, method: Method, route: &str, body: Option<&Value>) -> Result<Answer, Error> {
+        let name = self.name();
+        match self.send_once(method.clone(), route, body).await {
+            Err(Error::Moved) if self.follow().await? => {
+                let route = route.replacen(&name, &self.name(), 1);
+                self.send_once(method, &route, body).await
+            }
+            other => other,
+        }
     }
 
     /// Send with a token that GitHub takes: a fresh one if the kept one has died, the same again while it is young.
-    async fn send(&self, method: Method, route: &str, body: Option<&Value>) -> Result<Answer, Error> {
+    async fn send_once(&self, method: Method, route: &str, body: Option<&Value>) -> Result<Answer, Error> {
         let inner = &self.github.inner;
         let governor = self.github.governor(self.installation);
         let mut waits = [1, 2, 4].into_iter();

@@ -1,5 +1,7 @@
 //! The writer that makes deliveries durable. Those that arrive together share one commit, and so one fsync.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result};
 use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
@@ -8,6 +10,8 @@ use crate::store::{NewDelivery, Store};
 
 /// Most deliveries in one commit.
 const BATCH: usize = 256;
+/// GitHub gives up after 10 s; a clear answer before that is better than none.
+const PATIENCE: Duration = Duration::from_secs(8);
 /// Deliveries that may wait for the writer before senders wait themselves.
 const BACKLOG: usize = 1024;
 
@@ -50,7 +54,10 @@ async fn write(store: Store, mut receiver: mpsc::Receiver<Waiting>) {
     // No timer: whoever comes while a commit runs goes into the next one, and a lone delivery never waits.
     while receiver.recv_many(&mut waiting, BATCH).await > 0 {
         let (batch, answers): (Vec<_>, Vec<_>) = waiting.drain(..).map(|it| (it.delivery, it.answer)).unzip();
-        let stored = store.accept(&batch).await;
+        let stored = match tokio::time::timeout(PATIENCE, store.accept(&batch)).await {
+            Ok(stored) => stored,
+            Err(_) => Err(anyhow::anyhow!("the database did not answer within {} s", PATIENCE.as_secs())),
+        };
         if let Err(error) = &stored {
             warn!(deliveries = batch.len(), "Could not store {} deliveries: {error:#}", batch.len());
         }
@@ -60,7 +67,7 @@ async fn write(store: Store, mut receiver: mpsc::Receiver<Waiting>) {
                 Ok(_) => Ok(Accepted::Duplicate),
                 Err(error) => Err(format!("{error:#}")),
             };
-            // Whoever has hung up meanwhile will hear from GitHub's own list of deliveries.
+            // Whoever has hung up meanwhile can look into GitHub's own list of deliveries and send it again.
             let _ = answer.send(accepted);
         }
     }

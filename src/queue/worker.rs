@@ -1,6 +1,7 @@
 //! The worker: claims jobs as it has room, keeps their leases, runs the handler under apalis.
 
-use std::sync::{Arc, OnceLock};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -8,7 +9,7 @@ use apalis::prelude::*;
 use futures::SinkExt as _;
 use futures::future::{BoxFuture, FutureExt as _};
 use futures::stream::{self, BoxStream, StreamExt as _};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -18,6 +19,8 @@ use crate::store::{Claimed, Lease, Queue, Renewed, Store};
 
 /// The net under lost wake-ups.
 const POLL: Duration = Duration::from_secs(5);
+/// How long a handler that was told to stop may take; Claude Code gets most of it to end in order.
+const GRACE: Duration = Duration::from_secs(25);
 /// Longest pause between two looks at a database that fails.
 const SICK: Duration = Duration::from_secs(5);
 
@@ -107,12 +110,22 @@ where
     F: Future<Output = Verdict> + Send + 'static,
 {
     let name = format!("{}-{}", settings.queue.name(), uuid::Uuid::now_v7());
-    let worker = Worker { store, owner: name.clone(), room: Arc::new(Semaphore::new(settings.concurrency)), settings };
-    let claims = worker.clone();
-    let closing = shutdown.clone();
+    let worker = Worker {
+        store,
+        owner: name.clone(),
+        room: Arc::new(Semaphore::new(settings.concurrency)),
+        settings,
+        claimed: Arc::default(),
+        carried: Arc::default(),
+    };
+    let (tickets, feed) = mpsc::channel(1);
+    // A task of its own: a claim that was begun is carried through even when apalis stops polling, and so never keeps
+    // SQLite's one writer with nobody driving it.
+    let feeder = tokio::spawn(worker.clone().feed(tickets, shutdown.clone()));
+    let feed = Arc::new(Mutex::new(Some(feed)));
     let backend = BackendBuilder::new()
         .database(())
-        .fetcher(move |(): &mut (), (): &(), _| claims.clone().stream(closing.clone()))
+        .fetcher(move |(): &mut (), (): &(), _| stream_of(lock(&feed).take()))
         .sink(|(), ()| futures::sink::drain().sink_map_err(|never| match never {}))
         .build();
     let backend = match backend {
@@ -120,9 +133,9 @@ where
         Err(error) => return std::future::ready(Err(anyhow::anyhow!("build the worker: {error}"))).boxed(),
     };
     let concurrency = worker.settings.concurrency;
-    let draining = shutdown.clone();
+    let (draining, carrier) = (shutdown.clone(), worker.clone());
     let service = move |ticket: Ticket| {
-        let (worker, handler, draining) = (worker.clone(), handler.clone(), draining.clone());
+        let (worker, handler, draining) = (carrier.clone(), handler.clone(), draining.clone());
         async move {
             if let Some(taken) = ticket.take() {
                 worker.carry(taken, handler, draining).await;
@@ -137,18 +150,25 @@ where
         .parallelize(tokio::spawn)
         .build(service);
     // Boxed here: as part of an `async fn` the compiler can't see that this future may move between threads.
-    built
+    let running = built
         .run_until(async move {
             let _: () = shutdown.cancelled().await;
             Ok::<(), std::io::Error>(())
         })
         .map(|ended| ended.map_err(|error| anyhow::anyhow!("the worker ended: {error}")))
-        .boxed()
+        .boxed();
+    async move {
+        let ended = running.await;
+        let _ = feeder.await;
+        worker.give_back_the_rest().await;
+        ended
+    }
+    .boxed()
 }
 
 /// What apalis carries from the fetcher to the service: a claim and the room it takes, taken out once.
 #[derive(Clone)]
-struct Ticket(Arc<std::sync::Mutex<Option<Taken>>>);
+struct Ticket(Arc<Mutex<Option<Taken>>>);
 
 struct Taken {
     claimed: Claimed,
@@ -157,7 +177,7 @@ struct Taken {
 
 impl Ticket {
     fn take(&self) -> Option<Taken> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+        lock(&self.0).take()
     }
 }
 
@@ -167,6 +187,10 @@ struct Worker {
     owner: String,
     room: Arc<Semaphore>,
     settings: Settings,
+    /// Claimed, and not yet with a handler.
+    claimed: Arc<Mutex<HashMap<String, Lease>>>,
+    /// One handler a job in this process: after a suspended machine wakes up, its own lapsed job may be offered to it.
+    carried: Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>>,
 }
 
 /// What the last claims have shown.
@@ -180,37 +204,50 @@ struct Seen {
 
 type Fetched = Result<Option<Task<Ticket>>, BoxDynError>;
 
+/// Tickets as apalis wants them. Yields neither `Err` nor `Ok(None)` and never ends: each would end the worker, which
+/// stops by its own signal, and a database that is away for a minute must not stop it.
+fn stream_of(feed: Option<mpsc::Receiver<Ticket>>) -> BoxStream<'static, Fetched> {
+    let Some(feed) = feed else { return stream::pending().boxed() };
+    let tickets = stream::unfold(feed, |mut feed| async move { Some((feed.recv().await?, feed)) });
+    tickets.map(|ticket| Ok(Some(TaskBuilder::new(ticket).build()))).chain(stream::pending()).boxed()
+}
+
 impl Worker {
-    /// Claims, one after another. Yields neither `Err` nor `Ok(None)`: either would end the worker, and a database
-    /// that is away for a minute must not.
-    fn stream(self, shutdown: CancellationToken) -> BoxStream<'static, Fetched> {
-        let tickets = stream::unfold((self, Seen::default()), move |(worker, mut seen)| {
-            let shutdown = shutdown.clone();
-            async move {
-                let tickets = tokio::select! {
-                    tickets = worker.next(&mut seen) => tickets,
-                    // Ends the stream's work but not the stream: apalis stops by its own signal.
-                    () = async { shutdown.cancelled().await; std::future::pending::<()>().await } => Vec::new(),
-                };
-                Some((stream::iter(tickets), (worker, seen)))
+    /// Claim, one time after another, until the shutdown.
+    async fn feed(self, tickets: mpsc::Sender<Ticket>, shutdown: CancellationToken) {
+        let mut seen = Seen::default();
+        while !shutdown.is_cancelled() {
+            for ticket in self.next(&mut seen, &shutdown).await {
+                // Nobody takes it any more: it is given back when everything has ended.
+                let _ = tickets.send(ticket).await;
             }
-        });
-        tickets.flatten().map(|ticket| Ok(Some(TaskBuilder::new(ticket).build()))).boxed()
+        }
+    }
+
+    /// Give back what was claimed and reached no handler. It is nobody's failed attempt.
+    async fn give_back_the_rest(&self) {
+        let rest: Vec<Lease> = lock(&self.claimed).drain().map(|(_, lease)| lease).collect();
+        for lease in rest {
+            if let Err(error) = self.store.give_back(&lease, clock::now(), false).await {
+                warn!("Could not give job {} back, its lease will lapse: {error}", lease.job_id);
+            }
+        }
     }
 
     /// Wait for room, then for jobs. Room comes first: a claim that waits for room would not be renewed.
-    async fn next(&self, seen: &mut Seen) -> Vec<Ticket> {
+    async fn next(&self, seen: &mut Seen, shutdown: &CancellationToken) -> Vec<Ticket> {
         let mut pause = Duration::from_millis(100);
         loop {
             if std::mem::take(&mut seen.emptied) {
                 if seen.due.is_some_and(|due| due <= clock::now()) {
                     seen.due = self.store.next_due(self.settings.queue).await.ok().flatten();
                 }
-                self.rest(seen.due).await;
+                shutdown.run_until_cancelled(self.rest(seen.due)).await;
             }
             let mut permits = Vec::new();
-            if let Ok(permit) = self.room.clone().acquire_owned().await {
-                permits.push(permit);
+            match shutdown.run_until_cancelled(self.room.clone().acquire_owned()).await {
+                Some(Ok(permit)) if !shutdown.is_cancelled() => permits.push(permit),
+                _ => return Vec::new(),
             }
             if self.settings.lane_limit.is_none() {
                 while let Ok(permit) = self.room.clone().try_acquire_owned() {
@@ -225,8 +262,11 @@ impl Worker {
                 }
                 Ok(claimed) => {
                     seen.emptied = claimed.len() < permits.len();
+                    for it in &claimed {
+                        lock(&self.claimed).insert(it.lease.job_id.clone(), it.lease.clone());
+                    }
                     let taken = claimed.into_iter().zip(permits).map(|(claimed, room)| Taken { claimed, _room: room });
-                    return taken.map(|it| Ticket(Arc::new(std::sync::Mutex::new(Some(it))))).collect();
+                    return taken.map(|it| Ticket(Arc::new(Mutex::new(Some(it))))).collect();
                 }
                 Err(error) => {
                     warn!("Can't claim work, trying again in {pause:?}: {error}");
@@ -261,10 +301,19 @@ impl Worker {
         if let Some(by) = job.claimed.cancelled_by.clone() {
             job.halt(Stop::Cancelled(by));
         }
+        lock(&self.claimed).remove(&job.lease().job_id);
         let keeper = tokio::spawn(keep(self.clone(), job.clone(), draining));
         // Also when the handler panics: nothing keeps a lease whose work has died.
         let _guard = AbortOnDrop(keeper.abort_handle());
-        let verdict = handler(job.clone()).await;
+        let turn = lock(&self.carried).entry(job.lease().job_id.clone()).or_default().clone();
+        let before = turn.lock().await;
+        let verdict = tokio::select! {
+            verdict = handler(job.clone()) => verdict,
+            // A handler that has to stop and does not is left where it is; what it did is found by the next.
+            () = overdue(&job) => Verdict::Again { at: clock::now(), failed: false },
+        };
+        drop(before);
+        lock(&self.carried).retain(|_, turn| Arc::strong_count(turn) > 1);
         if let Verdict::Again { at, failed } = verdict {
             if failed {
                 warn!(job = job.lease().job_id, "Will try job {} again", job.lease().job_id);
@@ -275,6 +324,19 @@ impl Worker {
             self.store.wakes().wake(self.settings.queue);
         }
     }
+}
+
+/// Returns when a handler was told to stop for our sake and had its time to do so. A person's stop has no such end: the
+/// run still has to tell people.
+async fn overdue(job: &Job) {
+    if let Stop::Cancelled(_) = job.stopped().await {
+        std::future::pending::<()>().await;
+    }
+    tokio::time::sleep(GRACE).await;
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct AbortOnDrop(tokio::task::AbortHandle);
@@ -294,25 +356,33 @@ async fn keep(worker: Worker, job: Job, draining: CancellationToken) {
     };
     tokio::pin!(drained);
     let mut kept = Instant::now();
+    let mut told = false;
     loop {
         tokio::select! {
             () = tokio::time::sleep(length / 3) => (),
             () = worker.store.wakes().cancelled() => (),
-            () = &mut drained => {
+            // The lease is kept on: until the handler has ended, nobody else may begin.
+            () = &mut drained, if !told => {
                 info!("Giving job {} back to whoever goes on", job.lease().job_id);
-                return job.halt(Stop::Draining);
+                told = true;
+                job.halt(Stop::Draining);
             }
         }
-        match worker.store.renew(job.lease(), length).await {
-            Ok(Renewed::Ours) => kept = Instant::now(),
-            Ok(Renewed::Cancelled(by)) => {
+        // A database that does not answer at all must not let us believe that the lease is ours.
+        match tokio::time::timeout_at(kept + length, worker.store.renew(job.lease(), length)).await {
+            Ok(Ok(Renewed::Ours)) => kept = Instant::now(),
+            Ok(Ok(Renewed::Cancelled(by))) => {
                 kept = Instant::now();
                 job.halt(Stop::Cancelled(by));
             }
-            Ok(Renewed::Lost) => return job.halt(Stop::Lost),
-            Err(error) if kept.elapsed() < length => warn!("Can't renew a lease, trying again: {error}"),
-            Err(error) => {
+            Ok(Ok(Renewed::Lost)) => return job.halt(Stop::Lost),
+            Ok(Err(error)) if kept.elapsed() < length => warn!("Can't renew a lease, trying again: {error}"),
+            Ok(Err(error)) => {
                 warn!("Lost the lease of job {}: {error}", job.lease().job_id);
+                return job.halt(Stop::Lost);
+            }
+            Err(_) => {
+                warn!("Lost the lease of job {}: the database does not answer", job.lease().job_id);
                 return job.halt(Stop::Lost);
             }
         }

@@ -73,10 +73,17 @@ impl Outbox<'_> {
             };
             if error.is_final() {
                 // "Already exists" is a refusal too, and what exists may be ours.
-                if let Ok(Some(made)) = look().await {
-                    let json = serde_json::to_string(&made).unwrap_or_else(|_| "null".to_owned());
-                    self.store.settle_effect(key, true, &json).await?;
-                    return Ok(made);
+                match look().await {
+                    Ok(Some(made)) => {
+                        let json = serde_json::to_string(&made).unwrap_or_else(|_| "null".to_owned());
+                        self.store.settle_effect(key, true, &json).await?;
+                        return Ok(made);
+                    }
+                    Err(unseen) if !unseen.is_final() => {
+                        let at = clock::now() + LATER;
+                        return Err(Undone::Later { at, why: unseen.to_string(), limited: false });
+                    }
+                    _ => (),
                 }
                 info!(effect = key, "GitHub refused a write: {error}");
                 self.store.settle_effect(key, false, &error.to_string()).await?;
@@ -91,6 +98,10 @@ impl Outbox<'_> {
             warn!(effect = key, "A write to GitHub failed, looking before trying again: {error}");
             unsure = true;
             tokio::time::sleep(Duration::from_millis(250 << tries)).await;
+            // The claim may have lapsed meanwhile, and another worker may be at the same write.
+            if self.store.intend(&effect).await? == Intent::Lost {
+                return Err(Undone::Lost);
+            }
         }
     }
 

@@ -41,7 +41,10 @@ impl Run<'_> {
                 egress: config.sandbox.egress.clone(),
             })
             .map_err(|error| Halt::End(Ending::new("sandbox", error.to_string())))?;
-        let made = self.app.provider.create(&self.spec(&tree, &gate)?, &self.task.id.to_string()).await;
+        self.end_left_over().await;
+        // The claim's epoch is part of the key: an attempt never finds itself in the sandbox of another.
+        let key = format!("{}-{}", self.task.id, self.job.lease().epoch);
+        let made = self.app.provider.create(&self.spec(&tree, &gate)?, &key).await;
         let sandbox = made.map_err(sandbox_trouble)?;
         let work = self.work_in(&sandbox, &tree, &context, &gate).await;
         // Whatever came of it, nothing of the run goes on.
@@ -51,6 +54,16 @@ impl Run<'_> {
         }
         self.account(&gate).await;
         work
+    }
+
+    /// End what an earlier attempt at this task left behind on this provider.
+    async fn end_left_over(&self) {
+        let labels = BTreeMap::from([("run".to_owned(), self.task.id.to_string())]);
+        for sandbox in self.app.provider.list(&labels).await.unwrap_or_default() {
+            if let Err(error) = self.app.provider.destroy(&sandbox).await {
+                warn!("Could not remove the sandbox of an earlier attempt: {error}");
+            }
+        }
     }
 
     async fn work_in(&self, reference: &SandboxRef, tree: &Tree, context: &Context, gate: &Gate) -> Result<Work, Halt> {
@@ -132,7 +145,7 @@ impl Run<'_> {
         if let Line::Todos(todos) = line {
             let todos: Vec<TodoLine> = todos
                 .iter()
-                .map(|todo| TodoLine { text: text::outgoing(&todo.text), state: state(todo.state).to_owned() })
+                .map(|todo| TodoLine { text: text::outgoing(&text::line(&todo.text, 200)), state: state(todo.state).to_owned() })
                 .collect();
             self.show(|view| view.todos = todos);
         }

@@ -1,6 +1,7 @@
 //! Step 1: a working tree at the commit of the snapshot, made on the host from the repository's mirror.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::{Halt, Pause, Run};
 use crate::clock;
@@ -12,6 +13,9 @@ use crate::task::Ending;
 pub const OBJECTS_INSIDE: &str = "/srv/mirror/objects";
 /// The branch that the agent finds itself on.
 const BRANCH: &str = "cloud-agent/work";
+
+/// A token needs a moment until every server of GitHub's knows it.
+pub const YOUNG: Duration = Duration::from_secs(2);
 
 /// A working tree ready for a sandbox.
 pub struct Tree {
@@ -29,10 +33,10 @@ impl Run<'_> {
         let workspace = self.fresh_directory().await?;
         let base: Sha = self.task.snapshot.base_sha.parse().map_err(|_| cant("the base commit has no usable id"))?;
         let branch: Branch = BRANCH.parse().map_err(|_| cant("the branch name can't be used"))?;
-        let mut renewed = false;
+        let (mut renewed, mut followed) = (false, false);
         loop {
             let token = self.repo.git_token(Scope::Fetch).await.map_err(Pause::from)?;
-            let remote = Remote::new(&git, self.repo.name(), Some(token)).map_err(|error| cant(&error.to_string()))?;
+            let remote = Remote::new(&git, &self.repo.name(), Some(token)).map_err(|error| cant(&error.to_string()))?;
             let order = Checkout {
                 repository_id: self.task.place.repository_id,
                 remote: &remote,
@@ -47,8 +51,11 @@ impl Run<'_> {
                 Err(GitError::Auth(_)) if !renewed => {
                     renewed = true;
                     self.repo.forget_token(Scope::Fetch).await;
+                    tokio::time::sleep(YOUNG).await;
                     let _ = tokio::fs::remove_dir_all(&workspace).await;
                 }
+                // git follows no redirect with a token.
+                Err(GitError::NotFound(_)) if !followed && self.repo.follow().await? => followed = true,
                 Err(error) => return Err(git_trouble("checkout", error)),
             }
         }

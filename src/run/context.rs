@@ -25,9 +25,10 @@ impl Run<'_> {
         let mut seen = |markdown: &str| {
             let (visible, hidden) = text::visible(markdown);
             removed += hidden;
-            visible
+            // Marked line by line: no text can end its block and begin one that claims another author.
+            visible.lines().map(|line| format!("| {line}\n")).collect::<String>().trim_end().to_owned()
         };
-        let (title, body, prompt) = (seen(&snapshot.title), seen(&snapshot.body), seen(&task.prompt));
+        let (title, body) = (seen(&snapshot.title), seen(&snapshot.body));
         let thread: Vec<_> = snapshot
             .thread
             .iter()
@@ -73,6 +74,9 @@ impl Run<'_> {
             let page = text::render("prompt/thread.md", &with(json!({ "thread": thread })));
             files.push((PathBuf::from("/context/thread.md"), Bytes::from(page)));
         }
+        // The person who asks has been asked about: these words are the order.
+        let (prompt, hidden) = text::visible(&task.prompt);
+        removed += hidden;
         let prompt = text::render("prompt/fix.md", &with(json!({ "prompt": prompt, "thread": thread })));
         Context { prompt, files, removed }
     }

@@ -67,7 +67,7 @@ impl Run<'_> {
         work.files = seen
             .files
             .iter()
-            .map(|file| FileLine { path: file.path_text(), added: file.added, deleted: file.deleted })
+            .map(|file| FileLine { path: shown(&file.path_text()), added: file.added, deleted: file.deleted })
             .collect();
         Ok(work)
     }
@@ -112,6 +112,11 @@ fn inspecting(error: crate::sandbox::git::GitError) -> Halt {
 fn held_back(reasons: &[serde_json::Value]) -> Halt {
     let says = text::render("report/held_back.md", &json!({ "reasons": reasons }));
     Halt::End(Ending::new("held_back", says.trim()))
+}
+
+/// A path that stays in its code span and its cell of a table.
+fn shown(path: &str) -> String {
+    path.replace(|c: char| c.is_control() || "`|".contains(c), "?")
 }
 
 /// Whether a line that is added holds what looks like a credential.

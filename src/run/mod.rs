@@ -9,6 +9,7 @@ mod context;
 mod inspect;
 mod log;
 mod publish;
+mod sweep;
 
 use std::path::PathBuf;
 
@@ -26,8 +27,12 @@ use crate::text;
 
 use self::log::Log;
 
+pub use sweep::sweep;
+
 /// Crashes and errors of ours after which a task is given up.
 const ATTEMPTS: i64 = 3;
+/// Attempts after which a task is dropped without another word: something in telling it kills the process.
+const HOPELESS: i64 = 10;
 /// When what failed on our side is tried again, in milliseconds, doubled each time.
 const AGAIN: Millis = 2_000;
 
@@ -43,7 +48,7 @@ pub async fn run(app: App, job: Job) -> Verdict {
         match drive(&app, &job).await {
             Ok(()) => Verdict::Done,
             Err(Pause::Lost) => {
-                warn!("Another worker has this task now");
+                warn!("This claim is void: another worker has the task, or will");
                 Verdict::Done
             }
             Err(Pause::Draining) => Verdict::Again { at: clock::now(), failed: false },
@@ -98,6 +103,12 @@ async fn drive(app: &App, job: &Job) -> Result<(), Pause> {
     };
     tracing::Span::current().record("installation.id", task.place.installation_id);
     tracing::Span::current().record("repository", &task.place.repository);
+    if job.claimed.attempts >= HOPELESS {
+        // Not even telling people gets through. The store keeps what there is to know.
+        app.store.conclude(job.lease(), &Ending::new("gave_up", "")).await?;
+        app.store.end(job.lease(), State::Failed).await?;
+        return Ok(());
+    }
     let repo = app.github.repo(task.place.installation_id, task.place.repository_id, &task.place.repository);
     let (views, shown) = watch::channel(View {
         state: task.state.name().to_owned(),
@@ -142,7 +153,9 @@ async fn drive(app: &App, job: &Job) -> Result<(), Pause> {
                 Ok(ending) | Err(Halt::End(ending)) => {
                     info!(ending = ending.code, "Ended: {} {}", ending.code, text::line(&ending.says, 300));
                     run.log.step("ended", &ending.code);
-                    app.store.conclude(job.lease(), &ending).await?;
+                    if !app.store.conclude(job.lease(), &ending).await? {
+                        return Err(Pause::Lost);
+                    }
                     ending
                 }
                 Err(Halt::Pause(pause)) => return Err(wait(&run, comment.as_ref(), pause).await),
@@ -162,41 +175,54 @@ async fn drive(app: &App, job: &Job) -> Result<(), Pause> {
 async fn work(run: &Run<'_>, outbox: &Outbox<'_>) -> Result<Ending, Halt> {
     // Whatever way this ends, the progress comment's follower ends with it.
     let _closing = run.close_view_on_drop();
-    if run.job.claimed.attempts >= ATTEMPTS {
-        return Ok(Ending::new("gave_up", ""));
-    }
-    run.check_stop()?;
-    let mut progress = run.task.progress.clone();
-    let work = match &progress.work {
-        Some(work) if run.still_has(work) => work.clone(),
+    let (work, published) = match (&run.task.progress.work, &run.task.progress.published) {
+        // Past the point where anything can be stopped or given up: people see the branch.
+        (Some(work), Some(published)) => (work.clone(), published.clone()),
         _ => {
-            run.advance(State::Running).await?;
-            let work = run.make().await?;
-            progress = Progress { work: Some(work.clone()), published: None };
-            run.record(&progress).await?;
-            work
+            let work = work_to_publish(run).await?;
+            run.show(|view| view.work = Some(work.clone()));
+            let Some(head) = work.head.clone() else {
+                return Ok(Ending::new("no_change", work.summary));
+            };
+            run.advance(State::Publishing).await?;
+            run.show(|view| view.step = "publishing");
+            let branch = run.push(&head).await?;
+            let published = Published { branch, head, pull: None };
+            run.record(&Progress { work: Some(work.clone()), published: Some(published.clone()) }).await?;
+            (work, published)
         }
     };
-    run.show(|view| view.work = Some(work.clone()));
-    let Some(head) = &work.head else {
-        return Ok(Ending::new("no_change", work.summary));
-    };
     run.advance(State::Publishing).await?;
-    run.show(|view| view.step = "publishing");
-    let branch = run.push(head).await?;
-    let work = Work { branch: branch.clone(), ..work.clone() };
+    let work = Work { branch: published.branch.clone(), ..work };
     let (money, elapsed) = (run.money(), run.elapsed());
     let pull = report::pull(outbox, &run.repo, run.task, &work, money, elapsed).await.map_err(publish::refused)?;
-    run.log.step("pull_request", &format!("#{}", pull.number));
-    progress.published = Some(Published { branch, head: head.clone(), pull: pull.number });
-    run.record(&progress).await?;
-    match report::check(outbox, &run.repo, run.task, &work, head, money, elapsed).await {
+    if published.pull.is_none() {
+        run.log.step("pull_request", &format!("#{}", pull.number));
+        let published = Published { pull: Some(pull.number), ..published.clone() };
+        run.record(&Progress { work: Some(work.clone()), published: Some(published) }).await?;
+    }
+    match report::check(outbox, &run.repo, run.task, &work, &published.head, money, elapsed).await {
         Ok(_) => (),
         // Without the permission for checks the comment and the pull request still say everything.
         Err(Undone::Refused(why)) => warn!("GitHub does not let us make a check run: {why}"),
         Err(other) => return Err(Halt::Pause(other.into())),
     }
     Ok(Ending { pull: Some(pull.number), ..Ending::new("pull_request", "") })
+}
+
+/// What an earlier attempt has made, if it is on this machine, or what the agent makes now.
+async fn work_to_publish(run: &Run<'_>) -> Result<Work, Halt> {
+    if run.job.claimed.attempts >= ATTEMPTS {
+        return Err(Halt::End(Ending::new("gave_up", "")));
+    }
+    run.check_stop()?;
+    if let Some(work) = run.task.progress.work.as_ref().filter(|work| run.still_has(work)) {
+        return Ok(work.clone());
+    }
+    run.advance(State::Running).await?;
+    let work = run.make().await?;
+    run.record(&Progress { work: Some(work.clone()), published: None }).await?;
+    Ok(work)
 }
 
 /// The last words: the comment's final text and the reaction. Repeating them changes nothing.
@@ -298,7 +324,7 @@ impl Run<'_> {
         CloseView(&self.views)
     }
 
-    /// Remove the run's files, and put the mirror in order. What is left after a crash is removed by the next attempt.
+    /// Remove the run's files, and put the mirror in order. What a crash leaves is removed by `sweep`.
     async fn tidy_up(&self) {
         if let Ok(git) = self.app.git().await
             && let Ok(mirror) = git.mirror(self.task.place.repository_id).await

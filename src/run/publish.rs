@@ -1,7 +1,7 @@
 //! Step 6: the branch. Pushed by the host, from the repository that no agent has touched, and only where nobody else has
 //! worked.
 
-use super::checkout::git_trouble;
+use super::checkout::{YOUNG, git_trouble};
 use super::inspect::BENCH;
 use super::{Halt, Pause, Run};
 use crate::github::Scope;
@@ -18,14 +18,14 @@ impl Run<'_> {
         let git = self.app.git().await?;
         let bench = Workbench::open(&git, &self.dir.join(BENCH));
         let sha: Sha = head.parse().map_err(|_| Pause::Broken(anyhow::anyhow!("the work has no usable id")))?;
-        let mut renewed = false;
+        let (mut renewed, mut followed) = (false, false);
         let mut name = 1;
         loop {
             let text = task::branch(self.task.place.number, &self.task.snapshot.title, name);
             let branch: Branch = text.parse().map_err(|_| Pause::Broken(anyhow::anyhow!("{text} is no branch")))?;
             let token = self.repo.git_token(Scope::Push).await.map_err(Pause::from)?;
             let remote =
-                Remote::new(&git, self.repo.name(), Some(token)).map_err(|error| refusal(&error.to_string()))?;
+                Remote::new(&git, &self.repo.name(), Some(token)).map_err(|error| refusal(&error.to_string()))?;
             match bench.push(&remote, &sha, &branch, None).await {
                 Ok(pushed) => {
                     let how = if pushed == Pushed::AlreadyThere { "was there already" } else { "pushed" };
@@ -36,7 +36,9 @@ impl Run<'_> {
                 Err(GitError::Auth(_)) if !renewed => {
                     renewed = true;
                     self.repo.forget_token(Scope::Push).await;
+                    tokio::time::sleep(YOUNG).await;
                 }
+                Err(GitError::NotFound(_)) if !followed && self.repo.follow().await? => followed = true,
                 Err(GitError::Rejected { reason }) => return Err(refusal(&reason)),
                 Err(error) => return Err(git_trouble("github_refused", error)),
             }

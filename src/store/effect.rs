@@ -37,7 +37,8 @@ impl Store {
                               select $1, $2, 'intended', $3
                               where exists (select 1 from job where job_id = $4 and lease_owner = $5 and epoch = $6)
                               on conflict (key) do nothing";
-        const SELECT: &str = "select state, result from effect where key = $1";
+        const SELECT: &str = "select state, result from effect where key = $1
+                              and exists (select 1 from job where job_id = $2 and lease_owner = $3 and epoch = $4)";
         let made = sqlx::query(INSERT)
             .bind(effect.key)
             .bind(effect.task_id)
@@ -50,7 +51,14 @@ impl Store {
         if made.rows_affected() == 1 {
             return Ok(Intent::New);
         }
-        let Some(row) = sqlx::query(SELECT).bind(effect.key).fetch_optional(&self.write).await? else {
+        let row = sqlx::query(SELECT)
+            .bind(effect.key)
+            .bind(&effect.lease.job_id)
+            .bind(&effect.lease.owner)
+            .bind(effect.lease.epoch)
+            .fetch_optional(&self.write)
+            .await?;
+        let Some(row) = row else {
             return Ok(Intent::Lost);
         };
         let result = row.try_get::<Option<String>, _>(1)?.unwrap_or_default();

@@ -85,8 +85,9 @@ impl Store {
         let lane = match lane_limit {
             // Counted without the job itself, whose lapsed lease is not counted either.
             Some(_) => {
-                "and (job.cancel_requested is not null or (select count(*) from job busy where busy.queue = job.queue and busy.lane = job.lane
-                      and busy.lease_until >= $4) < $6)"
+                "and (job.cancel_requested is not null
+                      or (select count(*) from job busy
+                          where busy.queue = job.queue and busy.lane = job.lane and busy.lease_until >= $4) < $6)"
             }
             None => "",
         };
@@ -95,11 +96,13 @@ impl Store {
             _ => "",
         };
         let sql = format!(
-            "update job set lease_owner = $1, lease_until = $2, epoch = epoch + 1, attempts = attempts + 1
-             where job_id in (
+            // Materialized: PostgreSQL might else run the selection more than once, and take more than the limit.
+            "with picked as materialized (
                  select job_id from job
                  where queue = $3 and run_at <= $4 and lease_until < $4 {lane}
                  order by run_at limit $5 {skip})
+             update job set lease_owner = $1, lease_until = $2, epoch = epoch + 1, attempts = attempts + 1
+             where job_id in (select job_id from picked)
              returning job_id, epoch, attempts, created_at, cancel_requested"
         );
         let mut query = sqlx::query(AssertSqlSafe(sql))

@@ -79,8 +79,9 @@ impl Refusal {
     }
 }
 
-/// Decide. `by_label` asks speak for themselves: what they can't have is not worth a comment when a task runs already.
-pub fn admit(command: &Command, by_label: bool, facts: &Facts) -> Admission {
+/// Decide. A `quiet` ask (a label, an issue that was just opened) is not worth a comment when a task runs already: opening
+/// an issue that has the label sends both.
+pub fn admit(command: &Command, quiet: bool, facts: &Facts) -> Admission {
     if *command == Command::Help {
         return Admission::Help;
     }
@@ -94,7 +95,7 @@ pub fn admit(command: &Command, by_label: bool, facts: &Facts) -> Admission {
         Command::Help => Admission::Help,
         Command::Stop if facts.open_task => Admission::Stop,
         Command::Stop => Admission::Refuse(Refusal::NothingToStop),
-        _ if facts.open_task && by_label => Admission::Ignore("a task of this thread is open already"),
+        _ if facts.open_task && quiet => Admission::Ignore("a task of this thread is open already"),
         _ if facts.open_task => Admission::Refuse(Refusal::AlreadyRunning),
         _ if !facts.has_commits => Admission::Refuse(Refusal::EmptyRepository),
         Command::Retry if facts.ended_task => Admission::Retry,

@@ -8,6 +8,7 @@ pub struct Progress {
     /// The agent has answered and its work was looked at: what is to be published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub work: Option<Work>,
+    /// The work stands on its branch: nothing of this machine is needed any more, and nothing stops what is left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published: Option<Published>,
 }
@@ -50,5 +51,7 @@ pub struct TodoLine {
 pub struct Published {
     pub branch: String,
     pub head: String,
-    pub pull: u64,
+    /// Once it is open.
+    #[serde(default)]
+    pub pull: Option<u64>,
 }

@@ -53,12 +53,19 @@ pub fn outgoing(markdown: &str) -> String {
     let text = redact(markdown);
     let mut edits: Vec<(Range<usize>, String)> = Vec::new();
     let mut in_code = false;
-    for (event, range) in Parser::new_ext(&text, Options::ENABLE_TABLES).into_offset_iter() {
+    for (event, range) in Parser::new_ext(&text, Options::ENABLE_TABLES | Options::ENABLE_FOOTNOTES).into_offset_iter() {
         match event {
             Event::Start(Tag::CodeBlock(_)) => in_code = true,
             Event::End(pulldown_cmark::TagEnd::CodeBlock) => in_code = false,
+            // An entity that GitHub would turn into the start of a mention or a reference.
+            Event::Text(said) if !in_code && text[range.clone()].starts_with('&') && ["@", "#"].contains(&&*said) => {
+                edits.push((range.start..range.start + 1, "&amp;".to_owned()));
+            }
             Event::Text(_) if !in_code => {
-                edits.extend(tame(&text[range.clone()]).map(|tamed| (range, tamed)));
+                // Text comes in pieces, and what it refers to may stand in the next one.
+                let line = text[range.start..].lines().next().map_or(range.end, |line| range.start + line.len());
+                let seen = tame(&text[range.start..line.max(range.end)]);
+                edits.extend(seen.map(|tamed| (range.start..line.max(range.end), tamed)));
             }
             Event::Html(_) | Event::InlineHtml(_) => edits.push((range.clone(), text[range].replace('<', "&lt;"))),
             // Browsers and mail programs load pictures by themselves: a picture's address can carry data away.
@@ -84,32 +91,42 @@ pub fn outgoing(markdown: &str) -> String {
 fn tame(text: &str) -> Option<String> {
     const JOINER: char = '\u{2060}';
     let mut out = String::with_capacity(text.len());
-    let mut changed = false;
-    let mut word = String::new();
-    let mut closing = false;
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        out.push(c);
-        let next = chars.peek().copied();
-        let mention = c == '@' && next.is_some_and(|c| c.is_ascii_alphanumeric());
-        let closes = c == '#' && closing && next.is_some_and(|c| c.is_ascii_digit());
-        if mention || closes {
-            out.push(JOINER);
-            changed = true;
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let word = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_alphabetic()).len();
+        if word > 0 {
+            let (said, after) = rest.split_at(word);
+            if closes(said) && refers(after) {
+                // `fix⁠es`: reads the same, and orders nothing.
+                let (head, tail) = said.split_at(said.len() - 1);
+                out.extend([head, &JOINER.to_string(), tail]);
+            } else {
+                out.push_str(said);
+            }
+            rest = after;
+            continue;
         }
-        if c.is_ascii_alphabetic() {
-            word.push(c.to_ascii_lowercase());
-        } else if !word.is_empty() {
-            closing = matches!(
-                word.as_str(),
-                "close" | "closes" | "closed" | "fix" | "fixes" | "fixed" | "resolve" | "resolves" | "resolved"
-            );
-            word.clear();
-        } else if !(c.is_whitespace() || c == ':' || c == '#') {
-            closing = false;
+        out.push(c);
+        rest = &rest[c.len_utf8()..];
+        if c == '@' && rest.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+            out.push(JOINER);
         }
     }
-    changed.then_some(out)
+    (out != text).then_some(out)
+}
+
+/// The words that close an issue when they stand before a reference to it.
+fn closes(word: &str) -> bool {
+    const WORDS: [&str; 9] =
+        ["close", "closes", "closed", "fix", "fixes", "fixed", "resolve", "resolves", "resolved"];
+    WORDS.iter().any(|it| it.eq_ignore_ascii_case(word))
+}
+
+/// Whether an issue is named next: `#12`, `owner/repo#12`, `GH-12`, or its address.
+fn refers(after: &str) -> bool {
+    let next = after.trim_start_matches(|c: char| c.is_whitespace() || c == ':');
+    let next = next.split_whitespace().next().unwrap_or_default().to_ascii_lowercase();
+    next.contains('#') || next.starts_with("gh-") || next.contains("/issues/") || next.contains("/pull/")
 }
 
 #[cfg(test)]
@@ -132,7 +149,11 @@ mod tests {
         for (input, expected) in [
             ("thanks @alice", "thanks @\u{2060}alice"),
             ("use `@alice` and\n```\n@alice fixes #1\n```", "use `@alice` and\n```\n@alice fixes #1\n```"),
-            ("This fixes #12, see #13", "This fixes #\u{2060}12, see #13"),
+            ("This fixes #12, see #13", "This fixe\u{2060}s #12, see #13"),
+            ("Closes: a/b#1 and resolved GH-2", "Close\u{2060}s: a/b#1 and resolve\u{2060}d GH-2"),
+            ("fix https://github.com/a/b/issues/1", "fi\u{2060}x https://github.com/a/b/issues/1"),
+            ("a fix for the parser", "a fix for the parser"),
+            ("hi &#64;alice", "hi &amp;#64;alice"),
             ("<!-- cloud-agent:task=1 --> hi", "&lt;!-- cloud-agent:task=1 --> hi"),
             ("![x](https://evil.example/?q=1)", "[x](https://evil.example/?q=1)"),
             ("plain **bold** text", "plain **bold** text"),

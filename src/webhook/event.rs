@@ -98,6 +98,15 @@ pub fn hear(event: &str, payload: &[u8], names: &Names, us: u64) -> Result<Heard
     let Some(command) = command else {
         return Ok(Heard::Nothing(NO_MENTION));
     };
+    // A transferred issue is `opened` by whoever transferred it: the words are not the sender's, so they are no order.
+    let wrote = match (&trigger, &it.comment) {
+        (Trigger::Comment { .. }, Some(comment)) => comment.user.as_ref(),
+        (Trigger::Opened, _) => it.issue.user.as_ref(),
+        _ => Some(&it.sender),
+    };
+    if wrote.is_none_or(|user| user.id != it.sender.id) {
+        return Ok(Heard::Nothing("it is not the sender who wrote this"));
+    }
     let Some(installation) = it.installation else {
         return Ok(Heard::Nothing("it names no installation"));
     };

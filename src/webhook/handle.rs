@@ -17,7 +17,7 @@ use crate::task::{Account, Admission, Facts, Refusal, Role, Said, Snapshot, Task
 use crate::text;
 
 /// Crashes and errors of ours after which a delivery is set aside.
-const ATTEMPTS: i64 = 5;
+const ATTEMPTS: i64 = 8;
 /// The newest comments of a thread that the agent is given, and the most of each, in characters.
 const REMARKS: usize = 100;
 const LONGEST_REMARK: usize = 16_000;
@@ -31,7 +31,12 @@ pub async fn handle(app: App, job: Job) -> Verdict {
 }
 
 async fn handle_in_span(app: App, job: Job) -> Verdict {
-    let decided = match look(&app, &job).await {
+    let looked = match job.claimed.attempts < ATTEMPTS {
+        true => look(&app, &job).await,
+        // Looking at it again and again has killed the process.
+        false => Err(Trouble::Ours(anyhow::anyhow!("looking at it never came to an end"))),
+    };
+    let decided = match looked {
         Ok(decided) => decided,
         Err(Trouble::Later { at, why }) => {
             info!("Will look again: {why}");
@@ -40,7 +45,7 @@ async fn handle_in_span(app: App, job: Job) -> Verdict {
         Err(Trouble::Lost) => return Verdict::Done,
         Err(Trouble::Ours(error)) if job.claimed.attempts + 1 < ATTEMPTS => {
             warn!("Could not handle a delivery: {error:#}");
-            return Verdict::Again { at: clock::now() + (1000 << job.claimed.attempts), failed: true };
+            return Verdict::Again { at: clock::now() + (2000 << job.claimed.attempts.min(8)), failed: true };
         }
         Err(Trouble::Ours(error)) => {
             warn!("Giving a delivery up after {ATTEMPTS} tries: {error:#}");
@@ -120,8 +125,8 @@ async fn decide(app: &App, job: &Job, ask: &Ask) -> Result<Decided, Trouble> {
         ended_task: last.as_ref().is_some_and(|task| task.state.is_final()),
         has_commits: default.head.is_some(),
     };
-    let by_label = ask.trigger == Trigger::Labeled;
-    let prompt = match admit(&ask.command, by_label, &facts) {
+    let quiet = !matches!(ask.trigger, Trigger::Comment { .. });
+    let prompt = match admit(&ask.command, quiet, &facts) {
         Admission::Ignore(why) => return Ok(done(DeliveryState::Ignored, why)),
         Admission::Refuse(refusal) => return refuse(app, &outbox, &repo, ask, refusal).await,
         Admission::Help => {
@@ -152,7 +157,7 @@ async fn decide(app: &App, job: &Job, ask: &Ask) -> Result<Decided, Trouble> {
     };
     if !app.store.create_task(job.lease(), &new).await? {
         // Somebody else asked at the same moment.
-        return match by_label {
+        return match quiet {
             true => Ok(done(DeliveryState::Ignored, "a task of this thread is open already")),
             false => refuse(app, &outbox, &repo, ask, Refusal::AlreadyRunning).await,
         };
