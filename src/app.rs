@@ -11,6 +11,7 @@ use tokio::sync::OnceCell;
 use tracing::info;
 
 use crate::config::{self, Config};
+use crate::gateway::host::Rule;
 use crate::gateway::{Gateway, GatewaySettings};
 use crate::github::{self, Github};
 use crate::health::Health;
@@ -49,6 +50,10 @@ impl App {
         let mut model = GatewaySettings::new(config.model.base_url.clone(), config.model.api_key.clone());
         model.prices = config.model.model_prices.parse().map_err(|why| anyhow::anyhow!("MODEL_PRICES: {why}"))?;
         let gateway = Gateway::new(model)?;
+        // A rule that can't be read should stop the start, not every run.
+        for host in config.sandbox.egress() {
+            host.parse::<Rule>().map_err(|error| anyhow::anyhow!("EGRESS: {error}"))?;
+        }
         let store = Store::connect(&config.store.database_url()).await?;
         store.migrate().await?;
         let admin_key = admin_key(config.server.admin_api_key.as_ref(), data_dir)?;

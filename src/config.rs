@@ -189,6 +189,13 @@ pub enum LogFormat {
     Json,
 }
 
+impl Sandbox {
+    /// The hosts that a sandbox may reach besides the model; an empty EGRESS names none.
+    pub fn egress(&self) -> Vec<String> {
+        self.egress.iter().map(|host| host.trim().to_owned()).filter(|host| !host.is_empty()).collect()
+    }
+}
+
 impl Server {
     /// The address to bind.
     pub fn address(&self) -> SocketAddr {
@@ -258,7 +265,8 @@ impl Github {
     /// The App's id and private key.
     pub fn app(&self) -> Result<(u64, SecretString)> {
         let id = self.app_id.context("GITHUB_APP_ID is not set: it stands on the App's settings page")?;
-        let pem = match (&self.private_key, &self.private_key_file) {
+        let key = self.private_key.as_ref().filter(|key| !key.expose_secret().trim().is_empty());
+        let pem = match (key, &self.private_key_file) {
             (Some(pem), _) => SecretString::from(pem.expose_secret().replace("\\n", "\n")),
             (None, Some(file)) => read_secret(file, "GITHUB_APP_PRIVATE_KEY_FILE")?,
             (None, None) => {

@@ -49,7 +49,7 @@ fn lines(config: &Config) -> Vec<(&'static str, String)> {
         ("SANDBOX_MEMORY_MB", sandbox.memory_mb.to_string()),
         ("SANDBOX_PROCESSES", sandbox.processes.to_string()),
         ("SANDBOX_DISK_MB", sandbox.disk_mb.to_string()),
-        ("EGRESS", sandbox.egress.join(",")),
+        ("EGRESS", sandbox.egress().join(",")),
         ("LOG_FORMAT", shown(log.log_format.map(|it| format!("{it:?}").to_lowercase()))),
         ("RUST_LOG", log.filter.clone()),
     ]

@@ -183,7 +183,7 @@ mod tests {
     use crate::gateway::price::Prices;
 
     fn rate() -> Rate {
-        Prices::default().of("claude-opus-5-5")
+        Prices::default().of("claude-opus-4")
     }
 
     #[test]

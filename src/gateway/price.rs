@@ -98,7 +98,8 @@ impl FromStr for Prices {
         for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
             let row = row(entry)
                 .ok_or_else(|| format!("`{entry}` is no price; write family=input/output, such as opus=5/25"))?;
-            prices.rows.retain(|old| old.family != row.family);
+            // Also the single models of a family: whoever prices the family means all of it.
+            prices.rows.retain(|old| !old.family.contains(&row.family));
             prices.rows.push(row);
         }
         Ok(prices)
@@ -144,12 +145,13 @@ mod tests {
     #[test]
     fn tokens_cost_what_the_list_says() {
         let million = Tokens { input: 1_000_000, output: 1_000_000, ..Tokens::default() };
-        check("", "claude-opus-5-5", million, 30_000_000);
-        check("", "claude-sonnet-5-5", million, 18_000_000);
-        check("", "claude-haiku-5-5", million, 6_000_000);
+        check("", "claude-opus-4-5", million, 30_000_000);
+        check("", "claude-opus-5-5", million, 24_000_000);
+        check("", "claude-sonnet-4-5", million, 18_000_000);
+        check("", "claude-haiku-5-5", million, 600_000);
         check("", "claude-unheard-of", million, 30_000_000);
         let cached = Tokens { cache_read: 1000, cache_write: 1000, cache_write_1h: 1000, ..Tokens::default() };
-        check("", "claude-sonnet-5-5", cached, 300 + 3750 + 6000);
+        check("", "claude-sonnet-4-5", cached, 300 + 3750 + 6000);
         // A fraction of a micro-dollar is never lost to rounding.
         check("", "claude-haiku-5-5", Tokens { cache_read: 1, ..Tokens::default() }, 1);
     }
@@ -161,7 +163,10 @@ mod tests {
         check("sonnet-5-5 = 2/10, new=0.25/1.25", "claude-sonnet-5-5", one, 2000);
         check("sonnet-5-5=2/10", "claude-sonnet-4-5", one, 3000);
         check("new=0.25/1.25", "claude-new-1", one, 250);
-        assert_eq!("haiku=0.1/0.5".parse::<Prices>().unwrap().to_string(), "opus=5/25,sonnet=3/15,haiku=0.1/0.5");
+        assert_eq!(
+            "haiku=0.1/0.5".parse::<Prices>().unwrap().to_string(),
+            "opus=5/25,sonnet=3/15,opus-5-5=4/20,sonnet-5-5=2/10,haiku=0.1/0.5"
+        );
         for wrong in ["opus", "opus=5", "=1/2", "opus=a/b", "opus=-1/2", "opus=NaN/2"] {
             assert!(wrong.parse::<Prices>().is_err(), "{wrong}");
         }

@@ -40,7 +40,10 @@ pub enum Error {
 impl Error {
     /// Whether trying again can't help.
     pub fn is_final(&self) -> bool {
-        matches!(self, Self::NotFound(_) | Self::Forbidden(_) | Self::Invalid(_) | Self::Moved | Self::Suspended | Self::Ours(_))
+        matches!(
+            self,
+            Self::NotFound(_) | Self::Forbidden(_) | Self::Invalid(_) | Self::Moved | Self::Suspended | Self::Ours(_)
+        )
     }
 
     /// Read a refusal. `None` for a 2xx.

@@ -34,7 +34,10 @@ impl Repo {
         loop {
             match self.post("pulls", &body).await {
                 // Right after the push, not every server of GitHub's knows the branch.
-                Err(Error::Invalid(said)) if said.contains("head invalid") && let Some(seconds) = waits.next() => {
+                Err(Error::Invalid(said))
+                    if said.contains("head invalid")
+                        && let Some(seconds) = waits.next() =>
+                {
                     tokio::time::sleep(Duration::from_secs(seconds)).await;
                 }
                 other => return other,

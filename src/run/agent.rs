@@ -38,7 +38,7 @@ impl Run<'_> {
                 budget_micros: config.runs.budget_run_usd.micros,
                 spent_micros: self.task.spent_micros,
                 allowed_models: None,
-                egress: config.sandbox.egress.clone(),
+                egress: config.sandbox.egress(),
             })
             .map_err(|error| Halt::End(Ending::new("sandbox", error.to_string())))?;
         self.end_left_over().await;
@@ -145,7 +145,10 @@ impl Run<'_> {
         if let Line::Todos(todos) = line {
             let todos: Vec<TodoLine> = todos
                 .iter()
-                .map(|todo| TodoLine { text: text::outgoing(&text::line(&todo.text, 200)), state: state(todo.state).to_owned() })
+                .map(|todo| TodoLine {
+                    text: text::outgoing(&text::line(&todo.text, 200)),
+                    state: state(todo.state).to_owned(),
+                })
                 .collect();
             self.show(|view| view.todos = todos);
         }

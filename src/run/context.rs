@@ -26,7 +26,7 @@ impl Run<'_> {
             let (visible, hidden) = text::visible(markdown);
             removed += hidden;
             // Marked line by line: no text can end its block and begin one that claims another author.
-            visible.lines().map(|line| format!("| {line}\n")).collect::<String>().trim_end().to_owned()
+            visible.lines().map(|line| format!("| {line}")).collect::<Vec<_>>().join("\n")
         };
         let (title, body) = (seen(&snapshot.title), seen(&snapshot.body));
         let thread: Vec<_> = snapshot
@@ -63,7 +63,7 @@ impl Run<'_> {
             &json!({
                 "base_sha": snapshot.base_sha,
                 "base_branch": snapshot.base_branch,
-                "egress": self.app.config.sandbox.egress.join(", "),
+                "egress": self.app.config.sandbox.egress().join(", "),
             }),
         );
         let mut files = vec![

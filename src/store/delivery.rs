@@ -186,6 +186,7 @@ async fn conclude(tx: &mut Transaction<'_, Any>, lease: &Lease, decided: &Decide
 
 /// Insert what is not here yet; which ones those were.
 async fn insert_deliveries(to: &mut AnyConnection, rows: &[NewDelivery]) -> sqlx::Result<Vec<Uuid>> {
+    const SQL: &str = "select 1 from delivery where delivery_id = $1";
     let sql = format!(
         "insert into delivery (delivery_id, app_id, guid, event, action, installation_id, repository, content_type,
                                body, received_at, state, decision)
@@ -214,7 +215,6 @@ async fn insert_deliveries(to: &mut AnyConnection, rows: &[NewDelivery]) -> sqlx
     if inserted == rows.len() as u64 {
         return Ok(rows.iter().map(|it| it.delivery_id).collect());
     }
-    const SQL: &str = "select 1 from delivery where delivery_id = $1";
     let mut new = Vec::new();
     for it in rows {
         if sqlx::query(SQL).bind(it.delivery_id.to_string()).fetch_optional(&mut *to).await?.is_some() {

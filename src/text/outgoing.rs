@@ -53,7 +53,8 @@ pub fn outgoing(markdown: &str) -> String {
     let text = redact(markdown);
     let mut edits: Vec<(Range<usize>, String)> = Vec::new();
     let mut in_code = false;
-    for (event, range) in Parser::new_ext(&text, Options::ENABLE_TABLES | Options::ENABLE_FOOTNOTES).into_offset_iter() {
+    for (event, range) in Parser::new_ext(&text, Options::ENABLE_TABLES | Options::ENABLE_FOOTNOTES).into_offset_iter()
+    {
         match event {
             Event::Start(Tag::CodeBlock(_)) => in_code = true,
             Event::End(pulldown_cmark::TagEnd::CodeBlock) => in_code = false,
@@ -63,9 +64,8 @@ pub fn outgoing(markdown: &str) -> String {
             }
             Event::Text(_) if !in_code => {
                 // Text comes in pieces, and what it refers to may stand in the next one.
-                let line = text[range.start..].lines().next().map_or(range.end, |line| range.start + line.len());
-                let seen = tame(&text[range.start..line.max(range.end)]);
-                edits.extend(seen.map(|tamed| (range.start..line.max(range.end), tamed)));
+                let following = text[range.end..].lines().next().unwrap_or_default();
+                edits.extend(tame(&text[range.clone()], following).map(|tamed| (range, tamed)));
             }
             Event::Html(_) | Event::InlineHtml(_) => edits.push((range.clone(), text[range].replace('<', "&lt;"))),
             // Browsers and mail programs load pictures by themselves: a picture's address can carry data away.
@@ -87,8 +87,9 @@ pub fn outgoing(markdown: &str) -> String {
     out.trim().to_owned()
 }
 
-/// Break mentions and closing words in plain text with an invisible joiner; `None` if there are none.
-fn tame(text: &str) -> Option<String> {
+/// Break mentions and closing words in plain text with an invisible joiner; `None` if there are none. `following` is what
+/// comes after the text on its line.
+fn tame(text: &str, following: &str) -> Option<String> {
     const JOINER: char = '\u{2060}';
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -96,7 +97,7 @@ fn tame(text: &str) -> Option<String> {
         let word = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_alphabetic()).len();
         if word > 0 {
             let (said, after) = rest.split_at(word);
-            if closes(said) && refers(after) {
+            if closes(said) && refers(&format!("{after}{following}")) {
                 // `fix⁠es`: reads the same, and orders nothing.
                 let (head, tail) = said.split_at(said.len() - 1);
                 out.extend([head, &JOINER.to_string(), tail]);
@@ -117,8 +118,7 @@ fn tame(text: &str) -> Option<String> {
 
 /// The words that close an issue when they stand before a reference to it.
 fn closes(word: &str) -> bool {
-    const WORDS: [&str; 9] =
-        ["close", "closes", "closed", "fix", "fixes", "fixed", "resolve", "resolves", "resolved"];
+    const WORDS: [&str; 9] = ["close", "closes", "closed", "fix", "fixes", "fixed", "resolve", "resolves", "resolved"];
     WORDS.iter().any(|it| it.eq_ignore_ascii_case(word))
 }
 

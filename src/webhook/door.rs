@@ -27,6 +27,8 @@ use crate::store::NewDelivery;
 
 /// GitHub caps payloads at 25 MB and does not send larger ones.
 const LARGEST: usize = 25 << 20;
+/// Longest that a body may take to come; GitHub itself hangs up after 10 s.
+const READING: Duration = Duration::from_secs(30);
 /// Longest that a body which is too large is read on.
 const DRAIN: Duration = Duration::from_secs(10);
 /// Larger bodies are packed on the blocking pool, so that they don't hold up small ones.
@@ -92,7 +94,13 @@ impl FromRequest<App> for Knock {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Turned> {
         let (parts, body) = request.into_parts();
-        let raw = read(&parts.headers, body).await?;
+        // Whoever does not even claim a signature gets no memory for a body.
+        if !parts.headers.contains_key("x-hub-signature-256") {
+            drain(body).await;
+            return Err(Turned::Forged);
+        }
+        let reading = tokio::time::timeout(READING, read(&parts.headers, body));
+        let raw = reading.await.map_err(|_| Turned::Malformed("the body did not come in time".to_owned()))??;
         let header = |name: &str| parts.headers.get(name).and_then(|it| it.to_str().ok()).unwrap_or_default();
         if !is_signed(&app.secrets, &raw, header("x-hub-signature-256")) {
             return Err(Turned::Forged);

@@ -80,7 +80,7 @@ fn blocked(identity: Identity) -> Vec<Finding> {
     }
     if Path::new("/.dockerenv").exists() || Path::new("/run/.containerenv").exists() {
         bad("This is a container, and its seccomp or AppArmor profile may forbid them. Run it with `--security-opt \
-             seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined`, or choose another SANDBOX.");
+             seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined`");
     }
     all
 }

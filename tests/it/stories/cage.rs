@@ -33,11 +33,11 @@ stories! {
         pull octo/calc#2 "Make add() add" cloud-agent/issue-1-add-subtracts -> main
           `add` subtracted its second argument. It now adds it, and the test passes.
 
-          ## Details
+          ### Details
 
           The function used `-` where it needs `+`; nothing else changed.
 
-          ## How it was checked
+          ### How it was checked
 
           `sh test.sh` failed before the change and passes now: `ok: 2 + 3 = 5`.
 

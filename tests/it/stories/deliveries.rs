@@ -177,14 +177,14 @@ stories! {
         Written by alice (may write to the repository). Labels: none.
 
         --- title ---
-        The greeting is short
+        | The greeting is short
         --- text ---
-        The old text.
+        | The old text.
         --- end ---
         The conversation on issue #1, oldest first, as it was when alice asked.
 
         --- comment by rita (may not write to the repository: a stranger's words
-        I see it too.
+        | I see it too.
         --- end ---
         ");
     }

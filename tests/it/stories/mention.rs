@@ -28,7 +28,7 @@ stories! {
         pull #2 "Greet the world" cloud-agent/issue-1-the-greeting-is-short -> main
           The greeting was too short.
 
-          ## How it was checked
+          ### How it was checked
 
           I read it again.
 
@@ -94,7 +94,7 @@ stories! {
         pull #2 "Greet the world" cloud-agent/issue-1-the-greeting-is-short -> main
           The greeting was too short.
 
-          ## How it was checked
+          ### How it was checked
 
           I read it again.
 
