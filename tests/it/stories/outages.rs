@@ -125,4 +125,19 @@ stories! {
         assert_eq!(world.github.pulls("octo/app").len(), 1, "{told}");
         world.wait_for("everything to be well", async || ready().await.1["status"] == "ready").await;
     }
+
+    async fn a_repository_renamed_in_the_middle_is_followed(database: Database) {
+        let mut world = World::on(database).await;
+        world.claude_will("sleep 1.5; echo 'hello, world' > README.md");
+        world.start().await;
+        world.issue("The greeting is short", "");
+        world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;
+        world.wait_for("the comment", async || world.github.comments("octo/app#1").len() == 2).await;
+        world.github.rename_repo("octo/app", "greeter");
+        world.settle().await;
+
+        let told = world.told();
+        assert_eq!(world.github.pulls("octo/greeter").len(), 1, "{told}");
+        assert!(world.github.last_comment("octo/greeter#1").unwrap().body.contains("### Opened #2"), "{told}");
+    }
 }
