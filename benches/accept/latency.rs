@@ -62,14 +62,14 @@ pub async fn to_handler(url: &str, dir: &Path, body: Bytes, a_second: u32, count
     let mut given = Vec::new();
     let mut due = Instant::now() + Duration::from_millis(200);
     for _ in 0..count {
-        let half = Duration::from_millis(500) / a_second;
-        tokio::time::sleep_until((due - half).into()).await;
+        tokio::time::sleep_until(due.into()).await;
         let at = Instant::now();
         probe.write_all(&[1; 4096]).unwrap();
         probe.sync_data().unwrap();
         sync.push(millis(at.elapsed()));
+        due += Duration::from_millis(500) / a_second;
         tokio::time::sleep_until(due.into()).await;
-        due += Duration::from_secs(1) / a_second;
+        due += Duration::from_millis(500) / a_second;
         let new = new_delivery(body.clone());
         let (id, at) = (new.delivery_id.to_string(), Instant::now());
         acceptor.accept(new).await.unwrap();

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -13,7 +14,7 @@ use http::{HeaderMap, StatusCode};
 use sha2::Sha256;
 use sqlx::postgres::PgConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _};
 use tokio::sync::{mpsc, oneshot};
 
 /// The word that makes this program the reference server.
@@ -21,7 +22,7 @@ pub const MODE: &str = "reference-server";
 /// Most bodies in one commit, as in the product.
 const BATCH: usize = 256;
 /// Rows in one statement on SQLite; more were not faster.
-const ROWS: usize = 32;
+const ROWS: usize = 64;
 
 struct Waiting {
     body: Vec<u8>,
@@ -89,21 +90,24 @@ enum Database {
 
 impl Database {
     async fn open(url: &str) -> Self {
-        if let Some(path) = url.strip_prefix("sqlite://") {
-            let options = SqliteConnectOptions::new()
-                .filename(path)
-                .create_if_missing(true)
-                .journal_mode(SqliteJournalMode::Wal)
-                .synchronous(SqliteSynchronous::Full);
-            let mut it = options.connect().await.unwrap();
-            const SQL: &str = "create table stored (id integer primary key, body blob not null)";
-            sqlx::query(SQL).execute(&mut it).await.unwrap();
-            return Self::Sqlite(it);
-        }
-        let mut it = PgConnection::connect(url).await.unwrap();
-        const SQL: &str = "create table stored (id bigint primary key, body bytea not null)";
-        sqlx::query(SQL).execute(&mut it).await.unwrap();
-        Self::Postgres(it)
+        const SQLITE: &str = "create table stored (id integer primary key, body blob not null)";
+        const POSTGRES: &str = "create table stored (id bigint primary key, body bytea not null)";
+        let Some(path) = url.strip_prefix("sqlite://") else {
+            let mut it = PgConnection::connect(url).await.unwrap();
+            sqlx::query(POSTGRES).execute(&mut it).await.unwrap();
+            return Self::Postgres(it);
+        };
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .pragma("wal_autocheckpoint", "16000")
+            .pragma("journal_size_limit", "16777216");
+        let mut it = options.connect().await.unwrap();
+        sqlx::query(SQLITE).execute(&mut it).await.unwrap();
+        tokio::spawn(fold(options.connect().await.unwrap()));
+        Self::Sqlite(it)
     }
 
     async fn store(&mut self, id: &mut i64, mut bodies: Vec<Vec<u8>>) {
@@ -112,8 +116,7 @@ impl Database {
                 let mut tx = it.begin_with("begin immediate").await.unwrap();
                 while !bodies.is_empty() {
                     let rows = bodies.len().min(ROWS);
-                    let cells: Vec<String> = (0..rows).map(|n| format!("(?{}, ?{})", 2 * n + 1, 2 * n + 2)).collect();
-                    let sql = format!("insert into stored (id, body) values {}", cells.join(", "));
+                    let sql = format!("insert into stored (id, body) values {}", vec!["(?, ?)"; rows].join(", "));
                     let mut query = sqlx::query(AssertSqlSafe(sql));
                     for body in bodies.drain(..rows) {
                         *id += 1;
@@ -124,12 +127,20 @@ impl Database {
                 tx.commit().await.unwrap();
             }
             Self::Postgres(it) => {
-                let ids: Vec<i64> = (*id + 1..=*id + bodies.len() as i64).collect();
-                *id += bodies.len() as i64;
                 // One statement is a transaction of its own: one round trip a batch.
                 const SQL: &str = "insert into stored (id, body) select * from unnest($1::bigint[], $2::bytea[])";
+                let ids: Vec<i64> = (*id + 1..=*id + bodies.len() as i64).collect();
+                *id += bodies.len() as i64;
                 sqlx::query(SQL).bind(ids).bind(bodies).execute(it).await.unwrap();
             }
         }
+    }
+}
+
+/// Fold the log into the file aside from the writer, as the product does.
+async fn fold(mut connection: SqliteConnection) {
+    loop {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let _ = connection.execute("pragma wal_checkpoint(passive)").await;
     }
 }

@@ -8,11 +8,12 @@ use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Row as _, Transaction};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-use super::{Lease, Queue, Store, placeholders};
+use super::{Dialect, Lease, Queue, Store, placeholders};
 use crate::clock::Millis;
 
-/// Rows in one statement: PostgreSQL takes 65,535 parameters, SQLite 32,766; a few statement shapes are all cached.
-const ROWS: usize = 32;
+/// Rows in one statement: PostgreSQL takes 65,535 parameters, SQLite 32,766. Each count of rows is a statement of its
+/// own, and sqlx keeps 100 prepared.
+const ROWS: usize = 64;
 
 /// A delivery whose signature was good.
 #[derive(Debug, Clone)]
@@ -79,21 +80,19 @@ impl Store {
         if batch.len() <= ROWS && batch.iter().all(|it| it.ignored.is_some()) {
             // The common case is one statement, which is a transaction of its own.
             let mut connection = self.write.acquire().await?;
-            return Ok(insert_deliveries(&mut connection, batch).await?.into_iter().collect());
+            return Ok(insert_deliveries(&mut connection, self.dialect, batch).await?.into_iter().collect());
         }
         let mut tx = self.begin().await?;
         let mut new = HashSet::new();
         for rows in batch.chunks(ROWS) {
-            new.extend(insert_deliveries(&mut tx, rows).await?);
+            new.extend(insert_deliveries(&mut tx, self.dialect, rows).await?);
         }
         let waiting: Vec<&NewDelivery> =
             batch.iter().filter(|it| it.ignored.is_none() && new.contains(&it.delivery_id)).collect();
-        for rows in waiting.chunks(ROWS) {
-            insert_jobs(&mut tx, rows).await?;
-        }
         if waiting.is_empty() {
             tx.commit().await?;
         } else {
+            insert_jobs(&mut tx, self.dialect, &waiting).await?;
             self.commit_and_wake(tx, Queue::Delivery).await?;
         }
         Ok(new)
@@ -185,13 +184,17 @@ async fn conclude(tx: &mut Transaction<'_, Any>, lease: &Lease, decided: &Decide
 }
 
 /// Insert what is not here yet; which ones those were.
-async fn insert_deliveries(to: &mut AnyConnection, rows: &[NewDelivery]) -> sqlx::Result<Vec<Uuid>> {
-    const SQL: &str = "select 1 from delivery where delivery_id = $1";
+async fn insert_deliveries(to: &mut AnyConnection, dialect: Dialect, rows: &[NewDelivery]) -> sqlx::Result<Vec<Uuid>> {
+    const IS_HERE: &str = "select 1 from delivery where delivery_id = $1";
+    let values = match dialect {
+        // Numbered ones have names here, and each name is looked up among all of them.
+        Dialect::Sqlite => vec![format!("({})", ["?"; 12].join(", ")); rows.len()].join(", "),
+        Dialect::Postgres => placeholders(rows.len(), 12),
+    };
     let sql = format!(
         "insert into delivery (delivery_id, app_id, guid, event, action, installation_id, repository, content_type,
                                body, received_at, state, decision)
-         values {} on conflict (app_id, guid) do nothing",
-        placeholders(rows.len(), 12)
+         values {values} on conflict (app_id, guid) do nothing"
     );
     let mut query = sqlx::query(AssertSqlSafe(sql));
     for it in rows {
@@ -217,22 +220,29 @@ async fn insert_deliveries(to: &mut AnyConnection, rows: &[NewDelivery]) -> sqlx
     }
     let mut new = Vec::new();
     for it in rows {
-        if sqlx::query(SQL).bind(it.delivery_id.to_string()).fetch_optional(&mut *to).await?.is_some() {
+        if sqlx::query(IS_HERE).bind(it.delivery_id.to_string()).fetch_optional(&mut *to).await?.is_some() {
             new.push(it.delivery_id);
         }
     }
     Ok(new)
 }
 
-async fn insert_jobs(tx: &mut Transaction<'_, Any>, rows: &[&NewDelivery]) -> sqlx::Result<()> {
-    let sql = format!("insert into job (job_id, queue, run_at, created_at) values {}", placeholders(rows.len(), 4));
-    let mut query = sqlx::query(AssertSqlSafe(sql));
-    for it in rows {
-        query = query
-            .bind(it.delivery_id.to_string())
-            .bind(Queue::Delivery.name())
-            .bind(it.received_at)
-            .bind(it.received_at);
-    }
-    query.execute(&mut **tx).await.map(drop)
+/// All of them in one statement of one shape, from a JSON object whose keys are the ids.
+async fn insert_jobs(to: &mut AnyConnection, dialect: Dialect, rows: &[&NewDelivery]) -> sqlx::Result<()> {
+    let json = match dialect {
+        Dialect::Sqlite => "$1",
+        Dialect::Postgres => "$1::json",
+    };
+    let sql = format!(
+        "insert into job (job_id, queue, run_at, created_at) select given.key, $2, $3, $3 from json_each({json}) given"
+    );
+    let ids: Vec<String> = rows.iter().map(|it| format!("\"{}\":0", it.delivery_id)).collect();
+    let at = rows.iter().map(|it| it.received_at).min().unwrap_or_default();
+    sqlx::query(AssertSqlSafe(sql))
+        .bind(format!("{{{}}}", ids.join(",")))
+        .bind(Queue::Delivery.name())
+        .bind(at)
+        .execute(to)
+        .await
+        .map(drop)
 }

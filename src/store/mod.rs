@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{Any, AnyPool, Connection as _, Executor as _, Transaction};
+use sqlx::{Any, AnyPool, Connection as _, Executor as _, Row as _, Transaction};
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -36,9 +36,12 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection that was not used for this long is asked whether it still stands before it is used.
 const RESTED: Duration = Duration::from_secs(1);
 
-/// How often SQLite's log is folded into the file, and the length in pages at which a commit has to do it itself.
-const FOLD: Duration = Duration::from_millis(500);
-const LOG_PAGES: u32 = 4000;
+/// How often SQLite's log is folded into the file, while there is something to fold and while there is not.
+const FOLD: Duration = Duration::from_millis(200);
+const FOLD_IDLE: Duration = Duration::from_secs(2);
+/// Pages in the log at which a commit has to fold what is left, and bytes that the log's file is cut to after that.
+const LOG_PAGES: u32 = 16_000;
+const LOG_BYTES: u32 = 16 << 20;
 
 /// Decisions that may wait for their writer before handlers wait themselves.
 const DECISIONS: usize = 64;
@@ -181,7 +184,8 @@ async fn sqlite(url: &str, connections: u32) -> Result<AnyPool> {
                 // FULL: what was acknowledged survives a power cut. The writer batches, so it costs one fsync a batch.
                 let busy = format!("pragma busy_timeout = {}", BUSY_TIMEOUT.as_millis());
                 let fold = format!("pragma wal_autocheckpoint = {LOG_PAGES}");
-                for pragma in [&busy, "pragma journal_mode = wal", "pragma synchronous = full", &fold] {
+                let cut = format!("pragma journal_size_limit = {LOG_BYTES}");
+                for pragma in [&busy, "pragma journal_mode = wal", "pragma synchronous = full", &fold, &cut] {
                     connection.execute(sqlx::AssertSqlSafe(pragma.to_owned())).await?;
                 }
                 Ok(())
@@ -194,10 +198,16 @@ async fn sqlite(url: &str, connections: u32) -> Result<AnyPool> {
 
 /// Fold SQLite's log into the file, aside from the writer: a commit that has to do it takes many times as long.
 async fn fold_log(read: AnyPool) {
+    let mut before = None;
     while !read.is_closed() {
-        tokio::time::sleep(FOLD).await;
-        // It comes as far as readers let it; the next one goes on.
-        let _ = read.execute("pragma wal_checkpoint(passive)").await;
+        // Pages in the log, and pages of it that are in the file. Readers may hold it up; the next time goes on.
+        let folded = match read.fetch_one("pragma wal_checkpoint(passive)").await {
+            Ok(row) => row.try_get::<i64, _>(1).ok().zip(row.try_get::<i64, _>(2).ok()),
+            Err(_) => None,
+        };
+        let idle = folded == before;
+        before = folded;
+        tokio::time::sleep(if idle { FOLD_IDLE } else { FOLD }).await;
     }
 }
 
