@@ -5,6 +5,8 @@ create table task (
     repository_id   bigint not null,
     repository      text   not null,
     number          bigint not null,
+    -- What asked: ties the task's log lines to the delivery's.
+    delivery_id     text   not null,
     requester_id    bigint not null,
     requester       text   not null,
     -- JSON: what asked (a comment, a label, an issue's own text).

@@ -41,6 +41,7 @@ pub async fn run(app: App, job: Job) -> Verdict {
     let span = info_span!(
         "run",
         task.id = job.lease().job_id,
+        delivery.id = tracing::field::Empty,
         installation.id = tracing::field::Empty,
         repository = tracing::field::Empty
     );
@@ -101,6 +102,7 @@ async fn drive(app: &App, job: &Job) -> Result<(), Pause> {
         app.store.finish(job.lease()).await?;
         return Ok(());
     };
+    tracing::Span::current().record("delivery.id", &task.delivery_id);
     tracing::Span::current().record("installation.id", task.place.installation_id);
     tracing::Span::current().record("repository", &task.place.repository);
     if job.claimed.attempts >= HOPELESS {

@@ -23,6 +23,8 @@ pub struct NewTask {
 #[derive(Debug, Clone)]
 pub struct StoredTask {
     pub id: TaskId,
+    /// The delivery that asked.
+    pub delivery_id: String,
     pub place: Place,
     pub requester: Account,
     pub trigger: Trigger,
@@ -39,7 +41,8 @@ pub struct StoredTask {
     pub ended_at: Option<Millis>,
 }
 
-const COLUMNS: &str = "task_id, installation_id, repository_id, repository, number, requester_id, requester,
+const COLUMNS: &str =
+    "task_id, delivery_id, installation_id, repository_id, repository, number, requester_id, requester,
     trigger_json, prompt, snapshot, state, progress, ending, spent_micros, turns, created_at, started_at, ended_at";
 
 impl Store {
@@ -48,8 +51,8 @@ impl Store {
     pub async fn create_task(&self, lease: &Lease, new: &NewTask) -> Result<bool> {
         const TASK: &str =
             "insert into task (task_id, installation_id, repository_id, repository, number, requester_id,
-                requester, trigger_json, prompt, snapshot, state, created_at)
-            select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'queued', $11
+                requester, trigger_json, prompt, snapshot, state, created_at, delivery_id)
+            select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'queued', $11, $12
             where exists (select 1 from job where job_id = $12 and lease_owner = $13 and epoch = $14)
             on conflict do nothing";
         const DELIVERY: &str = "update delivery set task_id = $1 where delivery_id = $2";
@@ -210,6 +213,7 @@ fn read(row: &AnyRow) -> Result<StoredTask> {
     let number = |column: &str| row.try_get::<i64, _>(column).map(|it| it as u64);
     Ok(StoredTask {
         id: row.try_get::<String, _>("task_id")?.parse()?,
+        delivery_id: row.try_get("delivery_id")?,
         place: Place {
             installation_id: number("installation_id")?,
             repository_id: number("repository_id")?,
