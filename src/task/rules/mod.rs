@@ -10,9 +10,19 @@ use serde::{Serialize, Serializer};
 use super::Role;
 use crate::config::Dollars;
 
+mod effective;
+mod mistake;
 mod paths;
+mod read;
+mod schema;
+mod tree;
+mod words;
 
+pub use mistake::Mistake;
 pub use paths::Paths;
+pub use read::{read, read_bytes};
+pub use schema::SCHEMA;
+pub use words::check_words;
 
 /// Where the file is in a repository.
 pub const FILE: &str = ".github/cloud-agent.yml";

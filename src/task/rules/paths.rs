@@ -1,6 +1,6 @@
 //! Which files a review looks at: patterns as in `.gitignore`, only that they choose, and `!` leaves out.
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::{Serialize, Serializer};
 
 /// Patterns, compiled once. The last one that fits a file, or a folder that it lies in, decides; a file that none fits is
@@ -19,23 +19,23 @@ impl Paths {
     /// No longer pattern than this, in bytes.
     pub const LONGEST: usize = 200;
 
-    /// Compile patterns; the error names the position of the first bad one and says what is wrong with it.
-    pub fn new(patterns: Vec<String>) -> Result<Self, (usize, String)> {
+    /// Compile patterns; the error says what is wrong with one of them.
+    pub fn new(patterns: Vec<String>) -> Result<Self, String> {
         let mut globs = GlobSetBuilder::new();
         let mut owners = Vec::new();
         for (index, pattern) in patterns.iter().enumerate() {
-            if index == Self::MOST {
-                return Err((index, format!("at most {} patterns are read", Self::MOST)));
-            }
-            for glob in expand(pattern).map_err(|why| (index, why))? {
-                let built = GlobBuilder::new(&glob).literal_separator(true).backslash_escape(true).build();
-                globs.add(built.map_err(|error| (index, error.kind().to_string()))?);
+            for glob in expand(pattern)? {
+                globs.add(compile(&glob)?);
                 owners.push(index);
             }
         }
-        let last = patterns.len().saturating_sub(1);
-        let globs = globs.build().map_err(|error| (last, error.kind().to_string()))?;
+        let globs = globs.build().map_err(|error| error.kind().to_string())?;
         Ok(Self { patterns, globs, owners })
+    }
+
+    /// What is wrong with a pattern, if something is.
+    pub fn check(pattern: &str) -> Result<(), String> {
+        expand(pattern)?.iter().try_for_each(|glob| compile(glob).map(drop))
     }
 
     /// Whether a file, named by its path from the root of the repository, is looked at.
@@ -52,6 +52,11 @@ impl Paths {
     fn only_leave_out(&self) -> bool {
         self.patterns.iter().all(|pattern| pattern.starts_with('!'))
     }
+}
+
+fn compile(glob: &str) -> Result<Glob, String> {
+    let built = GlobBuilder::new(glob).literal_separator(true).backslash_escape(true).build();
+    built.map_err(|error| error.kind().to_string())
 }
 
 /// The globs that say the same as a pattern of `.gitignore`: with a slash before its end it starts at the root, without
@@ -77,7 +82,7 @@ fn expand(pattern: &str) -> Result<Vec<String>, String> {
 
 impl Default for Paths {
     fn default() -> Self {
-        Self::new(vec!["**".to_owned()]).unwrap_or_else(|(_, why)| unreachable!("`**` is a pattern: {why}"))
+        Self::new(vec!["**".to_owned()]).unwrap_or_else(|why| unreachable!("`**` is a pattern: {why}"))
     }
 }
 
@@ -141,12 +146,10 @@ mod tests {
             ("{a", "unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)"),
             ("[z-a]", "invalid range"),
         ] {
-            let (index, told) = Paths::new(vec!["ok".to_owned(), pattern.to_owned()]).unwrap_err();
-            assert_eq!(index, 1, "{pattern}");
+            let told = Paths::check(pattern).unwrap_err();
             assert!(told.starts_with(why), "{pattern}: {told}");
         }
-        assert_eq!(Paths::new(vec!["a".to_owned(); 101]).unwrap_err().0, 100);
-        assert!(Paths::new(vec!["a".repeat(201)]).is_err());
+        assert!(Paths::new(vec!["ok".to_owned(), "a".repeat(201)]).is_err());
     }
 
     #[test]
