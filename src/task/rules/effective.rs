@@ -35,7 +35,7 @@ impl Rules {
         } else {
             line("instructions: |");
             for said in instructions.split('\n') {
-                line(format!("  {said}").trim_end_matches(' '));
+                line(&if said.is_empty() { String::new() } else { format!("  {said}") });
             }
         }
         line("budget:");
@@ -128,10 +128,7 @@ mod tests {
         let label = option::of("[a-z0-9:#'\"~!ä]([a-z0-9 :#'\"~!ä]{0,20}[a-z0-9:#'\"~!ä])?");
         let model = option::of("[a-z0-9][a-z0-9.:/@\\[\\]-]{0,20}");
         let who = select(vec![Who::Write, Who::Triage, Who::Read, Who::Everyone]);
-        let instructions = "([ \\t\\n#:`|>'\"%a-zä-]|---\\n|\\.\\.\\.\\n){0,60}".prop_map(|it| {
-            // Space at the end of a line is not kept.
-            it.trim().split('\n').map(|line| line.trim_end_matches(' ')).collect::<Vec<_>>().join("\n")
-        });
+        let instructions = "([ \\t\\n#:`|>'\"%a-zä-]|---\\n|\\.\\.\\.\\n){0,60}".prop_map(|it| it.trim().to_owned());
         let run = option::of(10_000..100_000_000_i64);
         (review, label, bool::ANY, who, model, instructions, run).prop_map(
             |(review, label, draft, who, model, instructions, run)| Rules {

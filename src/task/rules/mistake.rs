@@ -55,6 +55,11 @@ pub fn shown(said: &str) -> String {
     if said.is_empty() { "an empty text".to_owned() } else { format!("`{said}`") }
 }
 
+/// `a`, `b`, `c`
+pub fn listed(words: &[&str]) -> String {
+    words.iter().map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", ")
+}
+
 /// The known word that somebody may have meant.
 pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let word: String = word.to_lowercase().replace(['-', ' '], "_").chars().take(40).collect();

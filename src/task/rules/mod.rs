@@ -16,6 +16,7 @@ mod paths;
 mod read;
 mod schema;
 mod tree;
+mod value;
 mod words;
 
 pub use mistake::Mistake;

@@ -99,10 +99,12 @@ impl Builder<'_> {
                 // A value that is left out comes as `~` without any text.
                 let text = if plain && span.is_empty() { String::new() } else { text.into_owned() };
                 let spot = spot_of(span);
-                if let Some(c) = text.chars().find(|c| is_unseen(*c)) {
-                    self.mistakes.push(spot.says(unseen_words(c)));
-                }
-                let what = if tagged { What::Broken } else { What::Scalar { text, plain } };
+                let unseen = text.chars().find(|c| is_unseen(*c));
+                // The characters themselves were told before, and their escapes were not.
+                let raw = span.slice(self.text).unwrap_or_default();
+                self.mistakes.extend(unseen.filter(|c| !raw.contains(*c)).map(|c| spot.says(unseen_words(c))));
+                let broken = tagged || unseen.is_some();
+                let what = if broken { What::Broken } else { What::Scalar { text, plain } };
                 self.add(Node { spot, one_line: span.start.line() == span.end.line(), what });
             }
             Event::Alias(_) | Event::UnresolvedAlias(_) => {

@@ -52,13 +52,20 @@ mod tests {
         let mistakes = read("reveiw:\n  on: []\nfix: { label: a|b, draft: 'x|y' }\n").unwrap_err();
         let (title, summary) = check_words(Err(&mistakes));
         assert_eq!(title, "2 mistakes in .github/cloud-agent.yml");
-        insta::assert_snapshot!(summary, @"");
+        insta::assert_snapshot!(summary, @r"
+        `.github/cloud-agent.yml` can't be read as it is here. Nothing changes until it is merged; please mend this before.
+
+        | line | column | what |
+        |---:|---:|---|
+        | 1 | 1 | unknown key `reveiw`; did you mean `review`? |
+        | 3 | 27 | `fix.draft` must be `true` or `false`, not the text `x\|y` |
+        ");
         assert_eq!(check_words(Err(&mistakes[..1])).0, "1 mistake in .github/cloud-agent.yml");
     }
 
     #[test]
     fn many_mistakes_are_counted() {
-        let mistakes = read(&(0..60).map(|i| format!("key{i}: 1\n")).collect::<String>()).unwrap_err();
+        let mistakes = read(&(0..60).map(|i| format!("key{i}: 1")).collect::<Vec<_>>().join("\n")).unwrap_err();
         let (title, summary) = check_words(Err(&mistakes));
         assert_eq!(title, "60 mistakes in .github/cloud-agent.yml");
         assert!(summary.contains("10 more") && summary.lines().count() < 70, "{summary}");
@@ -69,6 +76,31 @@ mod tests {
         let rules = read("instructions: |\n  Use:\n  ````sh\n  make\n  ````\n").unwrap();
         let (title, summary) = check_words(Ok(&rules));
         assert_eq!(title, "The settings are fine");
-        insta::assert_snapshot!(summary, @"");
+        insta::assert_snapshot!(summary, @r##"
+        `.github/cloud-agent.yml` can be read. Settings count only from the default branch: once this is merged, these are in force.
+
+        `````yaml
+        review:
+          on: []
+          paths: ["**"]
+          gate: false
+          verify: true
+          verdict: comment
+          bots: []
+        fix:
+          label: # the operator's
+          draft: false
+        ask:
+          who: write
+        model: # the operator's
+        instructions: |
+          Use:
+          ````sh
+          make
+          ````
+        budget:
+          run: # the operator's
+        `````
+        "##);
     }
 }
