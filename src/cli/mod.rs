@@ -36,8 +36,8 @@ enum Command {
     Migrate(MigrateArgs),
     /// Look at this machine, the GitHub App, the model and the sandbox, and say what to mend.
     Doctor(Box<Config>),
-    /// Print the settings in force, with secrets masked.
-    Config(Box<Config>),
+    /// Print the settings in force, with secrets masked; or look at a repository's own settings.
+    Config(Box<settings::Settings>),
 }
 
 #[derive(Debug, clap::Args)]
@@ -119,10 +119,7 @@ async fn run(command: Command) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Doctor(config) => doctor::doctor(*config).await,
-        Command::Config(config) => {
-            settings::print(&config);
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Config(args) => settings::settings(&args),
     }
 }
 

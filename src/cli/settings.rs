@@ -1,16 +1,73 @@
-//! `cloud-agent config`: the settings in force, by variable, secrets masked.
+//! `cloud-agent config`: the settings in force, by variable, secrets masked; and what a repository's own file says.
 
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::{Args, Subcommand};
 use secrecy::SecretString;
 
 use crate::config::Config;
+use crate::task::rules;
 
-/// Print `VARIABLE=value` lines, in the order of the help text.
-pub fn print(config: &Config) {
-    for (name, value) in lines(config) {
-        #[expect(clippy::print_stdout, reason = "this is what the command is for")]
-        {
-            println!("{name}={value}");
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+pub struct Settings {
+    #[command(subcommand)]
+    repository: Option<Repository>,
+    #[command(flatten)]
+    config: Config,
+}
+
+#[derive(Debug, Subcommand)]
+enum Repository {
+    /// Look at a repository's settings: print all that are in force, or what is wrong with the file, and where.
+    Check {
+        #[arg(default_value = rules::FILE)]
+        file: PathBuf,
+    },
+    /// Print the JSON schema of a repository's settings, for editors.
+    Schema,
+}
+
+/// `cloud-agent config`, and the commands below it.
+pub fn settings(args: &Settings) -> Result<ExitCode> {
+    match &args.repository {
+        Some(Repository::Check { file }) => return check(file),
+        Some(Repository::Schema) => print(rules::SCHEMA),
+        None => {
+            for (name, value) in lines(&args.config) {
+                print(&format!("{name}={value}\n"));
+            }
         }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Mistakes as compilers print them, so that editors find the place.
+fn check(file: &Path) -> Result<ExitCode> {
+    let bytes = std::fs::read(file).with_context(|| format!("read {}", file.display()))?;
+    match rules::read_bytes(&bytes) {
+        Ok(rules) => {
+            print(&rules.effective());
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(mistakes) => {
+            for mistake in mistakes {
+                #[expect(clippy::print_stderr, reason = "this is what the command is for")]
+                {
+                    eprintln!("{}:{mistake}", file.display());
+                }
+            }
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn print(text: &str) {
+    #[expect(clippy::print_stdout, reason = "this is what the command is for")]
+    {
+        print!("{text}");
     }
 }
 

@@ -9,6 +9,7 @@ use uuid::Uuid;
 mod admit;
 mod command;
 mod progress;
+pub mod rules;
 mod slug;
 mod state;
 

@@ -48,7 +48,7 @@ pub fn visible(markdown: &str) -> (String, usize) {
 
 /// Characters without a glyph that carry text past a reader: zero-width, bidi controls, tags, variation selectors,
 /// fillers. The emoji variation selector U+FE0F goes too; an emoji without it is still an emoji.
-fn is_invisible(c: char) -> bool {
+pub fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
         | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}'

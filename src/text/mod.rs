@@ -6,7 +6,7 @@ mod hidden;
 mod outgoing;
 mod templates;
 
-pub use hidden::visible;
+pub use hidden::{is_invisible, visible};
 pub use outgoing::{outgoing, redact};
 pub use templates::render;
 

@@ -21,6 +21,7 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
         "prompt/system.md",
         "prompt/thread.md",
         "report/check.md",
+        "report/config_check.md",
         "report/held_back.md",
         "report/help.md",
         "report/progress.md",

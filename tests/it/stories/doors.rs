@@ -185,6 +185,30 @@ fn config_shows_what_is_set_and_no_secret() {
 }
 
 #[test]
+fn a_repository_looks_at_its_own_settings() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("cloud-agent.yml");
+    let path = file.to_str().unwrap();
+    let check = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        let (code, text) = run(env!("CARGO_BIN_EXE_cloud-agent"), &["config", "check", path], &[("RUNS", "7")]);
+        (code, text.replace(path, "FILE"))
+    };
+    let (code, text) = check("reveiw: {}\nfix:\n  draft: maybe\n");
+    assert_eq!(code, Some(1));
+    assert_snapshot!(text, @"
+    FILE:1:1: unknown key `reveiw`; did you mean `review`?
+    FILE:3:10: `fix.draft` must be `true` or `false`, not the text `maybe`
+    ");
+    let (code, text) = check("fix:\n  draft: true\n");
+    assert_eq!(code, Some(0));
+    assert!(text.contains("  draft: true\n") && text.contains("  verdict: comment\n"), "{text}");
+    let (code, text) = run(env!("CARGO_BIN_EXE_cloud-agent"), &["config", "schema"], &[]);
+    assert_eq!(code, Some(0));
+    assert!(text.starts_with("{\n  \"$schema\""), "{text}");
+}
+
+#[test]
 fn help_teaches() {
     let (code, text) = run(env!("CARGO_BIN_EXE_cloud-agent"), &["--help"], &[]);
     assert_eq!(code, Some(0));
@@ -199,7 +223,7 @@ fn help_teaches() {
       work     Run tasks that another process has accepted. Needs a PostgreSQL that both share
       migrate  Bring the database up to date and exit. `serve` and `work` do it too when they start
       doctor   Look at this machine, the GitHub App, the model and the sandbox, and say what to mend
-      config   Print the settings in force, with secrets masked
+      config   Print the settings in force, with secrets masked; or look at a repository's own settings
       help     Print this message or the help of the given subcommand(s)
 
     Options:
