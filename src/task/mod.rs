@@ -9,6 +9,7 @@ use uuid::Uuid;
 mod admit;
 mod command;
 mod progress;
+pub mod review;
 mod slug;
 mod state;
 
