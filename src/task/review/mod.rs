@@ -10,6 +10,7 @@
 mod diff;
 mod finding;
 mod ledger;
+mod parse;
 mod place;
 mod scope;
 
@@ -18,7 +19,9 @@ pub use finding::{
     Category, EarlierAnswer, EarlierState, Finding, MOST_FINDINGS, ReviewAnswer, SecondLook, Severity, Side, Verdict,
     meant, read_answer, read_verdicts,
 };
-pub use place::{Annotation, Inline, Level, Placed, Rung, place, suggestion_block};
+pub use ledger::{Found, Known, KnownState, Now, Reconciled, fingerprint, fingerprint_of, reconcile, still_there};
+pub use place::{Annotation, Inline, Level, Placed, Rung, name_files, place, suggestion_block};
+pub use scope::{Attributes, LeftOut, Limits, Part, Plan, Why, plan};
 
 /// The JSON schema of a review's answer.
 pub const REVIEW_SCHEMA: &str = include_str!("../../../templates/prompt/review.schema.json");

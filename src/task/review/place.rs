@@ -94,7 +94,7 @@ pub fn place(
     head: &dyn Fn(&str) -> Option<String>,
     limit_inline: usize,
 ) -> Placed {
-    let mut ground = Ground { diff, renames: diff.renames(), shown: shown(diff), head, texts: HashMap::new() };
+    let mut ground = Ground::new(diff, head);
     let mut placed = Placed { rungs: vec![Rung::Table; findings.len()], findings, ..Placed::default() };
     placed.table = (0..placed.findings.len()).collect();
     placed.table.sort_by_key(|index| Reverse(placed.findings[*index].weight()));
@@ -125,6 +125,13 @@ pub fn place(
     placed
 }
 
+/// Give findings the names that their files have in this diff, or at the head. `place` does so itself; a ledger needs it
+/// before.
+pub fn name_files(findings: &mut [Finding], diff: &Diff, head: &dyn Fn(&str) -> Option<String>) {
+    let mut ground = Ground::new(diff, head);
+    findings.iter_mut().for_each(|finding| ground.name(finding));
+}
+
 /// A suggestion as GitHub reads it. The fence is longer than any run of backticks inside, so that the code can't end it.
 pub fn suggestion_block(replacement: &str) -> String {
     let longest = replacement.split(|c| c != '`').map(str::len).max().unwrap_or_default();
@@ -147,7 +154,11 @@ struct Ground<'a> {
     texts: HashMap<String, Option<String>>,
 }
 
-impl Ground<'_> {
+impl<'a> Ground<'a> {
+    fn new(diff: &'a Diff, head: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self { diff, renames: diff.renames(), shown: shown(diff), head, texts: HashMap::new() }
+    }
+
     fn text(&mut self, path: &str) -> Option<&str> {
         if !self.texts.contains_key(path) {
             let text = (self.head)(path);
