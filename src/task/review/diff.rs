@@ -161,3 +161,41 @@ impl Diff {
         renamed.filter_map(|file| Some((file.old_path.clone()?, file.new_path.clone()?))).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIFF: &str = "diff --git a/x b/x\n--- a/x\n+++ b/x\n\
+        @@ -2,3 +2,4 @@\n a\n-b\n+B\n+C\n d\n\
+        @@ -20,2 +20,0 @@\n-k\n-l\n\
+        @@ -30,0 +30,1 @@\n+n\n\
+        diff --git a/y b/y\ndeleted file mode 100644\n--- a/y\n+++ /dev/null\n@@ -1 +0,0 @@\n-y\n\
+        diff --git a/old b/new\nsimilarity index 100%\nrename from old\nrename to new\n";
+
+    #[test]
+    fn files_are_found_by_the_name_they_have() {
+        let diff = Diff::parse(DIFF.as_bytes());
+        assert_eq!(diff.file("x").map(FileDiff::path), Some("x"));
+        assert_eq!(diff.file("y").map(|it| (it.path(), it.status)), Some(("y", Status::Deleted)));
+        assert_eq!(diff.position("new"), Some(2));
+        assert_eq!(diff.file("old"), None);
+        assert_eq!(diff.renames(), BTreeMap::from([("old".to_owned(), "new".to_owned())]));
+    }
+
+    #[test]
+    fn lines_are_found_on_the_other_side() {
+        let diff = Diff::parse(DIFF.as_bytes());
+        let file = diff.file("x").unwrap();
+        for (left, right) in [(1, 1), (2, 2), (3, 2), (4, 5), (10, 11), (20, 21), (21, 21), (25, 24), (40, 40)] {
+            assert_eq!(file.across(Side::Left, left), right, "left {left}");
+        }
+        for (right, left) in [(1, 1), (3, 3), (4, 3), (5, 4), (11, 10), (24, 25), (30, 31), (31, 31)] {
+            assert_eq!(file.across(Side::Right, right), left, "right {right}");
+        }
+        assert_eq!(file.changed(Side::Right).collect::<Vec<_>>(), [3, 4, 30]);
+        assert_eq!(file.changed(Side::Left).collect::<Vec<_>>(), [3, 20, 21]);
+        assert!(file.hunk_of(Side::Right, 21).is_none());
+        assert!(file.hunk_of(Side::Left, 21).is_some());
+    }
+}

@@ -27,3 +27,6 @@ pub use scope::{Attributes, LeftOut, Limits, Part, Plan, Why, plan};
 pub const REVIEW_SCHEMA: &str = include_str!("../../../templates/prompt/review.schema.json");
 /// The JSON schema of the answer of the pass that tries to refute findings.
 pub const VERIFY_SCHEMA: &str = include_str!("../../../templates/prompt/verify.schema.json");
+
+#[cfg(test)]
+mod tests;

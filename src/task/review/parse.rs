@@ -186,49 +186,50 @@ fn hunk_header(rest: &[u8]) -> Option<Hunk> {
 /// The names in `a/x b/x`. Names with spaces are told apart by both being the same; where they differ, other lines of the
 /// header say so.
 fn both_paths(rest: &[u8]) -> (Option<String>, Option<String>) {
-    if rest.first() == Some(&b'"') || rest.last() == Some(&b'"') {
-        let end = if rest.first() == Some(&b'"') {
-            1 + rest[1..].windows(2).position(|it| it == b"\" ").map_or(rest.len() - 1, |at| at + 1)
-        } else {
-            rest.windows(2).position(|it| it == b" \"").unwrap_or(rest.len())
-        };
-        let (old, new) = rest.split_at(end.min(rest.len()));
-        return (path_of(old, b"a/"), path_of(new.strip_prefix(b" ").unwrap_or(new), b"b/"));
-    }
-    let (old, new) = rest.split_at(rest.len() / 2);
-    let new = new.strip_prefix(b" ").unwrap_or(new);
-    (path_of(old, b"a/"), path_of(new, b"b/"))
+    let half = if rest.first() == Some(&b'"') {
+        unquote(rest).1
+    } else if rest.last() == Some(&b'"') {
+        rest.windows(2).position(|it| it == b" \"").unwrap_or(rest.len())
+    } else {
+        rest.len() / 2
+    };
+    let (old, new) = rest.split_at(half);
+    (path_of(old, b"a/"), path_of(new.strip_prefix(b" ").unwrap_or(new), b"b/"))
 }
 
 /// A name as git prints it: quoted where it holds odd bytes, with a tab behind it where it holds spaces. `None` for
 /// `/dev/null`.
 fn path_of(name: &[u8], prefix: &[u8]) -> Option<String> {
-    let name =
-        if name.first() == Some(&b'"') { unquote(name) } else { name.strip_suffix(b"\t").unwrap_or(name).to_vec() };
+    let quoted = name.first() == Some(&b'"');
+    let name = if quoted { unquote(name).0 } else { name.strip_suffix(b"\t").unwrap_or(name).to_vec() };
     if name == b"/dev/null" || name.is_empty() {
         return None;
     }
     Some(String::from_utf8_lossy(name.strip_prefix(prefix).unwrap_or(&name)).into_owned())
 }
 
-/// Undo git's quoting as in C: `"a/\303\244.txt"`.
-pub(super) fn unquote(quoted: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(quoted.len());
-    let mut bytes = quoted.iter().copied().skip(1).peekable();
-    while let Some(byte) = bytes.next() {
+/// Undo git's quoting as in C, `"a/\303\244.txt"`, and say how many bytes it took.
+pub(super) fn unquote(quoted: &[u8]) -> (Vec<u8>, usize) {
+    let mut out = Vec::new();
+    let mut at = 1;
+    while let Some(byte) = quoted.get(at) {
+        at += 1;
         match byte {
             b'"' => break,
-            b'\\' => match bytes.next() {
-                Some(digit @ b'0'..=b'3') => {
-                    let mut code = u32::from(digit - b'0');
-                    for _ in 0..2 {
-                        if let Some(next) = bytes.next_if(|it| (b'0'..=b'7').contains(it)) {
-                            code = code * 8 + u32::from(next - b'0');
+            b'\\' => {
+                let Some(letter) = quoted.get(at) else { break };
+                at += 1;
+                out.push(match letter {
+                    b'0'..=b'7' => {
+                        let mut code = letter - b'0';
+                        for _ in 0..2 {
+                            if let Some(digit @ b'0'..=b'7') = quoted.get(at) {
+                                code = code.wrapping_mul(8).wrapping_add(digit - b'0');
+                                at += 1;
+                            }
                         }
+                        code
                     }
-                    out.push(code as u8);
-                }
-                Some(letter) => out.push(match letter {
                     b'a' => 7,
                     b'b' => 8,
                     b't' => b'\t',
@@ -236,12 +237,117 @@ pub(super) fn unquote(quoted: &[u8]) -> Vec<u8> {
                     b'v' => 11,
                     b'f' => 12,
                     b'r' => b'\r',
-                    other => other,
-                }),
-                None => (),
-            },
-            other => out.push(other),
+                    other => *other,
+                });
+            }
+            other => out.push(*other),
         }
     }
-    out
+    (out, at.min(quoted.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What git 2.47 wrote for one commit of every kind of change.
+    const SAMPLE: &[u8] = include_bytes!("sample.diff");
+
+    fn shape(file: &FileDiff) -> String {
+        let name = |path: &Option<String>| path.clone().unwrap_or("-".into());
+        let hunks: Vec<String> = file
+            .hunks
+            .iter()
+            .map(|it| format!("{},{}:{},{}", it.old_start, it.old_lines, it.new_start, it.new_lines))
+            .collect();
+        let marks = [(file.binary, " binary"), (file.submodule, " submodule")];
+        let marks: String = marks.iter().filter(|it| it.0).map(|it| it.1).collect();
+        format!(
+            "{:?} {} {} +{} -{} [{}]{marks}",
+            file.status,
+            name(&file.old_path),
+            name(&file.new_path),
+            file.added,
+            file.deleted,
+            hunks.join(" ")
+        )
+    }
+
+    #[test]
+    fn every_kind_of_change_is_read() {
+        let shapes: Vec<String> = files(SAMPLE).iter().map(shape).collect();
+        let expected = [
+            "Modified bin bin +0 -0 [] binary",
+            "Modified code.txt code.txt +3 -2 [1,5:1,5 8,5:8,6]",
+            "Modified dashes.txt dashes.txt +1 -2 [1,3:1,2]",
+            "Added - empty.txt +0 -0 []",
+            "Added - fresh.txt +2 -0 [0,0:1,2]",
+            "Deleted gone.txt - +0 -1 [1,1:0,0]",
+            "Modified latin.txt latin.txt +1 -1 [1,2:1,2]",
+            "Modified link link +1 -1 []",
+            "Modified mode.sh mode.sh +0 -0 []",
+            "Renamed pure.txt moved.txt +0 -0 []",
+            "Renamed old.txt new.txt +1 -1 [1,5:1,5]",
+            "Added - sub +1 -0 [0,0:1,1] submodule",
+            "Modified tab\tand\"quote.txt tab\tand\"quote.txt +1 -1 [1,1:1,1]",
+            "Modified with space.txt with space.txt +1 -1 [1,2:1,2]",
+            "Renamed ä.txt ö.txt +1 -1 [1,5:1,5]",
+        ];
+        assert_eq!(shapes, expected);
+    }
+
+    #[test]
+    fn parts_cover_the_input() {
+        let mut at = 0;
+        for file in files(SAMPLE) {
+            assert_eq!(file.range.start, at);
+            assert!(SAMPLE[file.range.clone()].starts_with(b"diff --git "), "{}", file.path());
+            at = file.range.end;
+        }
+        assert_eq!(at, SAMPLE.len());
+    }
+
+    #[test]
+    fn lines_have_the_numbers_of_their_sides() {
+        let all = files(SAMPLE);
+        let lines = |index: usize, hunk: usize| -> Vec<String> {
+            let number = |it: Option<u32>| it.map_or("-".into(), |it| it.to_string());
+            let lines = all[index].hunks[hunk].lines.iter();
+            lines.map(|it| format!("{}/{} {}", number(it.old), number(it.new), it.text)).collect()
+        };
+        assert_eq!(
+            lines(1, 1),
+            ["8/8 eight", "9/9 nine", "10/10 ten", "11/- eleven", "-/11 ELEVEN", "-/12 more", "12/13 twelve"]
+        );
+        assert_eq!(lines(2, 0), ["1/- -- a", "2/1 ++ b", "3/- end", "-/2 END"]);
+        assert_eq!(lines(6, 0), ["1/- \u{FFFD}\u{FFFD}x", "-/1 \u{FFFD}\u{FFFD}x", "2/2 b"]);
+    }
+
+    #[test]
+    fn odd_input_is_read_as_far_as_it_goes() {
+        for (input, expected) in [
+            ("", ""),
+            ("no diff at all\n@@ -1 +1 @@\n-a\n+b\n", ""),
+            ("diff --git ", ""),
+            ("diff --git \"a/x", "Modified x - +0 -0 []"),
+            ("diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1,9 +1,9 @@\n a\n-b\n", "Modified x x +0 -1 [1,2:1,1]"),
+            ("diff --git a/x b/x\n@@ -4294967295,2 +1 @@\n-a\n-b\n", "Modified x x +0 -0 []"),
+            ("diff --git a/x b/x\n@@ -0,3 +1 @@\n-a\n", "Modified x x +0 -0 []"),
+            ("diff --git a/x b/x\n@@ -1 +1 @@\n-a\n+b\n+c\n", "Modified x x +1 -1 [1,1:1,1]"),
+            ("diff --git a/x b/x\n@@ -1,3 +1,3 @@\n a\n\n-b\n+c\n", "Modified x x +1 -1 [1,3:1,3]"),
+            (
+                "diff --cc x y\nindex 1,2..3\n--- a/x y\t\n+++ b/x y\t\n@@@ -1,1 -1,1 +1,2 @@@\n- a\n",
+                "Modified x y x y +0 -0 []",
+            ),
+            (
+                "diff --git \"a/q\\\" b\" \"b/q\\\" b\"\nold mode 100644\nnew mode 100755\n",
+                "Modified q\" b q\" b +0 -0 []",
+            ),
+            ("diff --git a/x b/x\nGIT binary patch\nliteral 3\n@@ -1 +1 @@\n-a\n+b\n", "Modified x x +0 -0 [] binary"),
+            ("diff --git a/p q b/p q\ncopy from p\ncopy to p q\n", "Copied p p q +0 -0 []"),
+        ] {
+            let shapes: Vec<String> = files(input.as_bytes()).iter().map(shape).collect();
+            assert_eq!(shapes.join("; "), expected, "{input:?}");
+        }
+    }
 }
