@@ -286,7 +286,7 @@ fn applies(file: &FileDiff, text: &str, start: u32, line: u32, replacement: &str
     let wanted = (line - start + 1) as usize;
     let at_head: Vec<String> = text.lines().skip(start as usize - 1).take(wanted).map(bare).collect();
     // A head that is not what the diff says is another commit.
-    at_head.len() == wanted && in_diff == at_head && !replacement.split('\n').map(bare).eq(at_head)
+    in_diff == at_head && !replacement.split('\n').map(bare).eq(at_head)
 }
 
 /// Of each file, whether GitHub shows its diff. Files that are too large by themselves leave room for the others.
