@@ -312,7 +312,7 @@ mod tests {
     const HEAD: &str = "1\na\nB\nC\nd\n6\n7\n8\n9\nj\nL\n12\n";
     const DIFF: &str = "diff --git a/x b/x\n--- a/x\n+++ b/x\n\
         @@ -2,3 +2,4 @@\n a\n-b\n+B\n+C\n d\n\
-        @@ -9,3 +10,2 @@\n j\n-k\n-l\n+L\n\
+        @@ -8,4 +9,3 @@\n 9\n j\n-k\n-l\n+L\n\
         diff --git a/cut b/cut\n--- a/cut\n+++ b/cut\n@@ -1,3 +1,2 @@\n 1\n-2\n 3\n\
         diff --git a/gone b/gone\ndeleted file mode 100644\n--- a/gone\n+++ /dev/null\n@@ -1,2 +0,0 @@\n-y\n-z\n\
         diff --git a/fresh b/fresh\nnew file mode 100644\n--- /dev/null\n+++ b/fresh\n@@ -0,0 +1,2 @@\n+f\n+g\n\
@@ -379,6 +379,7 @@ mod tests {
             // Unchanged lines are named by the right side.
             ("x", Left, None, Some(4), "x RIGHT 5"),
             ("x", Left, Some(2), Some(4), "x RIGHT 2-5"),
+            ("x", Left, Some(8), Some(9), "x RIGHT 9-10"),
             ("x", Left, Some(3), Some(4), "x RIGHT 5"),
             // Files that have one side only.
             ("gone", Right, None, Some(2), "gone LEFT 2"),
@@ -388,7 +389,8 @@ mod tests {
             ("/work/repo/x", Right, None, Some(3), "x RIGHT 3"),
             // The nearest changed line.
             ("x", Right, None, Some(7), "x RIGHT 4 from 7"),
-            ("x", Right, Some(8), Some(9), "x RIGHT 11 from 8-9"),
+            ("x", Right, None, Some(8), "x RIGHT 11 from 8"),
+            ("x", Right, Some(6), Some(8), "x RIGHT 4 from 6-8"),
             ("x", Right, None, Some(4_000_000), "x RIGHT 11 from 4000000"),
             ("x", Left, None, Some(1), "x RIGHT 3 from 1"),
             ("cut", Right, None, Some(90), "cut LEFT 2 from 90"),
