@@ -73,7 +73,7 @@ pub enum Rung {
 /// Every finding on exactly one rung, and in the table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Placed {
-    /// As given, with paths as the repository has them.
+    /// As given, with paths as the repository has them and the one side that a new or deleted file has.
     pub findings: Vec<Finding>,
     /// The rung of each finding.
     pub rungs: Vec<Rung>,
