@@ -10,6 +10,7 @@ mod admit;
 mod command;
 mod progress;
 pub mod rules;
+pub mod review;
 mod slug;
 mod state;
 
