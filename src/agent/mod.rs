@@ -12,9 +12,9 @@ pub mod stream;
 mod todo;
 
 pub use binary::{ClaudeBinary, locate, preflight};
-pub use command::{Invocation, Session};
+pub use command::{Invocation, Session, Tools};
 pub use lines::{LineSplitter, Piece};
-pub use outcome::{Answer, Outcome, Why};
+pub use outcome::{Answer, Outcome, ThreadAnswer, Why};
 pub use session::{Finished, Grace, Turn, run};
 pub use stream::{Line, ResultLine, Stream};
 pub use todo::{Todo, TodoState};

@@ -26,6 +26,22 @@ pub struct Answer {
     pub verification: String,
     /// Unknown when the agent gave no structured answer.
     pub changed: Option<bool>,
+    /// What became of the review threads that it was given.
+    pub threads: Vec<ThreadAnswer>,
+    /// The structured answer as it was given; who asked with another schema reads it here. It has the shape of that schema
+    /// if Claude Code checked it, which is no promise.
+    pub structured: Option<Value>,
+}
+
+/// What the agent says about one review thread.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThreadAnswer {
+    /// As the agent wrote it: it has to be one that it was given.
+    pub id: String,
+    /// Markdown; may be empty.
+    pub reply: String,
+    /// Whether its commits do what the thread asks.
+    pub settled: bool,
 }
 
 /// Why there is no answer. What to say about it stands in the templates, by `code`.
@@ -80,6 +96,7 @@ pub struct Facts<'a> {
 
 const LONGEST_TITLE: usize = 72;
 const LONGEST_PART: usize = 60_000;
+const MOST_THREADS: usize = 200;
 
 /// Decide what a run came to. A good result stands even if a limit was reached while it was written; only a person who
 /// said stop is believed over it.
@@ -102,11 +119,28 @@ fn answer(result: &ResultLine) -> Option<Answer> {
             details: part("details"),
             verification: part("verification"),
             changed: given["changed"].as_bool(),
+            threads: threads(&given["threads"]),
+            structured: Some(given.clone()),
         });
     }
     // Claude Code reminds the model once of the structured answer and then lets it be.
     let text = result.result.as_deref().map(str::trim).filter(|text| !text.is_empty())?;
     Some(Answer { summary: clip(text, LONGEST_PART), ..Answer::default() })
+}
+
+/// The threads that were answered. A thread counts once, and one without an id not at all.
+fn threads(given: &Value) -> Vec<ThreadAnswer> {
+    let mut threads = Vec::<ThreadAnswer>::new();
+    for one in given.as_array().into_iter().flatten().take(MOST_THREADS) {
+        // An id that is a number to GitHub may come as one.
+        let id = one["id"].as_str().map(str::to_owned).or_else(|| one["id"].as_u64().map(|id| id.to_string()));
+        let id = clip(id.unwrap_or_default().trim(), 200);
+        if !id.is_empty() && threads.iter().all(|known| known.id != id) {
+            let reply = clip(one["reply"].as_str().unwrap_or_default().trim(), LONGEST_PART);
+            threads.push(ThreadAnswer { id, reply, settled: one["settled"] == true });
+        }
+    }
+    threads
 }
 
 fn title(value: &Value) -> String {

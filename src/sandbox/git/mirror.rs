@@ -45,6 +45,10 @@ impl Mirror {
         self.dir.join("objects")
     }
 
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Whether this commit is here. Packs arrive whole, so its files are here as well.
     pub async fn has(&self, sha: &Sha) -> Result<bool, GitError> {
         Ok(self.missing(std::slice::from_ref(sha)).await?.is_empty())

@@ -9,6 +9,7 @@
 //! helper, and the token is nowhere but in the environment of the one process that talks to the remote.
 
 mod bundle;
+mod diff;
 mod error;
 mod findings;
 mod inspect;
@@ -30,6 +31,7 @@ use std::time::Duration;
 
 use url::Url;
 
+pub use diff::{ChangedPath, Diffed};
 pub use error::{GitError, redact};
 pub use findings::{HeldBack, Policy, judge};
 pub use inspect::{Caps, Change, Commit, Cut, Inspection, Status, Workbench};
