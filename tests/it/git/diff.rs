@@ -129,10 +129,10 @@ async fn histories_are_compared() {
 }
 
 #[tokio::test]
-async fn thousands_of_renamed_files_are_no_trouble() {
+async fn many_renamed_files_are_no_trouble() {
     let world = World::new(&[("a", "1\n")]).await;
     let write = |name: &dyn Fn(usize) -> String, more: &str| {
-        for i in 0..6000 {
+        for i in 0..1500 {
             let file = world.person().join(format!("d{}", i % 50)).join(name(i));
             std::fs::create_dir_all(file.parent().unwrap()).unwrap();
             std::fs::write(file, format!("{i} {}\n", i * 7).repeat(30) + more).unwrap();
@@ -148,11 +148,11 @@ async fn thousands_of_renamed_files_are_no_trouble() {
     let paths = mirror.changed_paths(&from, &to).await.unwrap();
     println!("{} paths in {:?}", paths.len(), began.elapsed());
     let names = paths.iter().flat_map(ChangedPath::names).collect::<Vec<_>>();
-    assert!(names.len() >= 12_000);
+    assert!(names.len() >= 3000);
     let diff = mirror.diff_of(&from, &to, &names, 64 << 20).await.unwrap();
     println!("{} bytes in {:?}", diff.bytes.len(), began.elapsed());
     assert!(!diff.cut);
-    assert_eq!(mirror.files(&to, &names, 1 << 20).await.unwrap().iter().flatten().count(), 6000);
+    assert_eq!(mirror.files(&to, &names, 1 << 20).await.unwrap().iter().flatten().count(), 1500);
     assert!(mirror.diff(&from, &to, 100_000).await.unwrap().cut);
     // It takes some seconds; a machine that is busy with other tests takes many times that.
     assert!(began.elapsed() < Duration::from_mins(1));
