@@ -7,5 +7,6 @@ mod fetch;
 mod inspect;
 mod pack;
 mod publish;
+mod rebase;
 mod server;
 mod world;
