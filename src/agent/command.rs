@@ -45,6 +45,8 @@ impl Tools {
     }
 }
 
+const RESUME: &str = "--resume";
+
 /// Output beyond this is dropped. A long session writes a few MiB.
 const MAX_OUTPUT: u64 = 64 << 20;
 
@@ -138,7 +140,7 @@ impl Invocation {
         }
         match self.session {
             Session::New(id) => flag("--session-id", id.to_string()),
-            Session::Resume(id) => flag("--resume", id.to_string()),
+            Session::Resume(id) => flag(RESUME, id.to_string()),
         }
         argv
     }
@@ -177,6 +179,11 @@ impl Invocation {
         env.extend(fixed.map(|(name, value)| (name.to_owned(), value.to_owned())));
         env
     }
+}
+
+/// Whether a process goes on with a session.
+pub(super) fn resumes(exec: &Exec) -> bool {
+    exec.argv.iter().any(|arg| arg == RESUME)
 }
 
 /// The schema as one argument. What is no JSON stays as it is, and the CLI says what is wrong with it.

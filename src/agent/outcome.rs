@@ -61,6 +61,9 @@ pub enum Why {
     ModelRateLimited,
     ModelUnreachable,
     PromptTooLong,
+    /// There is no session to go on with, or none that can be read. The work can begin anew; next to nothing was spent. One
+    /// that has only grown too long is `PromptTooLong`.
+    SessionLost,
     /// The model declined.
     Refused,
     /// It ended well and said nothing.
@@ -91,6 +94,10 @@ pub struct Facts<'a> {
     pub exit: Option<Exit>,
     pub stop: Option<Stop>,
     pub trouble: Option<&'a UpstreamTrouble>,
+    /// It was to go on with a session.
+    pub resumed: bool,
+    /// A session has begun, or gone on.
+    pub begun: bool,
     pub stderr: &'a str,
 }
 
@@ -164,6 +171,9 @@ fn why(facts: &Facts) -> Why {
         Some(Stop::Budget) => return Why::Budget,
         Some(Stop::Cancelled) | None => {}
     }
+    if facts.resumed && is_lost(facts) {
+        return Why::SessionLost;
+    }
     let Some(result) = facts.result else {
         // It died without a word. If the model was in trouble at the time, that is the likelier story than a crash.
         return facts.trouble.map_or_else(|| crashed(facts), |trouble| of_trouble(trouble, facts));
@@ -184,6 +194,19 @@ fn why(facts: &Facts) -> Why {
         }
         // Somebody else interrupted it, or it is a kind of end that we have not met yet.
         None => crashed(facts),
+    }
+}
+
+/// Whether the session that was to go on is to blame: Claude Code found no transcript that it can read, or the model API
+/// refuses the conversation in it.
+fn is_lost(facts: &Facts) -> bool {
+    let exited = facts.exit.is_some_and(|exit| exit.signal.is_none());
+    let Some(result) = facts.result else { return exited && !facts.begun && facts.trouble.is_none() };
+    match result.api_error_status {
+        Some(400) => result.num_turns <= 1 && of_status(400, result, facts).code() == "crashed",
+        Some(_) => false,
+        // "No conversation found with session ID: …", before anything else.
+        None => exited && !facts.begun && result.subtype == "error_during_execution",
     }
 }
 
@@ -258,6 +281,7 @@ impl Why {
             Self::ModelRateLimited => "model_rate_limited",
             Self::ModelUnreachable => "model_unreachable",
             Self::PromptTooLong => "prompt_too_long",
+            Self::SessionLost => "session_lost",
             Self::Refused => "refused",
             Self::NoAnswer => "no_answer",
             Self::Crashed { .. } => "crashed",
