@@ -291,3 +291,73 @@ impl Why {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(structured: Value) -> Answer {
+        let result = ResultLine { structured_output: Some(structured), ..ResultLine::default() };
+        answer(&result).unwrap_or_default()
+    }
+
+    #[test]
+    fn threads_are_read_as_far_as_they_can_be() {
+        let given = json!([
+            {"id": " PRRT_1 ", "reply": " Done. ", "settled": true},
+            {"id": 7, "settled": "yes"},
+            {"id": "PRRT_1", "reply": "again", "settled": false},
+            {"id": "", "reply": "whose?"}, {"reply": "whose?"}, null, "PRRT_2", 3,
+        ]);
+        let thread = |id: &str, reply: &str, settled| ThreadAnswer { id: id.into(), reply: reply.into(), settled };
+        assert_eq!(read(json!({"threads": given})).threads, [thread("PRRT_1", "Done.", true), thread("7", "", false)]);
+        for none in [json!({}), json!({"threads": null}), json!({"threads": {"id": "x"}}), json!({"threads": "x"})] {
+            assert_eq!(read(none).threads, []);
+        }
+        let many: Vec<Value> = (0..1000).map(|id| json!({"id": id})).collect();
+        assert_eq!(read(json!({"threads": many})).threads.len(), MOST_THREADS);
+    }
+
+    #[test]
+    fn another_schema_is_kept_as_it_was_given() {
+        let findings = json!({"findings": [{"path": "a", "line": 3}], "summary": ["not", "text"]});
+        let answer = read(findings.clone());
+        assert_eq!((answer.structured, answer.summary, answer.changed), (Some(findings), String::new(), None));
+    }
+
+    #[test]
+    fn a_lost_session_is_no_crash_and_a_crash_is_none_that_was_lost() {
+        let exit = |code| Some(Exit { code: Some(code), signal: None, limit: None });
+        let error = |status, turns| ResultLine {
+            subtype: if status == 0 { "error_during_execution" } else { "success" }.to_owned(),
+            is_error: true,
+            api_error_status: (status != 0).then_some(status),
+            num_turns: turns,
+            result: Some("API Error".to_owned()),
+            ..ResultLine::default()
+        };
+        let none = error(0, 0);
+        let lost = Facts { result: Some(&none), exit: exit(1), resumed: true, ..Facts::default() };
+        let code = |facts: Facts| match decide(&facts) {
+            Outcome::Stopped(why) => why.code(),
+            Outcome::Answered(_) => "answered",
+        };
+        assert_eq!(code(lost), "session_lost");
+        assert_eq!(code(Facts { result: None, ..lost }), "session_lost");
+        assert_eq!(code(Facts { resumed: false, ..lost }), "crashed");
+        assert_eq!(code(Facts { begun: true, ..lost }), "crashed");
+        assert_eq!(code(Facts { stop: Some(Stop::Time), ..lost }), "time");
+        for (status, turns, want) in [
+            (400, 1, "session_lost"),
+            (400, 5, "crashed"),
+            (401, 1, "model_refused_key"),
+            (529, 1, "model_overloaded"),
+            (402, 1, "budget"),
+        ] {
+            let result = error(status, turns);
+            assert_eq!(code(Facts { result: Some(&result), begun: true, ..lost }), want, "{status} {turns}");
+        }
+    }
+}

@@ -181,7 +181,8 @@ async fn a_session_goes_on_in_another_sandbox() {
     let file = transcript(session);
     let plain = third.sandbox.get(&file, CAP).await.unwrap();
     let fourth = scene.cage(10_000_000).await;
-    assert!(fourth.take(session, plain).await);
+    // Its writer was killed in the middle of a line.
+    assert!(fourth.take(session, plain.slice(..plain.len() - 40)).await);
     scene.model.next(Script::runs("true", answer("That is all.")));
     let finished = fourth.go(Session::Resume(session), "Is that all?").await;
     assert_eq!(summary(&finished), "That is all.");
