@@ -16,13 +16,36 @@ pub const WORKSPACE: &str = "/workspace";
 pub const SYSTEM_PROMPT: &str = "/context/system.md";
 /// The shape of the structured answer.
 pub const ANSWER_SCHEMA: &str = include_str!("../../templates/prompt/answer.schema.json");
+/// The same for work on a pull request, with what became of its review threads.
+pub const PULL_SCHEMA: &str = include_str!("../../templates/prompt/pull.schema.json");
 
-/// All that the agent may use. No subagents, no web: what it needs of the world it gets through Bash and the gateway.
+/// What the agent may use. No subagents, no web: what it needs of the world it gets through Bash and the gateway.
 ///
-/// Which of the two to-do tools exists is the version's choice: `CLAUDE_CODE_ENABLE_TASKS=0` asks 2.1.328 for
-/// `TodoWrite`, whose every call holds the whole list; without it there are `TaskCreate` and `TaskUpdate`, whose list
-/// lives in a home directory that does not outlast the sandbox. A name that does not exist is ignored.
-const TOOLS: &str = "Bash,Edit,Read,Write,Glob,Grep,TodoWrite,TaskCreate,TaskUpdate,TaskList";
+/// A choice keeps a model to its task; it is no boundary, which the sandbox is: Bash writes files as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tools {
+    /// For work.
+    All,
+    /// For a review: it may run the tests and ask git, and has nothing to edit with.
+    Review,
+    /// To look something up and no more.
+    ReadOnly,
+}
+
+impl Tools {
+    /// Which of the two to-do tools exists is the version's choice: `CLAUDE_CODE_ENABLE_TASKS=0` asks 2.1.328 for
+    /// `TodoWrite`, whose every call holds the whole list; without it there are `TaskCreate` and `TaskUpdate`, whose list
+    /// lives in a home directory that does not outlast the sandbox. A name that does not exist is ignored.
+    fn names(self) -> &'static str {
+        match self {
+            Self::All => "Bash,Edit,Read,Write,Glob,Grep,TodoWrite,TaskCreate,TaskUpdate,TaskList",
+            Self::Review => "Bash,Read,Glob,Grep,TodoWrite,TaskCreate,TaskUpdate,TaskList",
+            Self::ReadOnly => "Read,Glob,Grep",
+        }
+    }
+}
+
+const RESUME: &str = "--resume";
 
 /// Output beyond this is dropped. A long session writes a few MiB.
 const MAX_OUTPUT: u64 = 64 << 20;
@@ -39,7 +62,8 @@ pub struct Invocation {
     pub budget_micros: i64,
     /// A file in the sandbox that is appended to the system prompt, such as `SYSTEM_PROMPT`.
     pub system_prompt: Option<PathBuf>,
-    /// JSON schema of the answer, such as `ANSWER_SCHEMA`.
+    pub tools: Tools,
+    /// JSON schema of the answer, such as `ANSWER_SCHEMA`; what answers another one is in `Answer::structured`.
     pub schema: String,
     /// The gate's variables and whatever else the process should see. Never a secret.
     pub env: BTreeMap<String, String>,
@@ -95,7 +119,7 @@ impl Invocation {
             "--permission-prompts",
             "none",
             "--tools",
-            TOOLS,
+            self.tools.names(),
             // A resumed session would keep the system prompt of its first run.
             "--system-prompt-snapshot",
             "off",
@@ -116,7 +140,7 @@ impl Invocation {
         }
         match self.session {
             Session::New(id) => flag("--session-id", id.to_string()),
-            Session::Resume(id) => flag("--resume", id.to_string()),
+            Session::Resume(id) => flag(RESUME, id.to_string()),
         }
         argv
     }
@@ -131,7 +155,7 @@ impl Invocation {
             // `@/path` in what people write would attach that file.
             ("CLAUDE_CODE_DISABLE_FILE_MENTIONS", "1"),
             ("CLAUDE_CODE_DISABLE_AUTO_MEMORY", "1"),
-            // See `TOOLS`. Newer models have no to-do tool at all in print mode unless the second is set.
+            // See `Tools::names`. Newer models have no to-do tool at all in print mode unless the second is set.
             ("CLAUDE_CODE_ENABLE_TASKS", "0"),
             ("CLAUDE_CODE_ENABLE_TODO_TOOLS", "1"),
             // Ten tries of ten minutes each would outlast any run.
@@ -155,6 +179,11 @@ impl Invocation {
         env.extend(fixed.map(|(name, value)| (name.to_owned(), value.to_owned())));
         env
     }
+}
+
+/// Whether a process goes on with a session.
+pub(super) fn resumes(exec: &Exec) -> bool {
+    exec.argv.iter().any(|arg| arg == RESUME)
 }
 
 /// The schema as one argument. What is no JSON stays as it is, and the CLI says what is wrong with it.
@@ -197,6 +226,7 @@ mod tests {
             max_turns: 30,
             budget_micros: 4_250_000,
             system_prompt: Some(PathBuf::from(SYSTEM_PROMPT)),
+            tools: Tools::All,
             schema: ANSWER_SCHEMA.to_owned(),
             env: BTreeMap::from([("ANTHROPIC_API_KEY".to_owned(), "dummy".to_owned())]),
         }
@@ -236,10 +266,20 @@ mod tests {
 
     #[test]
     fn the_schema_is_one_line_of_json_that_requires_everything() {
-        let schema: serde_json::Value = serde_json::from_str(&one_line(ANSWER_SCHEMA)).unwrap();
-        let required = schema["required"].as_array().unwrap().len();
-        assert_eq!(required, schema["properties"].as_object().unwrap().len());
-        assert!(!one_line(ANSWER_SCHEMA).contains('\n'));
+        for text in [ANSWER_SCHEMA, PULL_SCHEMA] {
+            let schema: serde_json::Value = serde_json::from_str(&one_line(text)).unwrap();
+            for object in [&schema, &schema["properties"]["threads"]["items"]] {
+                let required = object["required"].as_array().map_or(0, Vec::len);
+                assert_eq!(required, object["properties"].as_object().map_or(0, serde_json::Map::len));
+            }
+            assert!(!one_line(text).contains('\n'));
+        }
+        // Work is asked for in the same words everywhere.
+        let [answer, pull] =
+            [ANSWER_SCHEMA, PULL_SCHEMA].map(|text| serde_json::from_str::<serde_json::Value>(text).unwrap());
+        for (name, property) in answer["properties"].as_object().unwrap() {
+            assert!(name == "title" || &pull["properties"][name] == property, "{name}");
+        }
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! Stage 4: who. Claude Code's command line, its stream, its answer.
 //!
 //! `session::run` is the story: start the command of `command.rs` in a sandbox, read it with `stream.rs`, end it softly
-//! when it has to end, and let `outcome.rs` say what came of it.
+//! when it has to end, and let `outcome.rs` say what came of it. `keep.rs` carries a session on to the
+//! next sandbox.
 
 pub mod binary;
 pub mod command;
+pub mod keep;
 mod lines;
 pub mod outcome;
 pub mod session;
@@ -12,9 +14,10 @@ pub mod stream;
 mod todo;
 
 pub use binary::{ClaudeBinary, locate, preflight};
-pub use command::{Invocation, Session};
+pub use command::{Invocation, Session, Tools};
+pub use keep::{session_in, session_out};
 pub use lines::{LineSplitter, Piece};
-pub use outcome::{Answer, Outcome, Why};
+pub use outcome::{Answer, Outcome, ThreadAnswer, Why};
 pub use session::{Finished, Grace, Turn, run};
 pub use stream::{Line, ResultLine, Stream};
 pub use todo::{Todo, TodoState};

@@ -26,6 +26,22 @@ pub struct Answer {
     pub verification: String,
     /// Unknown when the agent gave no structured answer.
     pub changed: Option<bool>,
+    /// What became of the review threads that it was given.
+    pub threads: Vec<ThreadAnswer>,
+    /// The structured answer as it was given; who asked with another schema reads it here. It has the shape of that schema
+    /// if Claude Code checked it, which is no promise.
+    pub structured: Option<Value>,
+}
+
+/// What the agent says about one review thread.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThreadAnswer {
+    /// As the agent wrote it: it has to be one that it was given.
+    pub id: String,
+    /// Markdown; may be empty.
+    pub reply: String,
+    /// Whether its commits do what the thread asks.
+    pub settled: bool,
 }
 
 /// Why there is no answer. What to say about it stands in the templates, by `code`.
@@ -45,6 +61,9 @@ pub enum Why {
     ModelRateLimited,
     ModelUnreachable,
     PromptTooLong,
+    /// There is no session to go on with, or none that can be read. The work can begin anew; next to nothing was spent. One
+    /// that has only grown too long is `PromptTooLong`.
+    SessionLost,
     /// The model declined.
     Refused,
     /// It ended well and said nothing.
@@ -75,11 +94,16 @@ pub struct Facts<'a> {
     pub exit: Option<Exit>,
     pub stop: Option<Stop>,
     pub trouble: Option<&'a UpstreamTrouble>,
+    /// It was to go on with a session.
+    pub resumed: bool,
+    /// A session has begun, or gone on.
+    pub begun: bool,
     pub stderr: &'a str,
 }
 
 const LONGEST_TITLE: usize = 72;
 const LONGEST_PART: usize = 60_000;
+const MOST_THREADS: usize = 200;
 
 /// Decide what a run came to. A good result stands even if a limit was reached while it was written; only a person who
 /// said stop is believed over it.
@@ -102,11 +126,28 @@ fn answer(result: &ResultLine) -> Option<Answer> {
             details: part("details"),
             verification: part("verification"),
             changed: given["changed"].as_bool(),
+            threads: threads(&given["threads"]),
+            structured: Some(given.clone()),
         });
     }
     // Claude Code reminds the model once of the structured answer and then lets it be.
     let text = result.result.as_deref().map(str::trim).filter(|text| !text.is_empty())?;
     Some(Answer { summary: clip(text, LONGEST_PART), ..Answer::default() })
+}
+
+/// The threads that were answered. A thread counts once, and one without an id not at all.
+fn threads(given: &Value) -> Vec<ThreadAnswer> {
+    let mut threads = Vec::<ThreadAnswer>::new();
+    for one in given.as_array().into_iter().flatten().take(MOST_THREADS) {
+        // An id that is a number to GitHub may come as one.
+        let id = one["id"].as_str().map(str::to_owned).or_else(|| one["id"].as_u64().map(|id| id.to_string()));
+        let id = clip(id.unwrap_or_default().trim(), 200);
+        if !id.is_empty() && threads.iter().all(|known| known.id != id) {
+            let reply = clip(one["reply"].as_str().unwrap_or_default().trim(), LONGEST_PART);
+            threads.push(ThreadAnswer { id, reply, settled: one["settled"] == true });
+        }
+    }
+    threads
 }
 
 fn title(value: &Value) -> String {
@@ -130,6 +171,9 @@ fn why(facts: &Facts) -> Why {
         Some(Stop::Budget) => return Why::Budget,
         Some(Stop::Cancelled) | None => {}
     }
+    if facts.resumed && is_lost(facts) {
+        return Why::SessionLost;
+    }
     let Some(result) = facts.result else {
         // It died without a word. If the model was in trouble at the time, that is the likelier story than a crash.
         return facts.trouble.map_or_else(|| crashed(facts), |trouble| of_trouble(trouble, facts));
@@ -150,6 +194,19 @@ fn why(facts: &Facts) -> Why {
         }
         // Somebody else interrupted it, or it is a kind of end that we have not met yet.
         None => crashed(facts),
+    }
+}
+
+/// Whether the session that was to go on is to blame: Claude Code found no transcript that it can read, or the model API
+/// refuses the conversation in it.
+fn is_lost(facts: &Facts) -> bool {
+    let exited = facts.exit.is_some_and(|exit| exit.signal.is_none());
+    let Some(result) = facts.result else { return exited && !facts.begun && facts.trouble.is_none() };
+    match result.api_error_status {
+        Some(400) => result.num_turns <= 1 && of_status(400, result, facts).code() == "crashed",
+        Some(_) => false,
+        // "No conversation found with session ID: …", before anything else.
+        None => exited && !facts.begun && result.subtype == "error_during_execution",
     }
 }
 
@@ -224,12 +281,83 @@ impl Why {
             Self::ModelRateLimited => "model_rate_limited",
             Self::ModelUnreachable => "model_unreachable",
             Self::PromptTooLong => "prompt_too_long",
+            Self::SessionLost => "session_lost",
             Self::Refused => "refused",
             Self::NoAnswer => "no_answer",
             Self::Crashed { .. } => "crashed",
             Self::Memory => "memory",
             Self::Disk => "disk",
             Self::Lifetime => "lifetime",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(structured: Value) -> Answer {
+        let result = ResultLine { structured_output: Some(structured), ..ResultLine::default() };
+        answer(&result).unwrap_or_default()
+    }
+
+    #[test]
+    fn threads_are_read_as_far_as_they_can_be() {
+        let given = json!([
+            {"id": " PRRT_1 ", "reply": " Done. ", "settled": true},
+            {"id": 7, "settled": "yes"},
+            {"id": "PRRT_1", "reply": "again", "settled": false},
+            {"id": "", "reply": "whose?"}, {"reply": "whose?"}, null, "PRRT_2", 3,
+        ]);
+        let thread = |id: &str, reply: &str, settled| ThreadAnswer { id: id.into(), reply: reply.into(), settled };
+        assert_eq!(read(json!({"threads": given})).threads, [thread("PRRT_1", "Done.", true), thread("7", "", false)]);
+        for none in [json!({}), json!({"threads": null}), json!({"threads": {"id": "x"}}), json!({"threads": "x"})] {
+            assert_eq!(read(none).threads, []);
+        }
+        let many: Vec<Value> = (0..1000).map(|id| json!({"id": id})).collect();
+        assert_eq!(read(json!({"threads": many})).threads.len(), MOST_THREADS);
+    }
+
+    #[test]
+    fn another_schema_is_kept_as_it_was_given() {
+        let findings = json!({"findings": [{"path": "a", "line": 3}], "summary": ["not", "text"]});
+        let answer = read(findings.clone());
+        assert_eq!((answer.structured, answer.summary, answer.changed), (Some(findings), String::new(), None));
+    }
+
+    #[test]
+    fn a_lost_session_is_no_crash_and_a_crash_is_none_that_was_lost() {
+        let exit = |code| Some(Exit { code: Some(code), signal: None, limit: None });
+        let error = |status, turns| ResultLine {
+            subtype: if status == 0 { "error_during_execution" } else { "success" }.to_owned(),
+            is_error: true,
+            api_error_status: (status != 0).then_some(status),
+            num_turns: turns,
+            result: Some("API Error".to_owned()),
+            ..ResultLine::default()
+        };
+        let none = error(0, 0);
+        let lost = Facts { result: Some(&none), exit: exit(1), resumed: true, ..Facts::default() };
+        let code = |facts: Facts| match decide(&facts) {
+            Outcome::Stopped(why) => why.code(),
+            Outcome::Answered(_) => "answered",
+        };
+        assert_eq!(code(lost), "session_lost");
+        assert_eq!(code(Facts { result: None, ..lost }), "session_lost");
+        assert_eq!(code(Facts { resumed: false, ..lost }), "crashed");
+        assert_eq!(code(Facts { begun: true, ..lost }), "crashed");
+        assert_eq!(code(Facts { stop: Some(Stop::Time), ..lost }), "time");
+        for (status, turns, want) in [
+            (400, 1, "session_lost"),
+            (400, 5, "crashed"),
+            (401, 1, "model_refused_key"),
+            (529, 1, "model_overloaded"),
+            (402, 1, "budget"),
+        ] {
+            let result = error(status, turns);
+            assert_eq!(code(Facts { result: Some(&result), begun: true, ..lost }), want, "{status} {turns}");
         }
     }
 }

@@ -76,6 +76,7 @@ pub async fn run(
     mut on_line: impl FnMut(Line),
 ) -> Result<Finished, SandboxError> {
     let deadline = Instant::now() + turn.time;
+    let resumed = command::resumes(&turn.exec);
     let exec = sandbox.spawn(turn.exec).await?;
     let mut events = sandbox.attach(&exec, Cursor::default()).await?;
     let mut live =
@@ -120,7 +121,7 @@ pub async fn run(
         }
     }
     seen.end(&mut on_line);
-    Ok(finished(&turn.gate, seen, live.stop))
+    Ok(finished(&turn.gate, seen, live.stop, resumed))
 }
 
 async fn due(at: Option<Instant>) {
@@ -130,17 +131,18 @@ async fn due(at: Option<Instant>) {
     }
 }
 
-fn finished(gate: &Gate, seen: Seen, stop: Option<Stop>) -> Finished {
+fn finished(gate: &Gate, seen: Seen, stop: Option<Stop>, resumed: bool) -> Finished {
     let Seen { result, session_id, exit, stderr, .. } = seen;
     let stderr = String::from_utf8_lossy(&stderr).into_owned();
     let trouble = gate.trouble();
-    let facts = Facts { result: result.as_ref(), exit, stop, trouble: trouble.as_ref(), stderr: &stderr };
+    let (result, trouble) = (result.as_ref(), trouble.as_ref());
+    let facts = Facts { result, exit, stop, trouble, resumed, begun: session_id.is_some(), stderr: &stderr };
     Finished {
         outcome: decide(&facts),
-        session_id: result.as_ref().and_then(|result| result.session_id.clone()).or(session_id),
-        cost_micros: result.as_ref().map(|result| result.cost_micros),
-        turns: result.as_ref().map(|result| result.num_turns),
-        denials: result.as_ref().map_or(0, |result| result.denials),
+        session_id: result.and_then(|result| result.session_id.clone()).or(session_id),
+        cost_micros: result.map(|result| result.cost_micros),
+        turns: result.map(|result| result.num_turns),
+        denials: result.map_or(0, |result| result.denials),
         exit,
         stderr,
     }

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use super::checkout::{OBJECTS_INSIDE, Tree};
 use super::context::Context;
 use super::{Halt, Pause, Run, stopped};
-use crate::agent::{self, Answer, Invocation, Line, Outcome, Session, TodoState, Turn, Why};
+use crate::agent::{self, Answer, Invocation, Line, Outcome, Session, TodoState, Tools, Turn, Why};
 use crate::gateway::{Gate, RunTerms};
 use crate::report::Money;
 use crate::sandbox::{Limits, Sandbox, SandboxError, SandboxRef, Spec};
@@ -101,6 +101,7 @@ impl Run<'_> {
             max_turns: config.runs.run_turns,
             budget_micros: gate.left_micros(),
             system_prompt: Some(PathBuf::from(agent::command::SYSTEM_PROMPT)),
+            tools: Tools::All,
             schema: agent::command::ANSWER_SCHEMA.to_owned(),
             env: gate.env(),
         };

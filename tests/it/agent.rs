@@ -62,7 +62,7 @@ fn outcome(name: &str, exit: i32, stop: Option<Stop>) -> Outcome {
     let result =
         lines.iter().rev().find_map(|line| if let Line::Result(result) = line { Some(&**result) } else { None });
     let exit = Some(Exit { code: Some(exit), signal: None, limit: None });
-    decide(&Facts { result, exit, stop, trouble: None, stderr: "" })
+    decide(&Facts { result, exit, stop, ..Facts::default() })
 }
 
 #[test]

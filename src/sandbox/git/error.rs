@@ -66,6 +66,8 @@ pub(super) fn classify(verb: &str, text: &str) -> GitError {
         "' not found",
         "error: 410",
         "not our ref",
+        // What a remote says that gives only what its branches contain.
+        "unadvertised object",
         "couldn't find remote ref",
         // Redirects are not followed with a token: a renamed repository is under its new name.
         "error: 301",

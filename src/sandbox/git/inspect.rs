@@ -5,9 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use super::run::{Call, Fence, Input};
+use super::run::{Call, Input, Output};
 use super::{Git, GitError, Mirror, Sha, bundle, layout};
 
 /// A bare repository that sees the mirror's objects and holds the agent's.
@@ -99,6 +98,8 @@ pub enum Status {
     Deleted,
     /// A file became a symlink or the like.
     Retyped,
+    /// Only where renames are looked for, which an inspection does not: each path is judged for itself.
+    Renamed,
 }
 
 impl Inspection {
@@ -129,10 +130,6 @@ impl Change {
 const SYMLINK: u32 = 0o120_000;
 const GITLINK: u32 = 0o160_000;
 const DIFF: [&str; 5] = ["-r", "--no-renames", "--no-ext-diff", "--no-textconv", "--full-index"];
-
-/// The id of the tree without files, which git knows without having it. Attributes are read from there: by its own
-/// `.gitattributes` an agent could have its changes count as binary and not be shown.
-const NO_ATTRIBUTES: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
 
 impl Workbench {
     /// A new one at `dir`, which is emptied first.
@@ -263,15 +260,7 @@ impl Workbench {
 
     /// A git process that reads what an agent made.
     pub(super) fn call(&self, verb: &'static str, caps: &Caps) -> Call<'_> {
-        let cpu = self.git.settings().timeouts.local.max(Duration::from_secs(1));
-        let file_bytes = caps.bundle_bytes.saturating_mul(2).max(64 << 20);
-        let call = self.git.call(verb).repo(&self.dir).env("GIT_ATTR_SOURCE", NO_ATTRIBUTES);
-        // Windows on the mirror's packs count as memory.
-        let call = call
-            .config("core.packedGitLimit", "256m")
-            .config("core.packedGitWindowSize", "32m")
-            .config("core.fsync", "none");
-        call.fence(Fence { memory_bytes: caps.memory_bytes, cpu, file_bytes })
+        self.git.careful(verb, &self.dir, caps)
     }
 }
 
@@ -348,7 +337,7 @@ fn numstat(token: &[u8]) -> Option<(Option<u64>, Option<u64>, &[u8])> {
 }
 
 /// Read `cat-file --batch`: `<id> <type> <size>`, then so many bytes and a line feed.
-fn objects(mut out: &[u8]) -> Vec<(Sha, &[u8])> {
+pub(super) fn objects(mut out: &[u8]) -> Vec<(Sha, &[u8])> {
     let mut found = Vec::new();
     while let Some(end) = out.iter().position(|b| *b == b'\n') {
         let head = String::from_utf8_lossy(&out[..end]).into_owned();
@@ -373,11 +362,17 @@ fn commit(sha: Sha, body: &[u8]) -> Option<Commit> {
     Some(Commit { sha, tree: ids("tree ").pop()?, parents: ids("parent "), message: message.to_owned() })
 }
 
-/// Text for people: whole lines.
-fn text(out: super::run::Output) -> (String, bool) {
+/// Text for people.
+fn text(out: Output) -> (String, bool) {
+    let (bytes, cut) = whole_lines(out);
+    (String::from_utf8_lossy(&bytes).into_owned(), cut)
+}
+
+/// What was said, up to the last whole line if there was more than was asked for.
+pub(super) fn whole_lines(out: Output) -> (Vec<u8>, bool) {
     let mut bytes = out.stdout;
     if out.truncated {
         bytes.truncate(bytes.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1));
     }
-    (String::from_utf8_lossy(&bytes).into_owned(), out.truncated)
+    (bytes, out.truncated)
 }

@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::lock::Held;
+use super::names::pull_ref;
 use super::run::Input;
 use super::{Branch, Git, GitError, Remote, Sha, Want, layout};
 
@@ -45,6 +46,10 @@ impl Mirror {
         self.dir.join("objects")
     }
 
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Whether this commit is here. Packs arrive whole, so its files are here as well.
     pub async fn has(&self, sha: &Sha) -> Result<bool, GitError> {
         Ok(self.missing(std::slice::from_ref(sha)).await?.is_empty())
@@ -63,10 +68,26 @@ impl Mirror {
         if missing.is_empty() {
             return Ok(commits);
         }
-        let pairs = wanted.iter().zip(&commits).filter(|(_, sha)| missing.contains(sha));
+        let pairs = || wanted.iter().zip(&commits).filter(|(_, sha)| missing.contains(sha));
         // Commits are fetched by id: what was resolved is what comes, even when the branch moves meanwhile.
-        let specs = pairs.map(|(want, sha)| format!("+{sha}:{}", kept_as(want)));
-        let mut specs = specs.collect::<Vec<_>>();
+        let specs = pairs().map(|(want, sha)| format!("+{sha}:{}", kept_as(want))).collect();
+        match self.fetch_specs(&held, remote, specs).await {
+            Ok(()) => return Ok(commits),
+            Err(GitError::NotFound(_)) if pairs().any(|(want, _)| matches!(want, Want::PullAt(..))) => {}
+            Err(error) => return Err(error),
+        }
+        let by_name = |(want, sha): (&Want, &Sha)| match want {
+            Want::PullAt(number, _) => format!("+{}:refs/pull/{number}", pull_ref(*number)),
+            _ => format!("+{sha}:{}", kept_as(want)),
+        };
+        self.fetch_specs(&held, remote, pairs().map(by_name).collect()).await?;
+        match self.missing(&commits).await?.first() {
+            Some(gone) => Err(GitError::NotFound(format!("{gone} is in no pull request any more"))),
+            None => Ok(commits),
+        }
+    }
+
+    async fn fetch_specs(&self, held: &Held, remote: &Remote, mut specs: Vec<String>) -> Result<(), GitError> {
         specs.sort();
         specs.dedup();
         let mut call = self.git.call("fetch").repo(&self.dir).args([
@@ -89,8 +110,7 @@ impl Mirror {
             call.args(specs).remote(remote, self.git.settings().timeouts.fetch).input(Input::File(held.share()?));
         held.mark(true)?;
         call.run().await?;
-        held.mark(false)?;
-        Ok(commits)
+        held.mark(false)
     }
 
     /// A working tree at exactly `sha`, on `branch`, whose history is the mirror's: no copy and no hard link of it.
@@ -206,7 +226,7 @@ impl Mirror {
         .into_iter()
         .zip(names);
         let one = |want: &Want| match want {
-            Want::Sha(sha) => Ok(sha.clone()),
+            Want::Sha(sha) | Want::PullAt(_, sha) => Ok(sha.clone()),
             Want::Branch(_) | Want::Pull(_) => match found.next() {
                 Some((Some(sha), _)) => Ok(sha),
                 Some((None, name)) => Err(GitError::NotFound(format!("there is no {name}"))),
@@ -240,7 +260,7 @@ impl Mirror {
 /// a branch `a` may give way to `a/b`, here both are kept.
 fn kept_as(want: &Want) -> String {
     match want {
-        Want::Sha(sha) => format!("refs/kept/{sha}"),
+        Want::Sha(sha) | Want::PullAt(_, sha) => format!("refs/kept/{sha}"),
         Want::Pull(number) => format!("refs/pull/{number}"),
         Want::Branch(branch) => {
             let name = branch.as_str().replace('%', "%25").replace('/', "%2F");

@@ -2,13 +2,15 @@
 //!
 //! In order of a run: `mirror` fetches and gives the sandbox its working tree; `pack.sh` runs inside and makes a bundle;
 //! `inspect` takes the bundle apart in a throw-away repository and `findings` judges it; `publish` makes the agent's
-//! commits anew in the bot's name and pushes them.
+//! commits anew in the bot's name and pushes them, and `rebase` does so on another commit when the branch they were meant for
+//! has moved on. `diff` reads what a review is about.
 //!
 //! What is absent: no git process of the host has a repository or a working tree as its current directory that an agent
 //! could write, none reads a configuration file of a person or the machine, none runs a hook, a filter or a credential
 //! helper, and the token is nowhere but in the environment of the one process that talks to the remote.
 
 mod bundle;
+mod diff;
 mod error;
 mod findings;
 mod inspect;
@@ -19,6 +21,7 @@ mod mirror;
 mod names;
 mod publish;
 mod quick;
+mod rebase;
 mod remote;
 mod run;
 
@@ -30,6 +33,7 @@ use std::time::Duration;
 
 use url::Url;
 
+pub use diff::{ChangedPath, Diffed};
 pub use error::{GitError, redact};
 pub use findings::{HeldBack, Policy, judge};
 pub use inspect::{Caps, Change, Commit, Cut, Inspection, Status, Workbench};
@@ -37,6 +41,7 @@ pub use message::tidy_message;
 pub use mirror::Mirror;
 pub use names::{BadName, Branch, Sha, Want};
 pub use publish::{Identity, MAX_COMMITS, Plan, Published, Pushed, Squashed};
+pub use rebase::Rebased;
 pub use remote::Remote;
 
 /// What the caller runs inside a sandbox, with `/bin/sh`, after the agent ended. Its head says what it needs and leaves.
@@ -112,7 +117,7 @@ impl Git {
         Mirror::open(self, repository_id).await
     }
 
-    /// What `git version` says, for the doctor. 2.36 is the oldest that knows all that is used here.
+    /// What `git version` says, for the doctor. 2.38 is the oldest that knows all that is used here.
     pub async fn version(&self) -> Result<String, GitError> {
         let out = self.call("version").run().await?;
         let text = String::from_utf8_lossy(&out.stdout);

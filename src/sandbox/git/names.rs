@@ -28,6 +28,9 @@ pub enum Want {
     Pull(u64),
     /// Exactly this commit; the remote is not asked when it is here already.
     Sha(Sha),
+    /// Exactly this commit of a pull request. GitHub gives it also after a force push has left it behind; a remote that
+    /// does not is asked for the pull request as it is now, which may contain it. Never another commit instead.
+    PullAt(u64, Sha),
 }
 
 impl Want {
@@ -35,10 +38,15 @@ impl Want {
     pub(super) fn ref_name(&self) -> Option<String> {
         match self {
             Self::Branch(branch) => Some(branch.full()),
-            Self::Pull(number) => Some(format!("refs/pull/{number}/head")),
-            Self::Sha(_) => None,
+            Self::Pull(number) => Some(pull_ref(*number)),
+            Self::Sha(_) | Self::PullAt(..) => None,
         }
     }
+}
+
+/// Where GitHub keeps the head of a pull request, that of a fork included.
+pub(super) fn pull_ref(number: u64) -> String {
+    format!("refs/pull/{number}/head")
 }
 
 impl Sha {

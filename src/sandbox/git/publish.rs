@@ -107,7 +107,8 @@ impl Workbench {
     }
 
     /// Put `sha` on a branch. `expect` is where we left the branch, `None` when it must not be there; if it is anywhere
-    /// else, somebody has worked on it and the answer is [`GitError::Moved`]. Doing it twice is fine.
+    /// else, somebody has worked on it and the answer is [`GitError::Moved`]. So it is when `sha` does not build on
+    /// `expect`: a branch only grows. Doing it twice is fine.
     pub async fn push(
         &self,
         remote: &Remote,
@@ -115,6 +116,10 @@ impl Workbench {
         branch: &Branch,
         expect: Option<&Sha>,
     ) -> Result<Pushed, GitError> {
+        if let Some(expect) = expect {
+            // A lease lets git overwrite what is there, as long as it is what was expected.
+            self.must_build_on(sha, expect).await?;
+        }
         let call = self.git.call("push").repo(&self.dir).args([
             "--porcelain",
             "--no-verify",
@@ -137,7 +142,32 @@ impl Workbench {
         }
     }
 
-    async fn commit(&self, tree: &Sha, parent: &Sha, message: &str, at: i64) -> Result<Sha, GitError> {
+    async fn must_build_on(&self, sha: &Sha, expect: &Sha) -> Result<(), GitError> {
+        let caps = Caps::default();
+        let call = self.call("cat-file", &caps).arg("--batch-check=%(objecttype)").input(Input::lines([expect]));
+        // All that `sha` builds on is here, so what is not here is not among it.
+        if call.run().await?.stdout != b"commit\n" {
+            return Err(GitError::Moved);
+        }
+        let call = self.call("merge-base", &caps).args(["--is-ancestor", "--end-of-options"]);
+        match call.args([expect.as_str(), sha.as_str()]).codes(&[0, 1]).run().await?.code {
+            0 => Ok(()),
+            _ => Err(GitError::Moved),
+        }
+    }
+
+    /// The work as mails that `git am` takes, for whoever may push where we may not. None when it has more than `cap`
+    /// bytes or is not UTF-8: a patch that is cut or mended can't be applied.
+    pub async fn patch(&self, base: &Sha, head: &Sha, cap: usize) -> Result<Option<String>, GitError> {
+        let call = self.call("format-patch", &Caps::default()).args(["--stdout", "--no-signature", "--no-attach"]);
+        let call =
+            call.args(["--no-thread", "--no-color", "--no-ext-diff", "--no-textconv", "--binary", "--find-renames"]);
+        let call = call.args(["-l400", "--end-of-options", head.as_str(), &format!("^{base}")]);
+        let out = call.cut_after(cap).run().await?;
+        Ok((!out.truncated).then_some(out.stdout).and_then(|bytes| String::from_utf8(bytes).ok()))
+    }
+
+    pub(super) async fn commit(&self, tree: &Sha, parent: &Sha, message: &str, at: i64) -> Result<Sha, GitError> {
         let who = self.git.identity();
         let date = format!("{} +0000", at.max(0));
         let call = self.call("commit-tree", &Caps::default()).args(["-p", parent.as_str(), "-F", "-", tree.as_str()]);
@@ -150,7 +180,7 @@ impl Workbench {
         one_sha(&call.input(Input::Bytes(message.as_bytes().to_vec())).run().await?.stdout)
     }
 
-    async fn tree_of(&self, commit: &Sha) -> Result<Sha, GitError> {
+    pub(super) async fn tree_of(&self, commit: &Sha) -> Result<Sha, GitError> {
         let call = self.call("rev-parse", &Caps::default()).args(["--verify", "--end-of-options"]);
         one_sha(&call.arg(format!("{commit}^{{tree}}")).run().await?.stdout)
     }
@@ -215,7 +245,7 @@ fn what_happened(table: &str) -> Pushed {
     }
 }
 
-fn one_sha(out: &[u8]) -> Result<Sha, GitError> {
+pub(super) fn one_sha(out: &[u8]) -> Result<Sha, GitError> {
     let text = String::from_utf8_lossy(out);
     text.trim()
         .parse()

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
 use super::error::{GitError, classify, redact};
-use super::{Git, Remote, Sha};
+use super::{Caps, Git, Remote, Sha};
 
 /// Configuration of every git process. Nothing comes from files but what `layout` wrote into a repository.
 const CONFIG: [(&str, &str); 27] = [
@@ -61,6 +61,10 @@ pub(super) struct Fence {
 
 /// `ulimit` and not `setrlimit`: a limit between fork and exec takes unsafe code, the shell has it built in.
 const FENCE: &str = r#"ulimit -v "$1" && ulimit -t "$2" && ulimit -f "$3" && shift 3 && exec "$@""#;
+
+/// The id of the tree without files, which git knows without having it. Attributes are read from there: by its own
+/// `.gitattributes` an agent could have its changes count as binary and not be shown.
+const NO_ATTRIBUTES: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
 
 /// Standard input of a process.
 pub(super) enum Input {
@@ -117,6 +121,19 @@ impl Git {
             codes: &[0],
             fence: None,
         }
+    }
+
+    /// A git process that reads a stranger's objects in this repository.
+    pub(super) fn careful(&self, verb: &'static str, git_dir: &Path, caps: &Caps) -> Call<'_> {
+        let cpu = self.settings().timeouts.local.max(Duration::from_secs(1));
+        let file_bytes = caps.bundle_bytes.saturating_mul(2).max(64 << 20);
+        let call = self.call(verb).repo(git_dir).env("GIT_ATTR_SOURCE", NO_ATTRIBUTES);
+        // Windows on the mirror's packs count as memory.
+        let call = call
+            .config("core.packedGitLimit", "256m")
+            .config("core.packedGitWindowSize", "32m")
+            .config("core.fsync", "none");
+        call.fence(Fence { memory_bytes: caps.memory_bytes, cpu, file_bytes })
     }
 }
 

@@ -67,6 +67,48 @@ async fn the_network_is_used_only_for_what_is_not_known() {
 }
 
 #[tokio::test]
+async fn a_pull_request_is_had_as_it_was() {
+    let world = World::new(&[("a", "1")]).await;
+    let bare = world.path().join("host/o/app.git");
+    let push = |script: &str| {
+        let script = format!(
+            "{script}; git add -A; git commit -qm pr; git push -q -f {0} HEAD:refs/pull/3/head; git rev-parse HEAD",
+            bare.display()
+        );
+        sh(&world.person(), &script).trim().parse::<Sha>().unwrap()
+    };
+    let base = world.person_pushes("echo 2 >a");
+    let first = push("git checkout -q -b pr HEAD~1; echo b >b");
+    let (mirror, branch) = (world.git.mirror(7).await.unwrap(), "cloud-agent/work".parse().unwrap());
+    let (remote, dest, objects) = (world.app(), world.path().join("tree"), mirror.objects());
+    let wanted = vec![Want::PullAt(3, first.clone()), Want::Sha(base.clone())];
+    let order =
+        Checkout { repository_id: 7, remote: &remote, wanted, branch: &branch, dest: &dest, objects_inside: &objects };
+    assert_eq!(world.git.checkout(&order).await.unwrap(), first);
+    assert_eq!(sh(&dest, "cat a b; git rev-parse HEAD"), format!("1b\n{first}\n"));
+    let root = mirror.merge_base(&base, &first).await.unwrap().unwrap();
+    assert_eq!(mirror.changed_paths(&root, &first).await.unwrap().len(), 1);
+    assert_eq!(mirror.fetch(&remote, &[Want::Pull(3)]).await.unwrap(), std::slice::from_ref(&first));
+
+    // A force push leaves the first behind; GitHub gives it all the same, and another remote only what is still there.
+    let second = push("git reset -q --hard HEAD~1; echo c >c");
+    let third = push("echo d >d");
+    let at = |sha: &Sha| [Want::PullAt(3, sha.clone()), Want::Sha(base.clone())];
+    for (id, want) in [(8, &first), (9, &second), (10, &third)] {
+        let mirror = world.git.mirror(id).await.unwrap();
+        assert_eq!(mirror.fetch(&remote, &at(want)).await.unwrap(), [want.clone(), base.clone()]);
+    }
+    sh(bare.parent().unwrap(), "ln -s app.git strict.git");
+    let strict = world.remote("o/strict", TOKEN);
+    let mirror = world.git.mirror(11).await.unwrap();
+    let gone = mirror.fetch(&strict, &at(&first)).await.unwrap_err();
+    assert_eq!(gone, GitError::NotFound(format!("{first} is in no pull request any more")));
+    assert_eq!(mirror.fetch(&strict, &at(&second)).await.unwrap(), [second, base.clone()]);
+    let none = Want::PullAt(4, "12".repeat(20).parse().unwrap());
+    assert!(matches!(mirror.fetch(&remote, &[none]).await, Err(GitError::NotFound(_))));
+}
+
+#[tokio::test]
 async fn a_working_tree_holds_nothing_but_the_work() {
     let world = World::new(&[
         ("run.sh", "echo hi"),

@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
+mod diff;
 mod fetch;
 mod inspect;
 mod pack;
 mod publish;
+mod rebase;
 mod server;
 mod world;

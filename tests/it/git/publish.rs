@@ -102,8 +102,15 @@ async fn a_push_overwrites_nobody() {
     let again = Workbench::open(&world.git, &world.path().join("t.inspect.git"));
     assert_eq!(again.push(&app, &two, &branch, None).await, Err(GitError::Moved));
     assert_eq!(again.push(&app, &two, &branch, Some(&seen.base)).await, Err(GitError::Moved));
-    assert_eq!(again.push(&app, &two, &branch, Some(&one)).await, Ok(Pushed::Updated));
-    assert_eq!(world.git.remote_head(&app, &branch).await.unwrap(), Some(two.clone()));
+    // It is where we left it, and `two` would take `one` away all the same.
+    assert_eq!(again.push(&app, &two, &branch, Some(&one)).await, Err(GitError::Moved));
+    let Rebased::Done(both) = bench.rebase(&two, &seen.base, &one).await.unwrap() else { panic!() };
+    assert_eq!(both, one, "the same work twice is nothing more");
+    let more = sh(&world.path().join("t.inspect.git"), &format!("git commit-tree -p {one} -m more {one}^{{tree}}"));
+    let more = more.trim().parse::<Sha>().unwrap();
+    assert_eq!(again.push(&app, &more, &branch, Some(&one)).await, Ok(Pushed::Updated));
+    assert_eq!(again.push(&app, &more, &branch, Some(&one)).await, Ok(Pushed::AlreadyThere));
+    assert_eq!(world.git.remote_head(&app, &branch).await.unwrap(), Some(more.clone()));
     // A person commits to the branch.
     let bare = world.path().join("host/o/app.git");
     sh(
@@ -113,7 +120,18 @@ async fn a_push_overwrites_nobody() {
             bare.display()
         ),
     );
-    assert_eq!(bench.push(&app, &one, &branch, Some(&two)).await, Err(GitError::Moved));
+    let theirs = world.git.remote_head(&app, &branch).await.unwrap().unwrap();
+    let ours = sh(&world.path().join("t.inspect.git"), &format!("git commit-tree -p {more} -m ours {one}^{{tree}}"));
+    let ours = ours.trim().parse::<Sha>().unwrap();
+    for (sha, expect) in [(&ours, &more), (&ours, &theirs), (&one, &more), (&ours, &one)] {
+        assert_eq!(bench.push(&app, sha, &branch, Some(expect)).await, Err(GitError::Moved));
+    }
+    // What they did is fetched, and ours goes on top of it.
+    world.git.mirror(7).await.unwrap().fetch(&app, &[Want::Branch(branch.clone())]).await.unwrap();
+    let Rebased::Done(ours) = bench.rebase(&ours, &more, &theirs).await.unwrap() else { panic!() };
+    assert_eq!(ours, theirs, "an empty commit is left out");
+    assert_eq!(bench.push(&app, &ours, &branch, Some(&theirs)).await, Ok(Pushed::AlreadyThere));
+    assert_eq!(world.git.remote_head(&app, &branch).await.unwrap(), Some(theirs));
     assert_eq!(world.git.remote_head(&app, &"main".parse().unwrap()).await.unwrap(), Some(seen.base.clone()));
 }
 

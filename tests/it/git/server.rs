@@ -43,7 +43,7 @@ impl Host {
 }
 
 async fn serve(State(host): State<Host>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let body = to_bytes(body, 64 << 20).await.unwrap();
     host.seen.lock().unwrap().push((parts.uri.to_string(), body.len()));
     let path = parts.uri.path();
@@ -68,6 +68,10 @@ async fn serve(State(host): State<Host>, request: Request) -> Response {
         || (path.starts_with("/o/readonly") && parts.uri.query() == Some("service=git-receive-pack"))
     {
         return (StatusCode::FORBIDDEN, "Write access to repository not granted.").into_response();
+    }
+    if path.starts_with("/o/strict.git") {
+        // A server of old: only what a branch or a pull request points to is given by id.
+        parts.headers.remove("git-protocol");
     }
     backend(&host, parts.method.as_str(), path, parts.uri.query().unwrap_or(""), &parts.headers, body).await
 }

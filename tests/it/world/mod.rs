@@ -12,6 +12,7 @@ use tempfile::TempDir;
 mod claude;
 mod database;
 
+pub use claude::real_claude;
 pub use database::Database;
 
 /// Longest that a story may take to come to rest.
