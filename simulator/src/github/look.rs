@@ -20,6 +20,8 @@ pub struct Pull {
     pub title: String,
     pub body: String,
     pub head: String,
+    /// `owner/name` of the repository with the head branch; None once a fork is deleted.
+    pub head_repo: Option<String>,
     pub base: String,
     pub draft: bool,
     pub author: String,
@@ -109,6 +111,7 @@ impl World {
                 title: issue.title.clone(),
                 body: issue.body.clone().unwrap_or_default(),
                 head: pull.head.clone(),
+                head_repo: pull.head_repo.map(|it| state.repo(it).full_name()),
                 base: pull.base.clone(),
                 draft: pull.draft,
                 author: state.login(issue.author),

@@ -17,6 +17,7 @@ mod limits;
 mod look;
 mod pages;
 mod people;
+mod pulls;
 mod rest;
 mod reviews;
 mod shapes;

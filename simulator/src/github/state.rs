@@ -71,6 +71,8 @@ pub(crate) struct Repo {
     /// Full names this repository had before; they redirect.
     pub former: Vec<String>,
     pub private: bool,
+    /// The repository that this one was forked from.
+    pub fork_of: Option<u64>,
     /// Whether the installation covers it.
     pub installed: bool,
     pub default_branch: String,
@@ -115,6 +117,10 @@ pub(crate) struct Issue {
 pub(crate) struct PullPart {
     pub id: u64,
     pub head: String,
+    /// Where the head branch is: here, in a fork, or nowhere any more.
+    pub head_repo: Option<u64>,
+    /// Whose repository that is or was.
+    pub head_owner: String,
     pub base: String,
     pub draft: bool,
     pub merged_at: Option<u64>,

@@ -6,6 +6,7 @@ mod client;
 mod git;
 mod messages;
 mod people;
+mod pulls;
 mod rest;
 mod reviews;
 mod webhooks;
