@@ -1,16 +1,14 @@
 //! What can happen on GitHub, whoever does it: each act changes the state, adds to the story, and returns the webhooks
 //! that it causes. People (`people.rs`) and the REST routes call the same acts.
 
-use std::fmt::Write as _;
-
 use serde_json::{Value, json};
 
 use super::events::Event;
 use super::reviews::words::SpotWords;
 use super::shapes::{REACTIONS, label};
-use super::state::{Check, Issue, Kind, Note, Reaction, State};
+use super::state::{Issue, Note, Reaction, State};
 use super::told::indented;
-use super::{APP_ID, BOT_ID, World};
+use super::{BOT_ID, World};
 
 impl World {
     pub(crate) fn opens_issue(
@@ -182,23 +180,6 @@ impl World {
         let gone = there.remove(index);
         self.tell(state, repo, &format!("{} taken off {whose}{place}", emoji(&gone.content)));
         true
-    }
-
-    /// Says what a check run has come to, and returns its webhook.
-    pub(crate) fn tells_check(&self, state: &mut State, check: &Check, action: &str) -> Vec<Event> {
-        let branch = self.bare(check.repo).branches().into_iter().find(|(_, head)| *head == check.head_sha);
-        let mut line = format!("check {} {}", check.name, check.status);
-        if let Some(conclusion) = &check.conclusion {
-            let _ = write!(line, " {conclusion}");
-        }
-        let sha = &check.head_sha;
-        line.push_str(&branch.map_or(" on <sha>".to_owned(), |_| format!(" on {sha}")));
-        if let Some(title) = &check.title {
-            let _ = write!(line, ": {title}");
-        }
-        self.tell(state, check.repo, &line);
-        let by = if check.app == APP_ID { BOT_ID } else { state.account_id("other-ci[bot]", Kind::Bot) };
-        vec![self.check_event(state, check, by, action, json!({}))]
     }
 
     pub(crate) fn new_issue(&self, state: &mut State, by: u64, repo: u64, title: &str, body: Option<&str>) -> Issue {

@@ -31,20 +31,6 @@ pub struct Pull {
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct CheckRun {
-    pub id: u64,
-    pub name: String,
-    pub head_sha: String,
-    pub external_id: Option<String>,
-    pub status: String,
-    pub conclusion: Option<String>,
-    pub title: Option<String>,
-    pub summary: Option<String>,
-    pub annotations: usize,
-    pub app_id: u64,
-}
-
-#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Commit {
     pub sha: String,
     pub author_name: String,
@@ -120,26 +106,6 @@ impl World {
                 reviewers: pull.reviewers.iter().map(|it| state.login(*it)).collect(),
             })
             .collect()
-    }
-
-    /// All check runs of a repository, oldest first.
-    pub fn check_runs(&self, repo: &str) -> Vec<CheckRun> {
-        let state = self.state();
-        let repo = state.repo_named(repo).expect("a repository").id;
-        let runs = state.checks.values().filter(|it| it.repo == repo);
-        runs.map(|it| CheckRun {
-            id: it.id,
-            name: it.name.clone(),
-            head_sha: it.head_sha.clone(),
-            external_id: it.external_id.clone(),
-            status: it.status.clone(),
-            conclusion: it.conclusion.clone(),
-            title: it.title.clone(),
-            summary: it.summary.clone(),
-            annotations: it.annotations.len(),
-            app_id: it.app,
-        })
-        .collect()
     }
 
     /// A unified diff from where `head` left `base`.

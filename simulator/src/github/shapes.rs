@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::state::{Check, Issue, Kind, Note, Permissions, Reaction, Repo, Role, State};
+use super::state::{Issue, Kind, Note, Permissions, Reaction, Repo, Role, State};
 use super::{APP_ID, BOT_ID, CLIENT_ID, INSTALLATION_ID, World};
 use crate::clock::iso;
 
@@ -221,48 +221,6 @@ impl World {
             extend(&mut object, more);
         }
         Value::Object(object)
-    }
-
-    pub(crate) fn check_object(&self, state: &State, check: &Check) -> Value {
-        let repo = state.repo(check.repo);
-        let api = format!("{}/repos/{}/check-runs/{}", self.api_url, repo.full_name(), check.id);
-        let bare = self.bare(check.repo);
-        let pulls: Vec<Value> = (repo.issues.values())
-            .filter_map(|issue| Some((issue, issue.pull.as_ref()?)))
-            .filter(|(issue, pull)| issue.open && pull.head_repo == Some(repo.id) && bare.branch(&pull.head).as_ref() == Some(&check.head_sha))
-            .map(|(issue, pull)| json!({
-                "id": pull.id,
-                "number": issue.number,
-                "url": format!("{}/repos/{}/pulls/{}", self.api_url, repo.full_name(), issue.number),
-                "head": { "ref": pull.head, "sha": check.head_sha, "repo": { "id": repo.id, "name": repo.name } },
-                "base": { "ref": pull.base, "sha": bare.branch(&pull.base), "repo": { "id": repo.id, "name": repo.name } },
-            }))
-            .collect();
-        json!({
-            "id": check.id,
-            "node_id": format!("CR_{}", check.id),
-            "name": check.name,
-            "head_sha": check.head_sha,
-            "external_id": check.external_id.clone().unwrap_or_default(),
-            "url": api,
-            "html_url": format!("{}/{}/runs/{}", self.url, repo.full_name(), check.id),
-            "details_url": check.details_url,
-            "status": check.status,
-            "conclusion": check.conclusion,
-            "started_at": check.started_at,
-            "completed_at": check.completed_at,
-            "output": {
-                "title": check.title,
-                "summary": check.summary,
-                "text": check.text,
-                "annotations_count": check.annotations.len(),
-                "annotations_url": format!("{api}/annotations"),
-            },
-            "check_suite": { "id": check.suite },
-            "app": if check.app == APP_ID { self.app(state) } else { json!({ "id": check.app, "slug": "another-app" }) },
-            "pull_requests": pulls,
-            "x_unknown": null,
-        })
     }
 
     /// `GET /app`.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use serde_json::Value;
 
+use super::checks::logs::{Job, Ticket};
 use super::deliveries::Delivery;
 use super::faults::Rule;
 use super::journal::Request;
@@ -227,6 +228,10 @@ pub(crate) struct State {
     pub resolved: BTreeMap<u64, u64>,
     pub checks: BTreeMap<u64, Check>,
     pub suites: BTreeMap<(u64, String), u64>,
+    /// GitHub Actions jobs by id, which is also the id of their check run.
+    pub jobs: BTreeMap<u64, Job>,
+    /// One-time addresses of logs.
+    pub tickets: HashMap<String, Ticket>,
     pub tokens: HashMap<String, Token>,
     pub installation: Installation,
     pub hook: Hook,
