@@ -14,8 +14,10 @@ mod graphql;
 mod installation;
 mod journal;
 mod keys;
+mod lag;
 mod limits;
 mod look;
+mod openapi;
 mod pages;
 mod people;
 mod pulls;
@@ -314,7 +316,9 @@ fn first_state(options: &Options) -> State {
         story: Vec::new(),
         told: 0,
         journal: Vec::new(),
+        violations: Vec::new(),
         faults: Vec::new(),
+        lag: std::cell::RefCell::default(),
         used: std::collections::HashMap::new(),
         created: std::collections::VecDeque::new(),
         served: 0,

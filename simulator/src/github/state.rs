@@ -1,5 +1,6 @@
 //! Everything GitHub knows apart from code: plain Rust, one lock. Code lives in bare repositories (`git.rs`).
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use serde_json::Value;
@@ -8,6 +9,7 @@ use super::checks::logs::{Job, Ticket};
 use super::deliveries::Delivery;
 use super::faults::Rule;
 use super::journal::Request;
+use super::lag::Lag;
 use super::reviews::{Inline, Review};
 
 /// Permission names and levels, as in `{"issues": "write"}`.
@@ -242,7 +244,11 @@ pub(crate) struct State {
     pub story: Vec<String>,
     pub told: usize,
     pub journal: Vec<Request>,
+    /// Requests that were let through and should not have been sent.
+    pub violations: Vec<String>,
     pub faults: Vec<Rule>,
+    /// In a cell, since reading a list counts.
+    pub lag: RefCell<Lag>,
     /// Primary limit: requests used in the window that started at this second, per token or address.
     pub used: HashMap<String, (u64, u64)>,
     /// When the installation created content, newest last.

@@ -9,6 +9,8 @@ impl World {
     /// `http://bot`, so that lines can stand in a snapshot.
     pub fn told(&self) -> Vec<String> {
         let mut state = self.state();
+        let slips = std::mem::take(&mut state.violations);
+        assert!(slips.is_empty(), "GitHub's description has no such request:\n{}", slips.join("\n"));
         let until = state.story.len();
         let from = std::mem::replace(&mut state.told, until);
         state.story[from..].to_vec()

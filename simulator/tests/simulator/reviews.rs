@@ -230,6 +230,19 @@ async fn comments_follow_their_lines_until_these_are_gone() {
 }
 
 #[tokio::test]
+async fn lists_may_lag_behind() {
+    let (github, client) = world().await;
+    github.lists_lag(2);
+    let made = client.post(REVIEWS, review(&github, Some("COMMENT"), "x", &at("a.txt", 10, "RIGHT"))).await.1;
+    let read = async |path: &str| client.get(path).await.1.as_array().unwrap().len();
+    assert_eq!([read(REVIEWS).await, read(REVIEWS).await, read(REVIEWS).await], [0, 0, 1]);
+    assert_eq!([read(COMMENTS).await, read(COMMENTS).await, read(COMMENTS).await], [0, 0, 1]);
+    client.post("/repos/octo/app/issues/1/comments", json!({ "body": "x" })).await;
+    assert_eq!(read("/repos/octo/app/issues/1/comments").await, 0);
+    assert_eq!(client.get(&format!("{REVIEWS}/{}", made["id"])).await.0, 200);
+}
+
+#[tokio::test]
 async fn a_review_can_be_made_behind_a_bad_gateway() {
     let (github, client) = world().await;
     github.faults().on("POST", "/repos/{o}/{r}/pulls/{n}/reviews").answer(Fault::BadGatewayAfterApply);

@@ -82,7 +82,8 @@ impl Call<'_> {
     }
 
     /// The same inside `{"total_count": …, "<key>": […]}`.
-    pub fn page_in(&self, items: Vec<Value>, key: Option<&str>) -> Answer {
+    pub fn page_in(&self, mut items: Vec<Value>, key: Option<&str>) -> Answer {
+        self.state.lag.borrow_mut().hides(&self.below, &mut items);
         let number = |name: &str, usual: usize| {
             self.asked(name).and_then(|it| it.parse::<usize>().ok()).filter(|it| *it > 0).unwrap_or(usual)
         };

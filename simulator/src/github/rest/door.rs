@@ -18,6 +18,7 @@ use crate::github::auth::identify;
 use crate::github::events::Event;
 use crate::github::faults::{Fault, fits, met};
 use crate::github::limits::{self, Budget};
+use crate::github::openapi::complaint;
 use crate::github::state::State;
 use crate::github::{BOT_ID, Credential, World, control, git_http, journal, pages};
 use crate::server::{HangUp, Reply};
@@ -242,6 +243,12 @@ fn carry_out(
     };
     let outcome = (route.run)(&mut call);
     *events = call.events;
+    if !body.is_empty() && outcome.is_ok() {
+        call.state.violations.extend(complaint(method.as_str(), route.path, &call.body));
+    }
+    if let (&Method::POST, Ok(answer)) = (method, &outcome) {
+        call.state.lag.get_mut().creates(&answer.body);
+    }
     outcome
 }
 
