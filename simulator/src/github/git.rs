@@ -107,6 +107,12 @@ impl Bare {
         }
     }
 
+    /// Brings a ref of another repository here, with what it needs.
+    pub fn take(&self, from: &Self, source: &str, target: &str) -> bool {
+        let path = from.path.to_string_lossy();
+        self.ask(&["fetch", "--quiet", "--no-tags", &path, &format!("+{source}:{target}")]).is_some()
+    }
+
     pub fn is_ancestor(&self, older: &str, newer: &str) -> bool {
         self.ask(&["merge-base", "--is-ancestor", older, newer]).is_some()
     }
@@ -130,7 +136,18 @@ impl Bare {
     /// A unified diff from where `head` left `base`.
     pub fn diff(&self, base: &str, head: &str, context: usize) -> String {
         let unified = format!("--unified={context}");
-        self.ask(&["diff", "--no-color", &unified, &format!("{base}...{head}")]).unwrap_or_default()
+        let range = format!("{base}...{head}");
+        self.ask(&["diff", "--no-color", "--find-renames", &unified, &range]).unwrap_or_default()
+    }
+
+    /// What differs between two commits, without context.
+    pub fn direct_diff(&self, from: &str, to: &str) -> String {
+        self.ask(&["diff", "--no-color", "--find-renames", "--unified=0", from, to]).unwrap_or_default()
+    }
+
+    /// The commit from which two others went apart.
+    pub fn merge_base(&self, one: &str, other: &str) -> Option<String> {
+        Some(self.ask(&["merge-base", one, other])?.trim().to_owned())
     }
 
     /// Added and deleted lines per file; `None` for binary files.

@@ -3,21 +3,26 @@
 mod acts;
 mod answer;
 mod auth;
-mod buttons;
+mod checks;
 mod control;
 mod deliveries;
 mod events;
 mod faults;
 mod git;
 mod git_http;
+mod graphql;
 mod installation;
 mod journal;
 mod keys;
+mod lag;
 mod limits;
 mod look;
+mod openapi;
 mod pages;
 mod people;
+mod pulls;
 mod rest;
+mod reviews;
 mod shapes;
 mod state;
 mod told;
@@ -33,11 +38,13 @@ use tokio::sync::{mpsc, watch};
 
 use crate::clock::Clock;
 use crate::server::Server;
+pub use checks::look::{Action, Annotation, CheckRun};
 pub use deliveries::{Delivered, Signature};
 pub use faults::{Fault, Faults};
 pub use journal::{Credential, Request};
 use keys::AppKey;
-pub use look::{CheckRun, Comment, Commit, Pull};
+pub use look::{Comment, Commit, Pull};
+pub use reviews::look::{Review, ReviewComment, Thread};
 use state::{Account, Hook, Installation, Kind, State};
 pub use state::{Permissions, Role};
 
@@ -108,6 +115,8 @@ pub struct World {
     options: Options,
     url: String,
     api_url: String,
+    /// Where the logs of jobs are fetched from: not the host that knows of them.
+    logs_url: String,
     root: tempfile::TempDir,
     state: Mutex<State>,
     key: &'static AppKey,
@@ -130,10 +139,12 @@ impl GitHub {
         let key = tokio::task::spawn_blocking(AppKey::of_this_process).await.unwrap();
         let server = Server::bind(options.listen).expect("the address to listen on is free");
         let url = format!("http://{}", server.address());
+        let (logs, logs_url) = checks::logs::bind(&url);
         let (outbox, letters) = mpsc::unbounded_channel();
         let world = Arc::new(World {
             api_url: format!("{url}{}", options.api_prefix),
             url,
+            logs_url,
             root: tempfile::tempdir().unwrap(),
             state: Mutex::new(first_state(&options)),
             key,
@@ -146,6 +157,11 @@ impl GitHub {
             options,
         });
         server.handle().spawn(deliveries::postman(Arc::downgrade(&world), letters));
+        let keeping = Arc::downgrade(&world);
+        server.serve_on(logs, move |request| {
+            let world = keeping.upgrade();
+            async move { world.map(|it| checks::logs::answer(&it, &request)).ok_or(crate::server::HangUp) }
+        });
         let serving = Arc::downgrade(&world);
         server.serve(move |request| {
             let world = serving.upgrade();
@@ -251,6 +267,7 @@ const GRANTED: &[(&str, &str)] = &[
     ("checks", "write"),
     ("contents", "write"),
     ("issues", "write"),
+    ("merge_queues", "read"),
     ("metadata", "read"),
     ("pull_requests", "write"),
     ("statuses", "read"),
@@ -263,8 +280,10 @@ const SUBSCRIBED: &[&str] = &[
     "pull_request",
     "pull_request_review",
     "pull_request_review_comment",
+    "pull_request_review_thread",
     "check_run",
     "check_suite",
+    "merge_group",
     "push",
     "repository",
 ];
@@ -276,8 +295,14 @@ fn first_state(options: &Options) -> State {
         accounts: vec![bot],
         repos: Vec::new(),
         notes: std::collections::BTreeMap::new(),
+        reviews: std::collections::BTreeMap::new(),
+        inlines: std::collections::BTreeMap::new(),
+        resolved: std::collections::BTreeMap::new(),
+        minimized: std::collections::BTreeMap::new(),
         checks: std::collections::BTreeMap::new(),
         suites: std::collections::BTreeMap::new(),
+        jobs: std::collections::BTreeMap::new(),
+        tickets: std::collections::HashMap::new(),
         tokens: std::collections::HashMap::new(),
         installation: Installation { permissions: permissions(GRANTED), suspended_at: None, gone: false },
         hook: Hook {
@@ -291,7 +316,9 @@ fn first_state(options: &Options) -> State {
         story: Vec::new(),
         told: 0,
         journal: Vec::new(),
+        violations: Vec::new(),
         faults: Vec::new(),
+        lag: std::cell::RefCell::default(),
         used: std::collections::HashMap::new(),
         created: std::collections::VecDeque::new(),
         served: 0,

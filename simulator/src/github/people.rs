@@ -3,15 +3,16 @@
 
 use serde_json::{Value, json};
 
-use super::acts::{NewPull, Target};
+use super::acts::Target;
 use super::events::Event;
 use super::git::Bare;
 use super::look::find;
+use super::pulls::NewPull;
 use super::state::{Kind, Repo};
 use super::{Delivered, Role, World};
 
 /// Seed commits have this date, so that their SHAs are the same in every run: 2026-01-01.
-const SEEDED_AT: u64 = 1_767_225_600;
+pub(crate) const SEEDED_AT: u64 = 1_767_225_600;
 
 impl World {
     /// Creates a private repository with one commit on `main`.
@@ -35,6 +36,7 @@ impl World {
             name: name.to_owned(),
             former: Vec::new(),
             private: true,
+            fork_of: None,
             installed: true,
             default_branch: "main".to_owned(),
             roles: std::collections::BTreeMap::new(),
@@ -182,7 +184,8 @@ impl World {
         self.reacts(&mut state, by, repo, Target::Issue(number), content);
     }
 
-    /// Commits files to a branch as a person, and delivers `push` and `pull_request.synchronize`. The commit.
+    /// Commits files to a branch as a person, and delivers `push` and `pull_request.synchronize`. A new branch starts
+    /// from the default one. The commit.
     pub async fn push(&self, who: &str, repo: &str, branch: &str, files: &[(&str, &str)], message: &str) -> String {
         let (sha, events) = self.pushed(who, repo, branch, files, message);
         self.deliver_all(events, 0).await;
@@ -206,7 +209,7 @@ impl World {
             let repo = self.repo_id(repo);
             let mut state = self.state();
             let by = state.account_id(who, Kind::User);
-            self.opens_pull(&mut state, by, repo, &NewPull { title, body: None, head, base, draft: false })
+            self.opens_pull(&mut state, by, repo, &NewPull { title, head, base, ..NewPull::default() })
         };
         self.deliver_all(events, 0).await;
         number
@@ -235,6 +238,7 @@ impl World {
             (issue.open, issue.closed_at) = (false, Some(now));
             if let Some(pull) = &mut issue.pull {
                 pull.merged_at = Some(now);
+                pull.merged_onto = before.get(&pull.base).cloned();
             }
         }
         let mut events = self.branches_moved(&mut state, by, repo, &before);
@@ -285,6 +289,9 @@ impl World {
         let by = state.account_id(who, Kind::User);
         let bare = self.bare(repo);
         let before = bare.branches();
+        if let (None, Some(start)) = (before.get(branch), before.get(&state.repo(repo).default_branch)) {
+            bare.set(&format!("refs/heads/{branch}"), Some(start));
+        }
         let email = format!("{who}@example.com");
         let sha = bare.commit(branch, (who, &email), message, files, SEEDED_AT + 60);
         (sha, self.branches_moved(&mut state, by, repo, &before))

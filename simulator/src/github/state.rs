@@ -1,12 +1,16 @@
 //! Everything GitHub knows apart from code: plain Rust, one lock. Code lives in bare repositories (`git.rs`).
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use serde_json::Value;
 
+use super::checks::logs::{Job, Ticket};
 use super::deliveries::Delivery;
 use super::faults::Rule;
 use super::journal::Request;
+use super::lag::Lag;
+use super::reviews::{Inline, Review};
 
 /// Permission names and levels, as in `{"issues": "write"}`.
 pub type Permissions = BTreeMap<String, String>;
@@ -70,6 +74,8 @@ pub(crate) struct Repo {
     /// Full names this repository had before; they redirect.
     pub former: Vec<String>,
     pub private: bool,
+    /// The repository that this one was forked from.
+    pub fork_of: Option<u64>,
     /// Whether the installation covers it.
     pub installed: bool,
     pub default_branch: String,
@@ -114,10 +120,16 @@ pub(crate) struct Issue {
 pub(crate) struct PullPart {
     pub id: u64,
     pub head: String,
+    /// Where the head branch is: here, in a fork, or nowhere any more.
+    pub head_repo: Option<u64>,
+    /// Whose repository that is or was.
+    pub head_owner: String,
     pub base: String,
     pub draft: bool,
     pub merged_at: Option<u64>,
     pub reviewers: Vec<u64>,
+    /// The base branch's head before the merge; the diff of a merged pull request stays what it was.
+    pub merged_onto: Option<String>,
     /// `mergeable` is null on the first read, as GitHub computes it in the background.
     pub read_before: bool,
 }
@@ -212,8 +224,18 @@ pub(crate) struct State {
     pub accounts: Vec<Account>,
     pub repos: Vec<Repo>,
     pub notes: BTreeMap<u64, Note>,
+    pub reviews: BTreeMap<u64, Review>,
+    pub inlines: BTreeMap<u64, Inline>,
+    /// Resolved threads, by their first comment, and who resolved them.
+    pub resolved: BTreeMap<u64, u64>,
+    /// Hidden comments and reviews by node id, and why.
+    pub minimized: BTreeMap<String, String>,
     pub checks: BTreeMap<u64, Check>,
     pub suites: BTreeMap<(u64, String), u64>,
+    /// GitHub Actions jobs by id, which is also the id of their check run.
+    pub jobs: BTreeMap<u64, Job>,
+    /// One-time addresses of logs.
+    pub tickets: HashMap<String, Ticket>,
     pub tokens: HashMap<String, Token>,
     pub installation: Installation,
     pub hook: Hook,
@@ -222,7 +244,11 @@ pub(crate) struct State {
     pub story: Vec<String>,
     pub told: usize,
     pub journal: Vec<Request>,
+    /// Requests that were let through and should not have been sent.
+    pub violations: Vec<String>,
     pub faults: Vec<Rule>,
+    /// In a cell, since reading a list counts.
+    pub lag: RefCell<Lag>,
     /// Primary limit: requests used in the window that started at this second, per token or address.
     pub used: HashMap<String, (u64, u64)>,
     /// When the installation created content, newest last.

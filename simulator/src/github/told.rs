@@ -1,6 +1,7 @@
 //! The story: one line for everything visible that happened, in the order it happened.
 
 use super::World;
+use super::reviews::words::SpotWords;
 use super::state::State;
 
 impl World {
@@ -8,6 +9,8 @@ impl World {
     /// `http://bot`, so that lines can stand in a snapshot.
     pub fn told(&self) -> Vec<String> {
         let mut state = self.state();
+        let slips = std::mem::take(&mut state.violations);
+        assert!(slips.is_empty(), "GitHub's description has no such request:\n{}", slips.join("\n"));
         let until = state.story.len();
         let from = std::mem::replace(&mut state.told, until);
         state.story[from..].to_vec()
@@ -29,6 +32,20 @@ impl World {
         match state.repos.first() {
             Some(first) if first.id != repo => format!("{}#{number}", state.repo(repo).full_name()),
             _ => format!("#{number}"),
+        }
+    }
+
+    /// The repository of a comment or review by node id, and its place in the story.
+    pub(crate) fn place_of_node(state: &State, id: &str) -> Option<(u64, String)> {
+        let (kind, number) = id.rsplit_once('_')?;
+        let number: u64 = number.parse().ok()?;
+        match kind {
+            "IC" => state.notes.get(&number).map(|it| (it.repo, Self::place(state, it.repo, it.number))),
+            "PRR" => state.reviews.get(&number).map(|it| (it.repo, Self::place(state, it.repo, it.number))),
+            _ => state.inlines.get(&number).map(|it| {
+                let place = Self::place(state, it.repo, it.number);
+                (it.repo, format!("{place} {}", SpotWords(&it.spot)))
+            }),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::github::answer::Answer;
 use crate::github::events::Event;
 use crate::github::git::Bare;
 use crate::github::state::{Issue, Note, State};
-use crate::github::{Credential, World, limits};
+use crate::github::{BOT_ID, Credential, World, limits};
 
 /// A call that has passed authentication and permission.
 pub(crate) struct Call<'a> {
@@ -66,6 +66,11 @@ impl Call<'_> {
         self.state.notes.get(&id).filter(|it| it.repo == self.repo).cloned().ok_or_else(Answer::not_found)
     }
 
+    /// Whose eyes see the answer: the bot's, or nobody's.
+    pub fn viewer(&self) -> u64 {
+        if matches!(self.credential, Credential::Installation { .. }) { BOT_ID } else { 0 }
+    }
+
     /// Counts one comment or pull request against the content budget.
     pub fn creates(&mut self) -> Result<(), Answer> {
         limits::create(&self.world.options, self.state, self.now)
@@ -77,7 +82,8 @@ impl Call<'_> {
     }
 
     /// The same inside `{"total_count": …, "<key>": […]}`.
-    pub fn page_in(&self, items: Vec<Value>, key: Option<&str>) -> Answer {
+    pub fn page_in(&self, mut items: Vec<Value>, key: Option<&str>) -> Answer {
+        self.state.lag.borrow_mut().hides(&self.below, &mut items);
         let number = |name: &str, usual: usize| {
             self.asked(name).and_then(|it| it.parse::<usize>().ok()).filter(|it| *it > 0).unwrap_or(usual)
         };

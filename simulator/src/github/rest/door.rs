@@ -18,6 +18,7 @@ use crate::github::auth::identify;
 use crate::github::events::Event;
 use crate::github::faults::{Fault, fits, met};
 use crate::github::limits::{self, Budget};
+use crate::github::openapi::complaint;
 use crate::github::state::State;
 use crate::github::{BOT_ID, Credential, World, control, git_http, journal, pages};
 use crate::server::{HangUp, Reply};
@@ -37,7 +38,7 @@ pub(crate) async fn front_door(world: Arc<World>, request: Request<Bytes>) -> Re
     if let Some(page) = pages::answer(&world, &request) {
         return Ok(page);
     }
-    if !path.starts_with(&world.options.api_prefix) {
+    if !path.starts_with(&world.options.api_prefix) && path != world.graphql_path() {
         let prefix = &world.options.api_prefix;
         let refusal = Answer::refuse(404, &format!("Not Found (REST is below {prefix} here, not at {path})"));
         Asked::of(&world, &request).note(&world, Credential::None, 404);
@@ -59,9 +60,10 @@ struct Asked {
 impl Asked {
     fn of(world: &World, request: &Request<Bytes>) -> Self {
         let path = request.uri().path();
+        let below = path.strip_prefix(&world.options.api_prefix).unwrap_or(path);
         Self {
             method: request.method().clone(),
-            path: path.strip_prefix(&world.options.api_prefix).unwrap_or(path).to_owned(),
+            path: if path == world.graphql_path() { "/graphql" } else { below }.to_owned(),
             query: request.uri().query().unwrap_or_default().to_owned(),
             headers: request.headers().clone(),
             body: request.body().clone(),
@@ -241,6 +243,12 @@ fn carry_out(
     };
     let outcome = (route.run)(&mut call);
     *events = call.events;
+    if !body.is_empty() && outcome.is_ok() {
+        call.state.violations.extend(complaint(method.as_str(), route.path, &call.body));
+    }
+    if let (&Method::POST, Ok(answer)) = (method, &outcome) {
+        call.state.lag.get_mut().creates(&answer.body);
+    }
     outcome
 }
 

@@ -9,9 +9,12 @@ mod door;
 mod gate;
 mod git_data;
 mod issues;
+mod jobs;
 mod pulls;
 mod reactions;
 mod repos;
+mod review_comments;
+mod reviews;
 
 pub(crate) use call::Call;
 pub(crate) use door::front_door;
@@ -49,6 +52,7 @@ const ISSUES: Needs = Repo(&[("issues", "read"), ("pull_requests", "read")]);
 const ISSUES_WRITE: Needs = Repo(&[("issues", "write"), ("pull_requests", "write")]);
 const PULLS: Needs = Repo(&[("pull_requests", "read")]);
 const PULLS_WRITE: Needs = Repo(&[("pull_requests", "write")]);
+const ACTIONS: Needs = Repo(&[("actions", "read")]);
 const CHECKS: Needs = Repo(&[("checks", "read")]);
 const CHECKS_WRITE: Needs = Repo(&[("checks", "write")]);
 
@@ -58,6 +62,7 @@ const fn route(method: &'static str, path: &'static str, needs: Needs, run: Hand
 
 /// Everything served. More specific paths stand first.
 pub(crate) const ROUTES: &[Route] = &[
+    route("POST", "/graphql", Token, super::graphql::answer),
     route("GET", "/meta", Nothing, app::meta),
     route("GET", "/rate_limit", Nothing, app::rate_limit),
     route("GET", "/users/{login}", Nothing, app::user),
@@ -79,7 +84,9 @@ pub(crate) const ROUTES: &[Route] = &[
     route("GET", "/repos/{o}/{r}/rules/branches/{branch}", METADATA, repos::rules),
     route("GET", "/repos/{o}/{r}/commits/{ref}/check-runs", CHECKS, checks::of_commit),
     route("GET", "/repos/{o}/{r}/commits/{ref}/status", Repo(&[("statuses", "read")]), checks::status_of_commit),
+    route("GET", "/repos/{o}/{r}/commits/{ref}/pulls", PULLS, pulls::of_commit),
     route("GET", "/repos/{o}/{r}/commits/{ref}", CODE, repos::commit),
+    route("GET", "/repos/{o}/{r}/contents", CODE, repos::contents),
     route("GET", "/repos/{o}/{r}/contents/{*path}", CODE, repos::contents),
     route("GET", "/repos/{o}/{r}/git/ref/{*ref}", CODE, git_data::read),
     route("GET", "/repos/{o}/{r}/git/matching-refs/{*ref}", CODE, git_data::matching),
@@ -105,11 +112,32 @@ pub(crate) const ROUTES: &[Route] = &[
     route("DELETE", "/repos/{o}/{r}/issues/{n}/labels/{name}", ISSUES_WRITE, issues::remove_label),
     route("GET", "/repos/{o}/{r}/pulls", PULLS, pulls::list),
     route("POST", "/repos/{o}/{r}/pulls", PULLS_WRITE, pulls::create),
+    route("GET", "/repos/{o}/{r}/pulls/comments/{id}", PULLS, review_comments::read),
+    route("PATCH", "/repos/{o}/{r}/pulls/comments/{id}", PULLS_WRITE, review_comments::edit),
+    route("DELETE", "/repos/{o}/{r}/pulls/comments/{id}", PULLS_WRITE, review_comments::delete),
+    route("GET", "/repos/{o}/{r}/pulls/comments/{id}/reactions", PULLS, reactions::of_inline),
+    route("POST", "/repos/{o}/{r}/pulls/comments/{id}/reactions", PULLS_WRITE, reactions::to_inline),
+    route("DELETE", "/repos/{o}/{r}/pulls/comments/{id}/reactions/{reaction}", PULLS_WRITE, reactions::off_inline),
     route("GET", "/repos/{o}/{r}/pulls/{n}", PULLS, pulls::read),
     route("PATCH", "/repos/{o}/{r}/pulls/{n}", PULLS_WRITE, pulls::edit),
     route("GET", "/repos/{o}/{r}/pulls/{n}/files", PULLS, pulls::files),
     route("POST", "/repos/{o}/{r}/pulls/{n}/requested_reviewers", PULLS_WRITE, pulls::request_review),
+    route("GET", "/repos/{o}/{r}/pulls/{n}/reviews", PULLS, reviews::list),
+    route("POST", "/repos/{o}/{r}/pulls/{n}/reviews", PULLS_WRITE, reviews::create),
+    route("GET", "/repos/{o}/{r}/pulls/{n}/reviews/{id}", PULLS, reviews::read),
+    route("PUT", "/repos/{o}/{r}/pulls/{n}/reviews/{id}", PULLS_WRITE, reviews::edit),
+    route("DELETE", "/repos/{o}/{r}/pulls/{n}/reviews/{id}", PULLS_WRITE, reviews::delete),
+    route("POST", "/repos/{o}/{r}/pulls/{n}/reviews/{id}/events", PULLS_WRITE, reviews::submit),
+    route("GET", "/repos/{o}/{r}/pulls/{n}/reviews/{id}/comments", PULLS, reviews::comments),
+    route("GET", "/repos/{o}/{r}/pulls/{n}/comments", PULLS, review_comments::list),
+    route("POST", "/repos/{o}/{r}/pulls/{n}/comments", PULLS_WRITE, review_comments::create),
+    route("POST", "/repos/{o}/{r}/pulls/{n}/comments/{id}/replies", PULLS_WRITE, review_comments::reply),
     route("POST", "/repos/{o}/{r}/check-runs", CHECKS_WRITE, checks::create),
     route("GET", "/repos/{o}/{r}/check-runs/{id}", CHECKS, checks::read),
+    route("GET", "/repos/{o}/{r}/check-runs/{id}/annotations", CHECKS, checks::annotations),
+    route("GET", "/repos/{o}/{r}/check-suites/{id}/check-runs", CHECKS, checks::of_suite),
+    route("GET", "/repos/{o}/{r}/actions/runs/{id}/jobs", ACTIONS, jobs::of_run),
+    route("GET", "/repos/{o}/{r}/actions/jobs/{id}", ACTIONS, jobs::read),
+    route("GET", "/repos/{o}/{r}/actions/jobs/{id}/logs", ACTIONS, jobs::logs),
     route("PATCH", "/repos/{o}/{r}/check-runs/{id}", CHECKS_WRITE, checks::update),
 ];
