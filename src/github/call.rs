@@ -176,12 +176,13 @@ async fn send(client: &Octocrab, ask: &Ask<'_>) -> Result<Answer, Error> {
         None => request.body(String::new()),
     };
     let request = request.map_err(|error| Error::Ours(format!("the route {route} can't be used: {error}")))?;
-    let answered = tokio::time::timeout(TIMEOUT, async {
+    // Boxed: it is large, and every caller's future would hold it.
+    let answering = Box::pin(async {
         let response = client.execute(request).await?;
         let (parts, body) = response.into_parts();
         Ok::<_, octocrab::Error>((parts, body.collect().await?.to_bytes()))
-    })
-    .await;
+    });
+    let answered = tokio::time::timeout(TIMEOUT, answering).await;
     let (parts, bytes) = match answered {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => return Err(Error::Unreachable(in_words(&error))),
