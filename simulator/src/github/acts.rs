@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::events::Event;
 use super::git::ZERO;
+use super::reviews::words::SpotWords;
 use super::shapes::{REACTIONS, label};
 use super::state::{Check, Issue, Kind, Note, PullPart, Reaction, State};
 use super::told::{indented, short_diff};
@@ -201,6 +202,7 @@ impl World {
             draft: new.draft,
             merged_at: None,
             reviewers: Vec::new(),
+            merged_onto: None,
             read_before: false,
         });
         let number = issue.number;
@@ -280,6 +282,7 @@ impl World {
         let mut events = Vec::new();
         for issue in pulls {
             self.bare(repo).set(&format!("refs/pull/{}/head", issue.number), Some(moved.1));
+            self.moves_comments(state, repo, issue.number);
             let more = json!({ "before": moved.0, "after": moved.1 });
             events.push(self.issues_event(state, repo, &issue, by, "synchronize", more));
         }
@@ -318,6 +321,11 @@ impl World {
                 let note = state.notes.get(&id).filter(|it| it.repo == repo)?;
                 Some((Self::place(state, repo, note.number), format!("{}'s comment on ", state.login(note.author))))
             }
+            Target::Inline(id) => {
+                let comment = state.inlines.get(&id).filter(|it| it.repo == repo)?;
+                let place = format!("{} {}", Self::place(state, repo, comment.number), SpotWords(&comment.spot));
+                Some((place, format!("{}'s comment on ", state.login(comment.author))))
+            }
         }
     }
 }
@@ -327,12 +335,14 @@ impl World {
 pub(crate) enum Target {
     Issue(u64),
     Comment(u64),
+    Inline(u64),
 }
 
 fn reactions_mut(state: &mut State, repo: u64, on: Target) -> Option<&mut Vec<Reaction>> {
     match on {
         Target::Issue(number) => state.issue_mut(repo, number).map(|it| &mut it.reactions),
         Target::Comment(id) => state.notes.get_mut(&id).filter(|it| it.repo == repo).map(|it| &mut it.reactions),
+        Target::Inline(id) => state.inlines.get_mut(&id).filter(|it| it.repo == repo).map(|it| &mut it.reactions),
     }
 }
 

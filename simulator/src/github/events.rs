@@ -142,7 +142,7 @@ impl World {
         })
     }
 
-    fn envelope(&self, state: &State, repo: u64, by: u64, action: &str) -> Value {
+    pub(crate) fn envelope(&self, state: &State, repo: u64, by: u64, action: &str) -> Value {
         let owner = state.account(&state.repo(repo).owner).map_or(0, |it| it.id);
         json!({
             "action": action,
@@ -200,7 +200,7 @@ fn push_commit(commit: &Commit) -> Value {
     })
 }
 
-fn merge(payload: &mut Value, more: Value) {
+pub(crate) fn merge(payload: &mut Value, more: Value) {
     if let (Value::Object(payload), Value::Object(more)) = (payload, more) {
         payload.extend(more);
     }

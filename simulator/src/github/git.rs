@@ -130,7 +130,18 @@ impl Bare {
     /// A unified diff from where `head` left `base`.
     pub fn diff(&self, base: &str, head: &str, context: usize) -> String {
         let unified = format!("--unified={context}");
-        self.ask(&["diff", "--no-color", &unified, &format!("{base}...{head}")]).unwrap_or_default()
+        let range = format!("{base}...{head}");
+        self.ask(&["diff", "--no-color", "--find-renames", &unified, &range]).unwrap_or_default()
+    }
+
+    /// What differs between two commits, without context.
+    pub fn direct_diff(&self, from: &str, to: &str) -> String {
+        self.ask(&["diff", "--no-color", "--find-renames", "--unified=0", from, to]).unwrap_or_default()
+    }
+
+    /// The commit from which two others went apart.
+    pub fn merge_base(&self, one: &str, other: &str) -> Option<String> {
+        Some(self.ask(&["merge-base", one, other])?.trim().to_owned())
     }
 
     /// Added and deleted lines per file; `None` for binary files.

@@ -194,6 +194,6 @@ fn comment(state: &State, note: &Note) -> Comment {
     }
 }
 
-fn reaction_words(state: &State, reactions: &[super::state::Reaction]) -> Vec<String> {
+pub(crate) fn reaction_words(state: &State, reactions: &[super::state::Reaction]) -> Vec<String> {
     reactions.iter().map(|it| format!("{} {}", state.login(it.user), it.content)).collect()
 }

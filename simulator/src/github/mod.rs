@@ -18,6 +18,7 @@ mod look;
 mod pages;
 mod people;
 mod rest;
+mod reviews;
 mod shapes;
 mod state;
 mod told;
@@ -38,6 +39,7 @@ pub use faults::{Fault, Faults};
 pub use journal::{Credential, Request};
 use keys::AppKey;
 pub use look::{CheckRun, Comment, Commit, Pull};
+pub use reviews::look::{Review, ReviewComment, Thread};
 use state::{Account, Hook, Installation, Kind, State};
 pub use state::{Permissions, Role};
 
@@ -263,6 +265,7 @@ const SUBSCRIBED: &[&str] = &[
     "pull_request",
     "pull_request_review",
     "pull_request_review_comment",
+    "pull_request_review_thread",
     "check_run",
     "check_suite",
     "push",
@@ -276,6 +279,9 @@ fn first_state(options: &Options) -> State {
         accounts: vec![bot],
         repos: Vec::new(),
         notes: std::collections::BTreeMap::new(),
+        reviews: std::collections::BTreeMap::new(),
+        inlines: std::collections::BTreeMap::new(),
+        resolved: std::collections::BTreeMap::new(),
         checks: std::collections::BTreeMap::new(),
         suites: std::collections::BTreeMap::new(),
         tokens: std::collections::HashMap::new(),

@@ -235,6 +235,7 @@ impl World {
             (issue.open, issue.closed_at) = (false, Some(now));
             if let Some(pull) = &mut issue.pull {
                 pull.merged_at = Some(now);
+                pull.merged_onto = before.get(&pull.base).cloned();
             }
         }
         let mut events = self.branches_moved(&mut state, by, repo, &before);

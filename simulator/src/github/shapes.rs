@@ -171,7 +171,7 @@ impl World {
         let api = format!("{}/repos/{}/pulls/{}", self.api_url, here.full_name(), issue.number);
         let bare = self.bare(repo);
         let head = bare.resolve(&format!("refs/pull/{}/head", issue.number)).unwrap_or_default();
-        let base = bare.branch(&pull.base).unwrap_or_default();
+        let base = pull.merged_onto.clone().or_else(|| bare.branch(&pull.base)).unwrap_or_default();
         let owner = state.account(&here.owner).map_or(0, |it| it.id);
         let end = |name: &str, sha: &str| {
             json!({
@@ -212,7 +212,7 @@ impl World {
                 "mergeable_state": if pull.read_before { "clean" } else { "unknown" },
                 "rebaseable": null,
                 "merged_by": null,
-                "review_comments": 0,
+                "review_comments": state.inlines_of(repo, issue.number).count(),
                 "maintainer_can_modify": false,
                 "commits": bare.commits(&base, &head).len(),
                 "additions": sum(|it| it.0),
@@ -331,7 +331,7 @@ pub(crate) fn permission_words(permissions: &Permissions) -> Value {
 
 /// Deliberately misleading, as the real one misleads: private members look like contributors, and a collaborator may
 /// be someone who can only read. Nothing may be decided by it.
-fn association(state: &State, repo: u64, account: u64) -> &'static str {
+pub(crate) fn association(state: &State, repo: u64, account: u64) -> &'static str {
     match (state.account_by_id(account).map(|it| it.kind), state.role(repo, account)) {
         (Some(Kind::Bot) | None, _) | (_, Role::None) => "NONE",
         (_, Role::Read | Role::Triage) => "COLLABORATOR",
@@ -339,7 +339,7 @@ fn association(state: &State, repo: u64, account: u64) -> &'static str {
     }
 }
 
-fn rollup(reactions: &[Reaction], api: &str) -> Value {
+pub(crate) fn rollup(reactions: &[Reaction], api: &str) -> Value {
     let mut object = json!({ "url": format!("{api}/reactions"), "total_count": reactions.len() });
     for (word, _) in REACTIONS {
         object[word] = json!(reactions.iter().filter(|it| it.content == word).count());

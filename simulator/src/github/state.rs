@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::deliveries::Delivery;
 use super::faults::Rule;
 use super::journal::Request;
+use super::reviews::{Inline, Review};
 
 /// Permission names and levels, as in `{"issues": "write"}`.
 pub type Permissions = BTreeMap<String, String>;
@@ -118,6 +119,8 @@ pub(crate) struct PullPart {
     pub draft: bool,
     pub merged_at: Option<u64>,
     pub reviewers: Vec<u64>,
+    /// The base branch's head before the merge; the diff of a merged pull request stays what it was.
+    pub merged_onto: Option<String>,
     /// `mergeable` is null on the first read, as GitHub computes it in the background.
     pub read_before: bool,
 }
@@ -212,6 +215,10 @@ pub(crate) struct State {
     pub accounts: Vec<Account>,
     pub repos: Vec<Repo>,
     pub notes: BTreeMap<u64, Note>,
+    pub reviews: BTreeMap<u64, Review>,
+    pub inlines: BTreeMap<u64, Inline>,
+    /// Resolved threads, by their first comment, and who resolved them.
+    pub resolved: BTreeMap<u64, u64>,
     pub checks: BTreeMap<u64, Check>,
     pub suites: BTreeMap<(u64, String), u64>,
     pub tokens: HashMap<String, Token>,

@@ -60,6 +60,10 @@ impl Client {
         self.send(Method::POST, path, &body).await
     }
 
+    pub async fn delete(&self, path: &str) -> (u16, Value) {
+        self.send(Method::DELETE, path, &json!({})).await
+    }
+
     pub async fn patch(&self, path: &str, body: Value) -> (u16, Value) {
         self.send(Method::PATCH, path, &body).await
     }

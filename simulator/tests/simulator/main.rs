@@ -7,4 +7,5 @@ mod git;
 mod messages;
 mod people;
 mod rest;
+mod reviews;
 mod webhooks;

@@ -11,7 +11,7 @@ use crate::github::answer::Answer;
 use crate::github::events::Event;
 use crate::github::git::Bare;
 use crate::github::state::{Issue, Note, State};
-use crate::github::{Credential, World, limits};
+use crate::github::{BOT_ID, Credential, World, limits};
 
 /// A call that has passed authentication and permission.
 pub(crate) struct Call<'a> {
@@ -64,6 +64,11 @@ impl Call<'_> {
     pub fn note(&self) -> Result<Note, Answer> {
         let id = self.number("id")?;
         self.state.notes.get(&id).filter(|it| it.repo == self.repo).cloned().ok_or_else(Answer::not_found)
+    }
+
+    /// Whose eyes see the answer: the bot's, or nobody's.
+    pub fn viewer(&self) -> u64 {
+        if matches!(self.credential, Credential::Installation { .. }) { BOT_ID } else { 0 }
     }
 
     /// Counts one comment or pull request against the content budget.

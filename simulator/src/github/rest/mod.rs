@@ -12,6 +12,8 @@ mod issues;
 mod pulls;
 mod reactions;
 mod repos;
+mod review_comments;
+mod reviews;
 
 pub(crate) use call::Call;
 pub(crate) use door::front_door;
@@ -105,10 +107,26 @@ pub(crate) const ROUTES: &[Route] = &[
     route("DELETE", "/repos/{o}/{r}/issues/{n}/labels/{name}", ISSUES_WRITE, issues::remove_label),
     route("GET", "/repos/{o}/{r}/pulls", PULLS, pulls::list),
     route("POST", "/repos/{o}/{r}/pulls", PULLS_WRITE, pulls::create),
+    route("GET", "/repos/{o}/{r}/pulls/comments/{id}", PULLS, review_comments::read),
+    route("PATCH", "/repos/{o}/{r}/pulls/comments/{id}", PULLS_WRITE, review_comments::edit),
+    route("DELETE", "/repos/{o}/{r}/pulls/comments/{id}", PULLS_WRITE, review_comments::delete),
+    route("GET", "/repos/{o}/{r}/pulls/comments/{id}/reactions", PULLS, reactions::of_inline),
+    route("POST", "/repos/{o}/{r}/pulls/comments/{id}/reactions", PULLS_WRITE, reactions::to_inline),
+    route("DELETE", "/repos/{o}/{r}/pulls/comments/{id}/reactions/{reaction}", PULLS_WRITE, reactions::off_inline),
     route("GET", "/repos/{o}/{r}/pulls/{n}", PULLS, pulls::read),
     route("PATCH", "/repos/{o}/{r}/pulls/{n}", PULLS_WRITE, pulls::edit),
     route("GET", "/repos/{o}/{r}/pulls/{n}/files", PULLS, pulls::files),
     route("POST", "/repos/{o}/{r}/pulls/{n}/requested_reviewers", PULLS_WRITE, pulls::request_review),
+    route("GET", "/repos/{o}/{r}/pulls/{n}/reviews", PULLS, reviews::list),
+    route("POST", "/repos/{o}/{r}/pulls/{n}/reviews", PULLS_WRITE, reviews::create),
+    route("GET", "/repos/{o}/{r}/pulls/{n}/reviews/{id}", PULLS, reviews::read),
+    route("PUT", "/repos/{o}/{r}/pulls/{n}/reviews/{id}", PULLS_WRITE, reviews::edit),
+    route("DELETE", "/repos/{o}/{r}/pulls/{n}/reviews/{id}", PULLS_WRITE, reviews::delete),
+    route("POST", "/repos/{o}/{r}/pulls/{n}/reviews/{id}/events", PULLS_WRITE, reviews::submit),
+    route("GET", "/repos/{o}/{r}/pulls/{n}/reviews/{id}/comments", PULLS, reviews::comments),
+    route("GET", "/repos/{o}/{r}/pulls/{n}/comments", PULLS, review_comments::list),
+    route("POST", "/repos/{o}/{r}/pulls/{n}/comments", PULLS_WRITE, review_comments::create),
+    route("POST", "/repos/{o}/{r}/pulls/{n}/comments/{id}/replies", PULLS_WRITE, review_comments::reply),
     route("POST", "/repos/{o}/{r}/check-runs", CHECKS_WRITE, checks::create),
     route("GET", "/repos/{o}/{r}/check-runs/{id}", CHECKS, checks::read),
     route("PATCH", "/repos/{o}/{r}/check-runs/{id}", CHECKS_WRITE, checks::update),

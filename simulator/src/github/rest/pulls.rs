@@ -6,6 +6,7 @@ use super::Call;
 use super::issues::check_texts;
 use crate::github::acts::NewPull;
 use crate::github::answer::Answer;
+use crate::github::reviews::lines::FileDiff;
 use crate::github::state::{Issue, Role};
 use crate::github::{BOT_ID, World};
 
@@ -105,33 +106,27 @@ pub(crate) fn edit(call: &mut Call<'_>) -> Result {
     Ok(Answer::ok(&call.world.pull(call.state, call.repo, &issue, true)))
 }
 
+/// At most 3,000, each with its hunks unless it is binary.
 pub(crate) fn files(call: &mut Call<'_>) -> Result {
-    let issue = this_pull(call)?;
-    let Some(pull) = &issue.pull else { return Err(Answer::not_found()) };
-    let head = format!("refs/pull/{}/head", issue.number);
-    let patch = call.bare().diff(&pull.base, &head, 3);
-    let parts: Vec<&str> = patch.split("diff --git ").skip(1).collect();
-    let stat = call.bare().stat(&pull.base, &head);
-    let file = |(counts, name): &(Option<(u64, u64)>, String)| {
-        let part = parts.iter().find(|it| it.lines().next().is_some_and(|line| line.ends_with(&format!(" b/{name}"))));
-        let status = match part {
-            Some(part) if part.contains("\nnew file mode") => "added",
-            Some(part) if part.contains("\ndeleted file mode") => "removed",
-            _ => "modified",
-        };
-        let (added, deleted) = counts.unwrap_or((0, 0));
+    let number = this_pull(call)?.number;
+    let (base, head) = call.world.ends(call.state, call.repo, number);
+    let bare = call.bare();
+    let file = |it: &FileDiff| {
+        let (added, deleted) = it.counts();
         let mut file = json!({
-            "sha": call.bare().object(&head, name),
-            "filename": name, "status": status,
+            "sha": bare.object(&head, &it.path),
+            "filename": it.path, "status": it.status,
             "additions": added, "deletions": deleted, "changes": added + deleted,
         });
-        // Binary files have no patch.
-        if let Some(hunks) = part.and_then(|it| it.find("\n@@ ").map(|at| &it[at + 1..])) {
-            file["patch"] = json!(hunks.trim_end_matches('\n'));
+        if it.status == "renamed" {
+            file["previous_filename"] = json!(it.old_path);
+        }
+        if let Some(patch) = it.patch() {
+            file["patch"] = json!(patch);
         }
         file
     };
-    let all: Vec<Value> = stat.iter().take(3000).map(file).collect();
+    let all: Vec<Value> = bare.changes(&base, &head).iter().take(3000).map(file).collect();
     Ok(call.page(all))
 }
 
@@ -175,7 +170,7 @@ pub(crate) fn request_review(call: &mut Call<'_>) -> Result {
     Ok(Answer::created(&call.world.pull(call.state, call.repo, &issue, false)))
 }
 
-fn this_pull(call: &Call<'_>) -> std::result::Result<Issue, Answer> {
+pub(crate) fn this_pull(call: &Call<'_>) -> std::result::Result<Issue, Answer> {
     let issue = call.issue()?;
     if issue.pull.is_some() { Ok(issue) } else { Err(Answer::not_found()) }
 }

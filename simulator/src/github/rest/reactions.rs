@@ -1,6 +1,7 @@
 //! Reactions to issues and comments: 201 when new, 200 when it was there already.
 
 use super::Call;
+use super::review_comments::this_comment;
 use crate::github::BOT_ID;
 use crate::github::acts::Target;
 use crate::github::answer::Answer;
@@ -36,6 +37,21 @@ pub(crate) fn off_issue(call: &mut Call<'_>) -> Result {
 pub(crate) fn off_comment(call: &mut Call<'_>) -> Result {
     let id = call.note()?.id;
     remove(call, Target::Comment(id))
+}
+
+pub(crate) fn of_inline(call: &mut Call<'_>) -> Result {
+    let comment = this_comment(call)?;
+    Ok(list(call, &comment.reactions))
+}
+
+pub(crate) fn to_inline(call: &mut Call<'_>) -> Result {
+    let id = this_comment(call)?.id;
+    add(call, Target::Inline(id))
+}
+
+pub(crate) fn off_inline(call: &mut Call<'_>) -> Result {
+    let id = this_comment(call)?.id;
+    remove(call, Target::Inline(id))
 }
 
 fn list(call: &Call<'_>, reactions: &[crate::github::state::Reaction]) -> Answer {
