@@ -6,6 +6,7 @@ mod agent;
 mod corpus;
 mod gateway;
 mod git;
+mod github;
 mod sandbox;
 mod store;
 mod stories;
