@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 use simulator::GitHub;
 use simulator::github::{Options, Role};
 
+mod odd;
+
 /// The lines of `new.txt`, each of which can be commented on: more than fit on one page.
 const LINES: u64 = 120;
 const MARKER: &str = "<!-- cloud-agent:test -->";
@@ -32,7 +34,7 @@ impl Stage {
         github.create_repo("octo/app", &[("a.txt", "one\ntwo\nthree\n"), ("docs/b c#.md", "words\n")]);
         github.person("alice", Role::Write);
         github.branch_from("octo/app", "fix/it", "main");
-        let new: String = (1..=LINES).map(|it| format!("{it}\n")).collect();
+        let new = (1..=LINES).fold(String::new(), |text, it| format!("{text}{it}\n"));
         let files = [("a.txt", "one\n2\nthree\n"), ("new.txt", &*new)];
         let head = github.push_quietly("alice", "octo/app", "fix/it", &files, "Count");
         let number = github.open_pull("alice", "octo/app", "fix/it", "main", "Count").await;
@@ -65,11 +67,14 @@ impl Stage {
 }
 
 fn client(github: &GitHub) -> Github {
+    client_of(github.api_url(), github.app_id(), github.private_key_pem())
+}
+
+fn client_of(api_url: &str, app_id: u64, private_key: &str) -> Github {
     let settings = [
-        ("GITHUB_URL", github.url()),
-        ("GITHUB_API_URL", github.api_url()),
-        ("GITHUB_APP_ID", &github.app_id().to_string()),
-        ("GITHUB_APP_PRIVATE_KEY", github.private_key_pem()),
+        ("GITHUB_API_URL", api_url),
+        ("GITHUB_APP_ID", &app_id.to_string()),
+        ("GITHUB_APP_PRIVATE_KEY", private_key),
         ("GITHUB_WRITE_SPACING_MS", "0"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()));
