@@ -109,7 +109,9 @@ mod tests {
 
     fn tail(room: usize, chunks: &[&str]) -> String {
         let mut tail = Tail::new(room);
-        chunks.iter().for_each(|chunk| tail.push(chunk.as_bytes()));
+        for chunk in chunks {
+            tail.push(chunk.as_bytes());
+        }
         tail.text()
     }
 
