@@ -65,7 +65,15 @@ impl Server {
         F: Fn(Request<Bytes>) -> Answer + Send + Sync + 'static,
         Answer: Future<Output = Reply> + Send + 'static,
     {
-        let listener = self.listener.try_clone().unwrap();
+        self.serve_on(self.listener.try_clone().unwrap(), answer);
+    }
+
+    /// The same on another socket, which does not block.
+    pub fn serve_on<F, Answer>(&self, listener: TcpListener, answer: F)
+    where
+        F: Fn(Request<Bytes>) -> Answer + Send + Sync + 'static,
+        Answer: Future<Output = Reply> + Send + 'static,
+    {
         let answer = Arc::new(answer);
         self.handle().spawn(async move {
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();

@@ -1,28 +1,14 @@
 //! What can happen on GitHub, whoever does it: each act changes the state, adds to the story, and returns the webhooks
 //! that it causes. People (`people.rs`) and the REST routes call the same acts.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-
 use serde_json::{Value, json};
 
 use super::events::Event;
-use super::git::ZERO;
 use super::reviews::words::SpotWords;
 use super::shapes::{REACTIONS, label};
-use super::state::{Check, Issue, Kind, Note, PullPart, Reaction, State};
-use super::told::{indented, short_diff};
-use super::{APP_ID, BOT_ID, World};
-
-/// A pull request about to be opened.
-#[derive(Debug)]
-pub(crate) struct NewPull<'a> {
-    pub title: &'a str,
-    pub body: Option<&'a str>,
-    pub head: &'a str,
-    pub base: &'a str,
-    pub draft: bool,
-}
+use super::state::{Issue, Note, Reaction, State};
+use super::told::indented;
+use super::{BOT_ID, World};
 
 impl World {
     pub(crate) fn opens_issue(
@@ -88,7 +74,7 @@ impl World {
         let (who, place) = (state.login(by), Self::place(state, repo, number));
         let Some(issue) = state.issue_mut(repo, number) else { return Vec::new() };
         let (mut lines, mut actions) = (Vec::new(), Vec::new());
-        let mut changes = json!({});
+        let (mut changes, mut rebased) = (json!({}), false);
         if let Some(title) = change["title"].as_str().filter(|it| *it != issue.title) {
             changes["title"] = json!({ "from": issue.title });
             lines.push(format!("{who} renames {place}: {title}"));
@@ -105,6 +91,7 @@ impl World {
             changes["base"] = json!({ "ref": { "from": pull.base } });
             lines.push(format!("{who} moves {place} onto {base}"));
             base.clone_into(&mut pull.base);
+            rebased = true;
         }
         if changes.as_object().is_some_and(|it| !it.is_empty()) {
             actions.push(("edited", json!({ "changes": changes })));
@@ -117,6 +104,9 @@ impl World {
         }
         issue.updated_at = now;
         let issue = issue.clone();
+        if rebased {
+            self.moves_comments(state, repo, number);
+        }
         for line in lines {
             self.tell(state, repo, &line);
         }
@@ -192,104 +182,7 @@ impl World {
         true
     }
 
-    pub(crate) fn opens_pull(&self, state: &mut State, by: u64, repo: u64, new: &NewPull) -> (u64, Vec<Event>) {
-        let mut issue = self.new_issue(state, by, repo, new.title, new.body);
-        let id = 1_500_000_000 + state.fresh();
-        issue.pull = Some(PullPart {
-            id,
-            head: new.head.to_owned(),
-            base: new.base.to_owned(),
-            draft: new.draft,
-            merged_at: None,
-            reviewers: Vec::new(),
-            merged_onto: None,
-            read_before: false,
-        });
-        let number = issue.number;
-        state.repo_mut(repo).issues.insert(number, issue.clone());
-        let bare = self.bare(repo);
-        if let Some(sha) = bare.branch(new.head) {
-            bare.set(&format!("refs/pull/{number}/head"), Some(&sha));
-        }
-        let place = Self::place(state, repo, number);
-        let who = if by == BOT_ID { String::new() } else { format!("{} opens ", state.login(by)) };
-        let draft = if new.draft { "draft " } else { "" };
-        let mut line = format!("{who}{draft}pull {place} {:?} {} -> {}", new.title, new.head, new.base);
-        for more in new.body.unwrap_or_default().lines() {
-            let _ = write!(line, "\n  {more}");
-        }
-        for file in short_diff(&bare.diff(new.base, new.head, 0)) {
-            let _ = write!(line, "\n  {file}");
-        }
-        self.tell(state, repo, &line.lines().map(str::trim_end).collect::<Vec<_>>().join("\n"));
-        let event = self.issues_event(state, repo, &issue, by, "opened", json!({}));
-        (number, vec![event])
-    }
-
-    /// Says what a check run has come to, and returns its webhook.
-    pub(crate) fn tells_check(&self, state: &mut State, check: &Check, action: &str) -> Vec<Event> {
-        let branch = self.bare(check.repo).branches().into_iter().find(|(_, head)| *head == check.head_sha);
-        let mut line = format!("check {} {}", check.name, check.status);
-        if let Some(conclusion) = &check.conclusion {
-            let _ = write!(line, " {conclusion}");
-        }
-        let sha = &check.head_sha;
-        line.push_str(&branch.map_or(" on <sha>".to_owned(), |_| format!(" on {sha}")));
-        if let Some(title) = &check.title {
-            let _ = write!(line, ": {title}");
-        }
-        self.tell(state, check.repo, &line);
-        let by = if check.app == APP_ID { BOT_ID } else { state.account_id("other-ci[bot]", Kind::Bot) };
-        vec![self.check_event(state, check, by, action, json!({}))]
-    }
-
-    /// Notices what a push has moved, given the branches before it: story, pull request heads, webhooks.
-    pub(crate) fn branches_moved(
-        &self,
-        state: &mut State,
-        by: u64,
-        repo: u64,
-        before: &BTreeMap<String, String>,
-    ) -> Vec<Event> {
-        let bare = self.bare(repo);
-        let after = bare.branches();
-        let mut events = Vec::new();
-        let who = if by == BOT_ID { "push".to_owned() } else { format!("{} pushes", state.login(by)) };
-        for (branch, sha) in &after {
-            let old = before.get(branch).map_or(ZERO, String::as_str);
-            if old == sha {
-                continue;
-            }
-            let forced = if old == ZERO || bare.is_ancestor(old, sha) { "" } else { " (forced)" };
-            self.tell(state, repo, &format!("{who} {branch}{forced}"));
-            events.push(self.push_event(state, repo, branch, by, old, sha));
-            events.extend(self.follows_branch(state, by, repo, branch, (old, sha)));
-            let suite = state.suite(repo, sha);
-            events.push(self.suite_event(state, repo, suite, sha, by));
-        }
-        for (branch, old) in before.iter().filter(|(branch, _)| !after.contains_key(*branch)) {
-            let who = if by == BOT_ID { String::new() } else { format!("{} ", state.login(by)) };
-            self.tell(state, repo, &format!("{who}deletes the branch {branch}").replace("  ", " "));
-            events.push(self.push_event(state, repo, branch, by, old, ZERO));
-        }
-        events
-    }
-
-    /// Open pull requests from this branch get the new head.
-    fn follows_branch(&self, state: &mut State, by: u64, repo: u64, branch: &str, moved: (&str, &str)) -> Vec<Event> {
-        let of_branch = |issue: &&Issue| issue.open && issue.pull.as_ref().is_some_and(|it| it.head == branch);
-        let pulls: Vec<Issue> = state.repo(repo).issues.values().filter(of_branch).cloned().collect();
-        let mut events = Vec::new();
-        for issue in pulls {
-            self.bare(repo).set(&format!("refs/pull/{}/head", issue.number), Some(moved.1));
-            self.moves_comments(state, repo, issue.number);
-            let more = json!({ "before": moved.0, "after": moved.1 });
-            events.push(self.issues_event(state, repo, &issue, by, "synchronize", more));
-        }
-        events
-    }
-
-    fn new_issue(&self, state: &mut State, by: u64, repo: u64, title: &str, body: Option<&str>) -> Issue {
+    pub(crate) fn new_issue(&self, state: &mut State, by: u64, repo: u64, title: &str, body: Option<&str>) -> Issue {
         let (now, id) = (self.clock.now(), 2_400_000_000 + state.fresh());
         let issues = &mut state.repo_mut(repo).issues;
         let number = issues.keys().next_back().map_or(1, |it| it + 1);

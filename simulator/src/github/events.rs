@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::auth::allows;
 use super::look::Commit;
-use super::state::{Check, Issue, Note, State};
+use super::state::{Issue, Note, State};
 use super::{INSTALLATION_ID, World};
 
 /// Something to tell the App.
@@ -47,22 +47,6 @@ impl World {
         payload["comment"] = self.comment_object(state, note);
         merge(&mut payload, more);
         Event { name: "issue_comment", repo: Some(note.repo), payload }
-    }
-
-    /// `check_run.{action}`.
-    pub(crate) fn check_event(&self, state: &State, check: &Check, by: u64, action: &str, more: Value) -> Event {
-        let mut payload = self.envelope(state, check.repo, by, action);
-        payload["check_run"] = self.check_object(state, check);
-        payload["check_run"]["check_suite"] = self.suite_object(state, check.repo, check.suite, &check.head_sha);
-        merge(&mut payload, more);
-        Event { name: "check_run", repo: Some(check.repo), payload }
-    }
-
-    /// `check_suite.requested`, which every App with checks:write gets for each push.
-    pub(crate) fn suite_event(&self, state: &State, repo: u64, suite: u64, sha: &str, by: u64) -> Event {
-        let mut payload = self.envelope(state, repo, by, "requested");
-        payload["check_suite"] = self.suite_object(state, repo, suite, sha);
-        Event { name: "check_suite", repo: Some(repo), payload }
     }
 
     /// `push`, which has no action. Zero SHAs mean created and deleted.
@@ -127,21 +111,6 @@ impl World {
         Event { name, repo: None, payload }
     }
 
-    fn suite_object(&self, state: &State, repo: u64, suite: u64, sha: &str) -> Value {
-        let branch = self.bare(repo).branches().into_iter().find(|(_, head)| head == sha).map(|(name, _)| name);
-        json!({
-            "id": suite,
-            "head_branch": branch,
-            "head_sha": sha,
-            "status": "queued",
-            "conclusion": null,
-            "before": null,
-            "after": sha,
-            "pull_requests": [],
-            "app": self.app(state),
-        })
-    }
-
     pub(crate) fn envelope(&self, state: &State, repo: u64, by: u64, action: &str) -> Value {
         let owner = state.account(&state.repo(repo).owner).map_or(0, |it| it.id);
         json!({
@@ -179,6 +148,8 @@ pub(crate) fn is_heard(state: &State, event: &Event) -> bool {
         "issues" | "issue_comment" => ("issues", "read"),
         "check_run" | "check_suite" if wants_write => ("checks", "write"),
         "check_run" | "check_suite" => ("checks", "read"),
+        "workflow_run" => ("actions", "read"),
+        "merge_group" => ("merge_queues", "read"),
         "push" => ("contents", "read"),
         name if name.starts_with("pull_request") => ("pull_requests", "read"),
         _ => ("metadata", "read"),

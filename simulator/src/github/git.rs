@@ -107,6 +107,12 @@ impl Bare {
         }
     }
 
+    /// Brings a ref of another repository here, with what it needs.
+    pub fn take(&self, from: &Self, source: &str, target: &str) -> bool {
+        let path = from.path.to_string_lossy();
+        self.ask(&["fetch", "--quiet", "--no-tags", &path, &format!("+{source}:{target}")]).is_some()
+    }
+
     pub fn is_ancestor(&self, older: &str, newer: &str) -> bool {
         self.ask(&["merge-base", "--is-ancestor", older, newer]).is_some()
     }

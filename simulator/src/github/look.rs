@@ -20,26 +20,14 @@ pub struct Pull {
     pub title: String,
     pub body: String,
     pub head: String,
+    /// `owner/name` of the repository with the head branch; None once a fork is deleted.
+    pub head_repo: Option<String>,
     pub base: String,
     pub draft: bool,
     pub author: String,
     pub open: bool,
     pub merged: bool,
     pub reviewers: Vec<String>,
-}
-
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct CheckRun {
-    pub id: u64,
-    pub name: String,
-    pub head_sha: String,
-    pub external_id: Option<String>,
-    pub status: String,
-    pub conclusion: Option<String>,
-    pub title: Option<String>,
-    pub summary: Option<String>,
-    pub annotations: usize,
-    pub app_id: u64,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -109,6 +97,7 @@ impl World {
                 title: issue.title.clone(),
                 body: issue.body.clone().unwrap_or_default(),
                 head: pull.head.clone(),
+                head_repo: pull.head_repo.map(|it| state.repo(it).full_name()),
                 base: pull.base.clone(),
                 draft: pull.draft,
                 author: state.login(issue.author),
@@ -117,26 +106,6 @@ impl World {
                 reviewers: pull.reviewers.iter().map(|it| state.login(*it)).collect(),
             })
             .collect()
-    }
-
-    /// All check runs of a repository, oldest first.
-    pub fn check_runs(&self, repo: &str) -> Vec<CheckRun> {
-        let state = self.state();
-        let repo = state.repo_named(repo).expect("a repository").id;
-        let runs = state.checks.values().filter(|it| it.repo == repo);
-        runs.map(|it| CheckRun {
-            id: it.id,
-            name: it.name.clone(),
-            head_sha: it.head_sha.clone(),
-            external_id: it.external_id.clone(),
-            status: it.status.clone(),
-            conclusion: it.conclusion.clone(),
-            title: it.title.clone(),
-            summary: it.summary.clone(),
-            annotations: it.annotations.len(),
-            app_id: it.app,
-        })
-        .collect()
     }
 
     /// A unified diff from where `head` left `base`.

@@ -3,7 +3,7 @@
 mod acts;
 mod answer;
 mod auth;
-mod buttons;
+mod checks;
 mod control;
 mod deliveries;
 mod events;
@@ -17,6 +17,7 @@ mod limits;
 mod look;
 mod pages;
 mod people;
+mod pulls;
 mod rest;
 mod reviews;
 mod shapes;
@@ -34,11 +35,12 @@ use tokio::sync::{mpsc, watch};
 
 use crate::clock::Clock;
 use crate::server::Server;
+pub use checks::look::{Action, Annotation, CheckRun};
 pub use deliveries::{Delivered, Signature};
 pub use faults::{Fault, Faults};
 pub use journal::{Credential, Request};
 use keys::AppKey;
-pub use look::{CheckRun, Comment, Commit, Pull};
+pub use look::{Comment, Commit, Pull};
 pub use reviews::look::{Review, ReviewComment, Thread};
 use state::{Account, Hook, Installation, Kind, State};
 pub use state::{Permissions, Role};
@@ -110,6 +112,8 @@ pub struct World {
     options: Options,
     url: String,
     api_url: String,
+    /// Where the logs of jobs are fetched from: not the host that knows of them.
+    logs_url: String,
     root: tempfile::TempDir,
     state: Mutex<State>,
     key: &'static AppKey,
@@ -132,10 +136,12 @@ impl GitHub {
         let key = tokio::task::spawn_blocking(AppKey::of_this_process).await.unwrap();
         let server = Server::bind(options.listen).expect("the address to listen on is free");
         let url = format!("http://{}", server.address());
+        let (logs, logs_url) = checks::logs::bind(&url);
         let (outbox, letters) = mpsc::unbounded_channel();
         let world = Arc::new(World {
             api_url: format!("{url}{}", options.api_prefix),
             url,
+            logs_url,
             root: tempfile::tempdir().unwrap(),
             state: Mutex::new(first_state(&options)),
             key,
@@ -148,6 +154,11 @@ impl GitHub {
             options,
         });
         server.handle().spawn(deliveries::postman(Arc::downgrade(&world), letters));
+        let keeping = Arc::downgrade(&world);
+        server.serve_on(logs, move |request| {
+            let world = keeping.upgrade();
+            async move { world.map(|it| checks::logs::answer(&it, &request)).ok_or(crate::server::HangUp) }
+        });
         let serving = Arc::downgrade(&world);
         server.serve(move |request| {
             let world = serving.upgrade();
@@ -253,6 +264,7 @@ const GRANTED: &[(&str, &str)] = &[
     ("checks", "write"),
     ("contents", "write"),
     ("issues", "write"),
+    ("merge_queues", "read"),
     ("metadata", "read"),
     ("pull_requests", "write"),
     ("statuses", "read"),
@@ -268,6 +280,7 @@ const SUBSCRIBED: &[&str] = &[
     "pull_request_review_thread",
     "check_run",
     "check_suite",
+    "merge_group",
     "push",
     "repository",
 ];
@@ -284,6 +297,8 @@ fn first_state(options: &Options) -> State {
         resolved: std::collections::BTreeMap::new(),
         checks: std::collections::BTreeMap::new(),
         suites: std::collections::BTreeMap::new(),
+        jobs: std::collections::BTreeMap::new(),
+        tickets: std::collections::HashMap::new(),
         tokens: std::collections::HashMap::new(),
         installation: Installation { permissions: permissions(GRANTED), suspended_at: None, gone: false },
         hook: Hook {

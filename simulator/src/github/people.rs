@@ -3,15 +3,16 @@
 
 use serde_json::{Value, json};
 
-use super::acts::{NewPull, Target};
+use super::acts::Target;
 use super::events::Event;
 use super::git::Bare;
 use super::look::find;
+use super::pulls::NewPull;
 use super::state::{Kind, Repo};
 use super::{Delivered, Role, World};
 
 /// Seed commits have this date, so that their SHAs are the same in every run: 2026-01-01.
-const SEEDED_AT: u64 = 1_767_225_600;
+pub(crate) const SEEDED_AT: u64 = 1_767_225_600;
 
 impl World {
     /// Creates a private repository with one commit on `main`.
@@ -35,6 +36,7 @@ impl World {
             name: name.to_owned(),
             former: Vec::new(),
             private: true,
+            fork_of: None,
             installed: true,
             default_branch: "main".to_owned(),
             roles: std::collections::BTreeMap::new(),
@@ -206,7 +208,7 @@ impl World {
             let repo = self.repo_id(repo);
             let mut state = self.state();
             let by = state.account_id(who, Kind::User);
-            self.opens_pull(&mut state, by, repo, &NewPull { title, body: None, head, base, draft: false })
+            self.opens_pull(&mut state, by, repo, &NewPull { title, head, base, ..NewPull::default() })
         };
         self.deliver_all(events, 0).await;
         number

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::state::{Check, Issue, Kind, Note, Permissions, Reaction, Repo, Role, State};
+use super::state::{Issue, Kind, Note, Permissions, Reaction, Repo, Role, State};
 use super::{APP_ID, BOT_ID, CLIENT_ID, INSTALLATION_ID, World};
 use crate::clock::iso;
 
@@ -67,7 +67,7 @@ impl World {
             "homepage": null,
             "language": null,
             "license": null,
-            "fork": false,
+            "fork": repo.fork_of.is_some(),
             "archived": false,
             "disabled": false,
             "is_template": false,
@@ -172,14 +172,13 @@ impl World {
         let bare = self.bare(repo);
         let head = bare.resolve(&format!("refs/pull/{}/head", issue.number)).unwrap_or_default();
         let base = pull.merged_onto.clone().or_else(|| bare.branch(&pull.base)).unwrap_or_default();
-        let owner = state.account(&here.owner).map_or(0, |it| it.id);
-        let end = |name: &str, sha: &str| {
+        let end = |owner: &str, name: &str, sha: &str, repo: Option<u64>| {
             json!({
-                "label": format!("{}:{name}", here.owner),
+                "label": format!("{owner}:{name}"),
                 "ref": name,
                 "sha": sha,
-                "user": self.user(state, owner),
-                "repo": self.repository(state, repo),
+                "user": state.account(owner).map(|it| self.user(state, it.id)),
+                "repo": repo.map(|it| self.repository(state, it)),
             })
         };
         let Value::Object(mut object) = self.issue(state, repo, issue) else { return Value::Null };
@@ -199,8 +198,8 @@ impl World {
             "requested_teams": [],
             "draft": pull.draft,
             "auto_merge": null,
-            "head": end(&pull.head, &head),
-            "base": end(&pull.base, &base),
+            "head": end(&pull.head_owner, &pull.head, &head, pull.head_repo),
+            "base": end(&here.owner, &pull.base, &base, Some(repo)),
         });
         extend(&mut object, more);
         if long {
@@ -213,7 +212,7 @@ impl World {
                 "rebaseable": null,
                 "merged_by": null,
                 "review_comments": state.inlines_of(repo, issue.number).count(),
-                "maintainer_can_modify": false,
+                "maintainer_can_modify": pull.head_repo.is_some_and(|it| it != repo),
                 "commits": bare.commits(&base, &head).len(),
                 "additions": sum(|it| it.0),
                 "deletions": sum(|it| it.1),
@@ -222,48 +221,6 @@ impl World {
             extend(&mut object, more);
         }
         Value::Object(object)
-    }
-
-    pub(crate) fn check_object(&self, state: &State, check: &Check) -> Value {
-        let repo = state.repo(check.repo);
-        let api = format!("{}/repos/{}/check-runs/{}", self.api_url, repo.full_name(), check.id);
-        let bare = self.bare(check.repo);
-        let pulls: Vec<Value> = (repo.issues.values())
-            .filter_map(|issue| Some((issue, issue.pull.as_ref()?)))
-            .filter(|(issue, pull)| issue.open && bare.branch(&pull.head).as_ref() == Some(&check.head_sha))
-            .map(|(issue, pull)| json!({
-                "id": pull.id,
-                "number": issue.number,
-                "url": format!("{}/repos/{}/pulls/{}", self.api_url, repo.full_name(), issue.number),
-                "head": { "ref": pull.head, "sha": check.head_sha, "repo": { "id": repo.id, "name": repo.name } },
-                "base": { "ref": pull.base, "sha": bare.branch(&pull.base), "repo": { "id": repo.id, "name": repo.name } },
-            }))
-            .collect();
-        json!({
-            "id": check.id,
-            "node_id": format!("CR_{}", check.id),
-            "name": check.name,
-            "head_sha": check.head_sha,
-            "external_id": check.external_id.clone().unwrap_or_default(),
-            "url": api,
-            "html_url": format!("{}/{}/runs/{}", self.url, repo.full_name(), check.id),
-            "details_url": check.details_url,
-            "status": check.status,
-            "conclusion": check.conclusion,
-            "started_at": check.started_at,
-            "completed_at": check.completed_at,
-            "output": {
-                "title": check.title,
-                "summary": check.summary,
-                "text": check.text,
-                "annotations_count": check.annotations.len(),
-                "annotations_url": format!("{api}/annotations"),
-            },
-            "check_suite": { "id": check.suite },
-            "app": if check.app == APP_ID { self.app(state) } else { json!({ "id": check.app, "slug": "another-app" }) },
-            "pull_requests": pulls,
-            "x_unknown": null,
-        })
     }
 
     /// `GET /app`.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use serde_json::Value;
 
+use super::checks::logs::{Job, Ticket};
 use super::deliveries::Delivery;
 use super::faults::Rule;
 use super::journal::Request;
@@ -71,6 +72,8 @@ pub(crate) struct Repo {
     /// Full names this repository had before; they redirect.
     pub former: Vec<String>,
     pub private: bool,
+    /// The repository that this one was forked from.
+    pub fork_of: Option<u64>,
     /// Whether the installation covers it.
     pub installed: bool,
     pub default_branch: String,
@@ -115,6 +118,10 @@ pub(crate) struct Issue {
 pub(crate) struct PullPart {
     pub id: u64,
     pub head: String,
+    /// Where the head branch is: here, in a fork, or nowhere any more.
+    pub head_repo: Option<u64>,
+    /// Whose repository that is or was.
+    pub head_owner: String,
     pub base: String,
     pub draft: bool,
     pub merged_at: Option<u64>,
@@ -221,6 +228,10 @@ pub(crate) struct State {
     pub resolved: BTreeMap<u64, u64>,
     pub checks: BTreeMap<u64, Check>,
     pub suites: BTreeMap<(u64, String), u64>,
+    /// GitHub Actions jobs by id, which is also the id of their check run.
+    pub jobs: BTreeMap<u64, Job>,
+    /// One-time addresses of logs.
+    pub tickets: HashMap<String, Ticket>,
     pub tokens: HashMap<String, Token>,
     pub installation: Installation,
     pub hook: Hook,

@@ -30,7 +30,7 @@ impl Clone {
     }
 }
 
-fn git(dir: &Path, token: &str, args: &[&str]) -> (bool, String) {
+pub fn git(dir: &Path, token: &str, args: &[&str]) -> (bool, String) {
     let basic = STANDARD.encode(format!("x-access-token:{token}"));
     let mut command = Command::new("git");
     command

@@ -13,10 +13,10 @@ use simulator::github::{Role, Signature};
 
 use super::client::{Client, good_jwt};
 
-type Seen = Arc<Mutex<Vec<(HeaderMap, Value)>>>;
+pub type Seen = Arc<Mutex<Vec<(HeaderMap, Value)>>>;
 
 /// Something that takes webhooks and remembers them.
-async fn bot(github: &GitHub, status: StatusCode) -> Seen {
+pub async fn bot(github: &GitHub, status: StatusCode) -> Seen {
     let seen = Seen::default();
     let take = async move |State(seen): State<Seen>, headers: HeaderMap, body: Bytes| {
         seen.lock().unwrap().push((headers, serde_json::from_slice(&body).unwrap_or(Value::Null)));
@@ -36,7 +36,7 @@ async fn world() -> GitHub {
     github
 }
 
-fn names(seen: &Seen) -> Vec<String> {
+pub fn names(seen: &Seen) -> Vec<String> {
     let all = seen.lock().unwrap();
     let word = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     all.iter()

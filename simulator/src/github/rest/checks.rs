@@ -31,7 +31,7 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result {
     let mut check = Check::new(id, repo, suite, APP_ID, name, head_sha);
     change(call, &mut check)?;
     call.state.checks.insert(check.id, check.clone());
-    let events = call.world.tells_check(call.state, &check, "created");
+    let events = call.world.tells_check(call.state, &check, None, "created");
     call.events.extend(events);
     Ok(Answer::created(&call.world.check_object(call.state, &check)))
 }
@@ -48,11 +48,11 @@ pub(crate) fn update(call: &mut Call<'_>) -> Result {
             format!("Invalid app_id `{APP_ID}` - check run can only be modified by the GitHub App that created it.");
         return Err(Answer::refuse(403, &message));
     }
-    let was = check.status.clone();
+    let was = check.clone();
     change(call, &mut check)?;
     call.state.checks.insert(check.id, check.clone());
-    let action = if check.status == "completed" && was != "completed" { "completed" } else { "updated" };
-    let mut events = call.world.tells_check(call.state, &check, action);
+    let action = if check.status == "completed" && was.status != "completed" { "completed" } else { "updated" };
+    let mut events = call.world.tells_check(call.state, &check, Some(&was), action);
     // Only created and completed are announced.
     events.retain(|_| action == "completed");
     call.events.extend(events);
@@ -65,19 +65,38 @@ pub(crate) fn of_commit(call: &mut Call<'_>) -> Result {
     let none = || Answer::refuse(422, &format!("No commit found for SHA: {name}"));
     let sha = call.bare().resolve(name).ok_or_else(none)?;
     let all = call.asked("filter") == Some("all");
+    Ok(list(call, all, |it| it.head_sha == sha))
+}
+
+/// The runs of a suite, in the same way.
+pub(crate) fn of_suite(call: &mut Call<'_>) -> Result {
+    let suite = call.number("id")?;
+    let known = call.state.suites.iter().any(|((repo, _), it)| *repo == call.repo && *it == suite)
+        || call.state.checks.values().any(|it| it.repo == call.repo && it.suite == suite);
+    let all = call.asked("filter") == Some("all");
+    if known { Ok(list(call, all, |it| it.suite == suite)) } else { Err(Answer::not_found()) }
+}
+
+pub(crate) fn annotations(call: &mut Call<'_>) -> Result {
+    let check = this_check(call)?;
+    let all = check.annotations.iter().map(|it| call.world.annotation_object(call.state, &check, it)).collect();
+    Ok(call.page(all))
+}
+
+fn list(call: &Call<'_>, all: bool, among: impl Fn(&Check) -> bool) -> Answer {
     let mut seen: Vec<(u64, &str)> = Vec::new();
     let mut runs = Vec::new();
-    for check in call.state.checks.values().rev().filter(|it| it.repo == call.repo && it.head_sha == sha) {
+    for check in call.state.checks.values().rev().filter(|it| it.repo == call.repo && among(it)) {
         let wanted = call.asked("check_name").is_none_or(|it| it == check.name)
             && call.asked("app_id").is_none_or(|it| it == check.app.to_string())
             && call.asked("status").is_none_or(|it| it == check.status);
-        if !wanted || (!all && seen.contains(&(check.app, check.name.as_str()))) {
+        if !wanted || (!all && seen.contains(&(check.suite, check.name.as_str()))) {
             continue;
         }
-        seen.push((check.app, check.name.as_str()));
+        seen.push((check.suite, check.name.as_str()));
         runs.push(call.world.check_object(call.state, check));
     }
-    Ok(call.page_in(runs, Some("check_runs")))
+    call.page_in(runs, Some("check_runs"))
 }
 
 /// The combined status: there are no commit statuses here.
@@ -99,11 +118,10 @@ fn change(call: &Call<'_>, check: &mut Check) -> std::result::Result<(), Answer>
         if !STATUSES.contains(&status.as_str()) {
             return Err(invalid("status"));
         }
-        if status != "completed" {
-            check.conclusion = None;
-            check.completed_at = None;
+        // There is no way back from completed; the rest of such a request holds.
+        if check.status != "completed" {
+            check.status = status;
         }
-        check.status = status;
     }
     if let Some(conclusion) = text("conclusion") {
         if !CONCLUSIONS.contains(&conclusion.as_str()) {
@@ -149,7 +167,7 @@ fn output(call: &Call<'_>, check: &mut Check) -> std::result::Result<(), Answer>
     let (Some(title), Some(summary)) = (field("title"), field("summary")) else {
         return Err(missing(if output["title"].is_string() { "output.summary" } else { "output.title" }));
     };
-    for (name, value) in [("summary", Some(&summary)), ("text", field("text").as_ref())] {
+    for (name, value) in [("title", Some(&title)), ("summary", Some(&summary)), ("text", field("text").as_ref())] {
         if value.is_some_and(|it| it.chars().count() > LONGEST_OUTPUT) {
             return Err(Answer::invalid(&[json!({
                 "resource": "CheckRun", "code": "custom", "field": name,
@@ -161,13 +179,7 @@ fn output(call: &Call<'_>, check: &mut Check) -> std::result::Result<(), Answer>
     if annotations.len() > 50 {
         return Err(Answer::invalid_custom("CheckRun", "annotations exceeds a maximum quantity of 50"));
     }
-    let right = |it: &Value| {
-        let levels = ["notice", "warning", "failure"];
-        let texts = it["path"].is_string() && it["message"].is_string();
-        let lines = it["start_line"].is_u64() && it["end_line"].is_u64();
-        texts && lines && it["annotation_level"].as_str().is_some_and(|level| levels.contains(&level))
-    };
-    if !annotations.iter().all(right) {
+    if !annotations.iter().all(is_right) {
         return Err(invalid("output.annotations"));
     }
     check.title = Some(title);
@@ -176,6 +188,18 @@ fn output(call: &Call<'_>, check: &mut Check) -> std::result::Result<(), Answer>
     // Annotations of several requests add up.
     check.annotations.extend(annotations);
     Ok(())
+}
+
+/// GitHub's rules for one annotation. Columns make sense only within one line.
+fn is_right(annotation: &Value) -> bool {
+    let at_most = |name: &str, most: usize| annotation[name].as_str().is_none_or(|it| it.len() <= most);
+    let texts = annotation["path"].is_string() && annotation["message"].as_str().is_some_and(|it| !it.is_empty());
+    let (start, end) = (annotation["start_line"].as_u64(), annotation["end_line"].as_u64());
+    let lines = start.zip(end).is_some_and(|(start, end)| 0 < start && start <= end);
+    let columns = annotation["start_column"].is_null() && annotation["end_column"].is_null();
+    let level = matches!(annotation["annotation_level"].as_str(), Some("notice" | "warning" | "failure"));
+    let lengths = at_most("message", 65_536) && at_most("raw_details", 65_536) && at_most("title", 255);
+    texts && lines && (columns || start == end) && level && lengths
 }
 
 fn this_check(call: &Call<'_>) -> std::result::Result<Check, Answer> {

@@ -64,6 +64,9 @@ pub(crate) fn delete(call: &mut Call<'_>) -> Result {
 
 fn set(call: &mut Call<'_>, name: &str, sha: Option<&str>) -> std::result::Result<(), Answer> {
     let before = call.bare().branches();
+    if name.starts_with("refs/pull/") {
+        return Err(Answer::refuse(422, "Reference cannot be updated"));
+    }
     if !call.bare().set(name, sha) {
         return Err(Answer::refuse(422, "Reference could not be updated"));
     }

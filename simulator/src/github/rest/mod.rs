@@ -9,6 +9,7 @@ mod door;
 mod gate;
 mod git_data;
 mod issues;
+mod jobs;
 mod pulls;
 mod reactions;
 mod repos;
@@ -51,6 +52,7 @@ const ISSUES: Needs = Repo(&[("issues", "read"), ("pull_requests", "read")]);
 const ISSUES_WRITE: Needs = Repo(&[("issues", "write"), ("pull_requests", "write")]);
 const PULLS: Needs = Repo(&[("pull_requests", "read")]);
 const PULLS_WRITE: Needs = Repo(&[("pull_requests", "write")]);
+const ACTIONS: Needs = Repo(&[("actions", "read")]);
 const CHECKS: Needs = Repo(&[("checks", "read")]);
 const CHECKS_WRITE: Needs = Repo(&[("checks", "write")]);
 
@@ -81,7 +83,9 @@ pub(crate) const ROUTES: &[Route] = &[
     route("GET", "/repos/{o}/{r}/rules/branches/{branch}", METADATA, repos::rules),
     route("GET", "/repos/{o}/{r}/commits/{ref}/check-runs", CHECKS, checks::of_commit),
     route("GET", "/repos/{o}/{r}/commits/{ref}/status", Repo(&[("statuses", "read")]), checks::status_of_commit),
+    route("GET", "/repos/{o}/{r}/commits/{ref}/pulls", PULLS, pulls::of_commit),
     route("GET", "/repos/{o}/{r}/commits/{ref}", CODE, repos::commit),
+    route("GET", "/repos/{o}/{r}/contents", CODE, repos::contents),
     route("GET", "/repos/{o}/{r}/contents/{*path}", CODE, repos::contents),
     route("GET", "/repos/{o}/{r}/git/ref/{*ref}", CODE, git_data::read),
     route("GET", "/repos/{o}/{r}/git/matching-refs/{*ref}", CODE, git_data::matching),
@@ -129,5 +133,10 @@ pub(crate) const ROUTES: &[Route] = &[
     route("POST", "/repos/{o}/{r}/pulls/{n}/comments/{id}/replies", PULLS_WRITE, review_comments::reply),
     route("POST", "/repos/{o}/{r}/check-runs", CHECKS_WRITE, checks::create),
     route("GET", "/repos/{o}/{r}/check-runs/{id}", CHECKS, checks::read),
+    route("GET", "/repos/{o}/{r}/check-runs/{id}/annotations", CHECKS, checks::annotations),
+    route("GET", "/repos/{o}/{r}/check-suites/{id}/check-runs", CHECKS, checks::of_suite),
+    route("GET", "/repos/{o}/{r}/actions/runs/{id}/jobs", ACTIONS, jobs::of_run),
+    route("GET", "/repos/{o}/{r}/actions/jobs/{id}", ACTIONS, jobs::read),
+    route("GET", "/repos/{o}/{r}/actions/jobs/{id}/logs", ACTIONS, jobs::logs),
     route("PATCH", "/repos/{o}/{r}/check-runs/{id}", CHECKS_WRITE, checks::update),
 ];

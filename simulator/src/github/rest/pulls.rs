@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use super::Call;
 use super::issues::check_texts;
-use crate::github::acts::NewPull;
 use crate::github::answer::Answer;
+use crate::github::pulls::NewPull;
 use crate::github::reviews::lines::FileDiff;
-use crate::github::state::{Issue, Role};
+use crate::github::state::{Issue, PullPart, Role};
 use crate::github::{BOT_ID, World};
 
 type Result = std::result::Result<Answer, Answer>;
@@ -21,7 +21,7 @@ pub(crate) fn list(call: &mut Call<'_>) -> Result {
     let shown = repo.issues.values().rev().filter(|issue| {
         let Some(pull) = &issue.pull else { return false };
         (state == "all" || (state == "open") == issue.open)
-            && head.is_none_or(|(owner, name)| owner.eq_ignore_ascii_case(&repo.owner) && name == pull.head)
+            && head.is_none_or(|(owner, name)| owner.eq_ignore_ascii_case(&pull.head_owner) && name == pull.head)
             && call.asked("base").is_none_or(|it| it == pull.base)
     });
     let all = shown.map(|it| call.world.pull(call.state, call.repo, it, false)).collect();
@@ -56,14 +56,19 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result {
         let message = format!("No commits between {base} and {head}");
         return Err(Answer::invalid_custom("PullRequest", &message));
     }
-    let same = |it: &Issue| it.open && it.pull.as_ref().is_some_and(|pull| pull.head == head && pull.base == base);
+    if bare.merge_base(&tip, &onto).is_none() {
+        let message = format!("The {head} branch has no history in common with {base}");
+        return Err(Answer::invalid_custom("PullRequest", &message));
+    }
+    let of_branch = |it: &PullPart| it.head_repo == Some(call.repo) && it.head == head && it.base == base;
+    let same = |it: &Issue| it.open && it.pull.as_ref().is_some_and(of_branch);
     if call.state.repo(call.repo).issues.values().any(same) {
         let message = format!("A pull request already exists for {owner}:{head}.");
         return Err(Answer::invalid_custom("PullRequest", &message));
     }
     call.creates()?;
     let (body, draft) = (call.text("body").map(str::to_owned), call.body["draft"] == json!(true));
-    let new = NewPull { title: &title, body: body.as_deref(), head: &head, base: &base, draft };
+    let new = NewPull { title: &title, body: body.as_deref(), head: &head, base: &base, draft, fork: None };
     let (number, events) = call.world.opens_pull(call.state, BOT_ID, call.repo, &new);
     call.events.extend(events);
     let issue = call.state.issue(call.repo, number).cloned().ok_or_else(Answer::not_found)?;
@@ -104,6 +109,17 @@ pub(crate) fn edit(call: &mut Call<'_>) -> Result {
     call.events.extend(events);
     let issue = this_pull(call)?;
     Ok(Answer::ok(&call.world.pull(call.state, call.repo, &issue, true)))
+}
+
+/// The pull requests, open or not, that a commit is part of.
+pub(crate) fn of_commit(call: &mut Call<'_>) -> Result {
+    let name = call.param("ref");
+    let bare = call.bare();
+    let none = || Answer::refuse(422, &format!("No commit found for SHA: {name}"));
+    let sha = bare.resolve(name).ok_or_else(none)?;
+    let pulls = call.state.repo(call.repo).issues.values().rev().filter(|it| it.pull.is_some());
+    let with_it = pulls.filter(|it| call.world.is_of_pull(call.state, call.repo, it.number, &sha));
+    Ok(call.page(with_it.map(|it| call.world.pull(call.state, call.repo, it, false)).collect()))
 }
 
 /// At most 3,000, each with its hunks unless it is binary.

@@ -102,8 +102,8 @@ pub(crate) fn contents(call: &mut Call<'_>) -> Result {
     }
     let list = bare.list(&revision, &path).ok_or_else(Answer::not_found)?;
     let kind = |git: &str| if git == "tree" { "dir" } else { "file" };
-    let all: Vec<Value> =
-        list.iter().map(|(git, sha, name)| entry(&format!("{path}/{name}"), kind(git), sha)).collect();
+    let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
+    let all: Vec<Value> = list.iter().map(|(git, sha, name)| entry(&below(name), kind(git), sha)).collect();
     Ok(Answer::ok(&Value::Array(all)))
 }
 
