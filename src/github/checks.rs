@@ -179,7 +179,8 @@ impl Annotation {
             "annotation_level": self.level, "message": bytes(&self.message, MESSAGE),
         });
         if !self.title.is_empty() {
-            json["title"] = json!(characters(&self.title, TITLE));
+            // Counted in bytes, which is right however GitHub counts.
+            json["title"] = json!(bytes(&self.title, TITLE));
         }
         json
     }

@@ -1,14 +1,14 @@
 //! The client of GitHub's API against the simulator: what it asks, what it reads, and what refusals become.
 
 use cloud_agent::github::{
-    Annotation, CheckStatus, CheckUpdate, Conclusion, Error, Github, Level, NewCheck, NewLine, NewPull, NewReview,
-    ReactTo, Reaction, Repo, ReviewEvent, Scope, Side,
+    Error, Github, NewLine, NewPull, NewReview, ReactTo, Reaction, Repo, ReviewEvent, Scope, Side,
 };
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use simulator::GitHub;
 use simulator::github::{Options, Role};
 
+mod checks;
 mod odd;
 
 /// The lines of `new.txt`, each of which can be commented on: more than fit on one page.
@@ -183,84 +183,6 @@ async fn a_file_is_commented_on_as_a_whole() {
 }
 
 #[tokio::test]
-async fn a_check_goes_from_queued_to_annotated() {
-    let stage = Stage::new().await;
-    let (repo, head) = (&stage.repo, &stage.head);
-    let new = |external_id: &'static str| NewCheck {
-        name: "review",
-        head,
-        external_id,
-        status: CheckStatus::Queued,
-        conclusion: None,
-        title: "Waiting",
-        summary: "In the queue.",
-        actions: &[],
-        details_url: Some("https://agent.example.com/tasks/1"),
-    };
-    let first = repo.create_check(&new("one")).await.unwrap();
-    let run = repo.create_check(&new("two")).await.unwrap();
-    assert_eq!((run.status.as_str(), run.conclusion.as_ref()), ("queued", None));
-    // Of one name GitHub lists the latest unless asked for all.
-    assert_eq!(repo.find_check(head, "review", "one").await.unwrap().unwrap().id, first.id);
-    assert!(repo.find_check(head, "other", "one").await.unwrap().is_none());
-    let annotation = |line: u32| Annotation {
-        path: "new.txt".into(),
-        start_line: line,
-        end_line: line,
-        level: Level::Warning,
-        title: "Hm".into(),
-        message: "Why?".into(),
-    };
-    let annotations: Vec<_> = (1..=LINES as u32).map(annotation).collect();
-    let update = CheckUpdate {
-        status: CheckStatus::Completed,
-        conclusion: Some(Conclusion::Neutral),
-        title: "Remarks",
-        summary: "Many.",
-        annotations: &annotations,
-        actions: &[],
-    };
-    // As effects of their own, each looked for before it is repeated.
-    assert_eq!(update.calls(), 3);
-    for index in 0..update.calls() {
-        assert!(repo.find_annotated(run.id, index, &update).await.unwrap().is_none(), "call {index}");
-        repo.annotate(run.id, index, &update).await.unwrap();
-        assert!(repo.find_annotated(run.id, index, &update).await.unwrap().is_some(), "call {index}");
-    }
-    // And all at once.
-    repo.update_check(first.id, &update).await.unwrap();
-    for id in [first.id, run.id] {
-        let found = repo.check(id).await.unwrap();
-        assert_eq!((found.status.as_str(), found.conclusion.as_deref()), ("completed", Some("neutral")));
-        assert_eq!((found.output.annotations_count as u64, found.output.title.as_deref()), (LINES, Some("Remarks")));
-        assert_eq!(found.details_url.as_deref(), Some("https://agent.example.com/tasks/1"));
-    }
-}
-
-#[tokio::test]
-async fn the_checks_of_a_commit_are_everybodys() {
-    let stage = Stage::new().await;
-    for index in 0..LINES {
-        stage.github.check_by_other_app("octo/app", "fix/it", &format!("job {index}"), "failure");
-    }
-    let runs = stage.repo.checks_of(&stage.head).await.unwrap();
-    assert_eq!(runs.len() as u64, LINES);
-    let run = runs.iter().find(|it| it.name == "job 0").expect("one on the second page");
-    assert_eq!(run.conclusion.as_deref(), Some("failure"));
-    assert_ne!(run.app.as_ref().unwrap().id, stage.github.app_id());
-    let theirs = CheckUpdate {
-        status: CheckStatus::InProgress,
-        conclusion: None,
-        title: "t",
-        summary: "s",
-        annotations: &[],
-        actions: &[],
-    };
-    let refused = stage.repo.update_check(run.id, &theirs).await.unwrap_err();
-    assert!(matches!(refused, Error::Forbidden(_)), "{refused}");
-}
-
-#[tokio::test]
 async fn a_pull_request_is_read_and_found_by_its_head() {
     let stage = Stage::new().await;
     let (repo, number) = (&stage.repo, stage.number);
@@ -287,6 +209,25 @@ async fn a_pull_request_is_read_and_found_by_its_head() {
     assert!(stage.github.merge("alice", &stage.place()).await);
     let merged = repo.pull(number).await.unwrap();
     assert!(merged.merged && !merged.is_open());
+}
+
+#[tokio::test]
+async fn pull_requests_are_found_by_their_commits_also_those_of_forks() {
+    let stage = Stage::new().await;
+    let numbers = |found: Vec<cloud_agent::github::PullRequest>| found.iter().map(|it| it.number).collect::<Vec<_>>();
+    assert_eq!(numbers(stage.repo.pulls_of_commit(&stage.head).await.unwrap()), [stage.number]);
+    let main = stage.github.head("octo/app", "main").unwrap();
+    assert_eq!(numbers(stage.repo.pulls_of_commit(&main).await.unwrap()), [0; 0]);
+    assert!(matches!(stage.repo.pulls_of_commit(&"0".repeat(40)).await, Err(Error::Invalid(_))));
+    let fork = stage.github.fork("rita", "octo/app");
+    let head = stage.github.push_quietly("rita", &fork, "main", &[("a.txt", "mine\n")], "Mine");
+    let number = stage.github.open_pull_from_fork("rita", &fork, "main", "main", "Mine").await;
+    assert_eq!(numbers(stage.repo.open_pulls_with_head(&head).await.unwrap()), [number]);
+    let pull = stage.repo.pull(number).await.unwrap();
+    assert!(pull.is_from_fork() && pull.head.repo.unwrap().full_name == fork);
+    stage.github.delete_fork(&fork);
+    let pull = stage.repo.pull(number).await.unwrap();
+    assert!(pull.is_from_fork() && pull.head.repo.is_none());
 }
 
 #[tokio::test]
