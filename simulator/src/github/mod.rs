@@ -10,6 +10,7 @@ mod events;
 mod faults;
 mod git;
 mod git_http;
+mod graphql;
 mod installation;
 mod journal;
 mod keys;
@@ -295,6 +296,7 @@ fn first_state(options: &Options) -> State {
         reviews: std::collections::BTreeMap::new(),
         inlines: std::collections::BTreeMap::new(),
         resolved: std::collections::BTreeMap::new(),
+        minimized: std::collections::BTreeMap::new(),
         checks: std::collections::BTreeMap::new(),
         suites: std::collections::BTreeMap::new(),
         jobs: std::collections::BTreeMap::new(),

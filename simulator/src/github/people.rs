@@ -184,7 +184,8 @@ impl World {
         self.reacts(&mut state, by, repo, Target::Issue(number), content);
     }
 
-    /// Commits files to a branch as a person, and delivers `push` and `pull_request.synchronize`. The commit.
+    /// Commits files to a branch as a person, and delivers `push` and `pull_request.synchronize`. A new branch starts
+    /// from the default one. The commit.
     pub async fn push(&self, who: &str, repo: &str, branch: &str, files: &[(&str, &str)], message: &str) -> String {
         let (sha, events) = self.pushed(who, repo, branch, files, message);
         self.deliver_all(events, 0).await;
@@ -288,6 +289,9 @@ impl World {
         let by = state.account_id(who, Kind::User);
         let bare = self.bare(repo);
         let before = bare.branches();
+        if let (None, Some(start)) = (before.get(branch), before.get(&state.repo(repo).default_branch)) {
+            bare.set(&format!("refs/heads/{branch}"), Some(start));
+        }
         let email = format!("{who}@example.com");
         let sha = bare.commit(branch, (who, &email), message, files, SEEDED_AT + 60);
         (sha, self.branches_moved(&mut state, by, repo, &before))

@@ -226,6 +226,8 @@ pub(crate) struct State {
     pub inlines: BTreeMap<u64, Inline>,
     /// Resolved threads, by their first comment, and who resolved them.
     pub resolved: BTreeMap<u64, u64>,
+    /// Hidden comments and reviews by node id, and why.
+    pub minimized: BTreeMap<String, String>,
     pub checks: BTreeMap<u64, Check>,
     pub suites: BTreeMap<(u64, String), u64>,
     /// GitHub Actions jobs by id, which is also the id of their check run.

@@ -1,6 +1,7 @@
 //! The story: one line for everything visible that happened, in the order it happened.
 
 use super::World;
+use super::reviews::words::SpotWords;
 use super::state::State;
 
 impl World {
@@ -29,6 +30,20 @@ impl World {
         match state.repos.first() {
             Some(first) if first.id != repo => format!("{}#{number}", state.repo(repo).full_name()),
             _ => format!("#{number}"),
+        }
+    }
+
+    /// The repository of a comment or review by node id, and its place in the story.
+    pub(crate) fn place_of_node(state: &State, id: &str) -> Option<(u64, String)> {
+        let (kind, number) = id.rsplit_once('_')?;
+        let number: u64 = number.parse().ok()?;
+        match kind {
+            "IC" => state.notes.get(&number).map(|it| (it.repo, Self::place(state, it.repo, it.number))),
+            "PRR" => state.reviews.get(&number).map(|it| (it.repo, Self::place(state, it.repo, it.number))),
+            _ => state.inlines.get(&number).map(|it| {
+                let place = Self::place(state, it.repo, it.number);
+                (it.repo, format!("{place} {}", SpotWords(&it.spot)))
+            }),
         }
     }
 

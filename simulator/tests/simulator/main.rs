@@ -5,6 +5,7 @@ mod checks;
 mod claude_cli;
 mod client;
 mod git;
+mod graphql;
 mod messages;
 mod people;
 mod pulls;

@@ -37,7 +37,7 @@ pub(crate) async fn front_door(world: Arc<World>, request: Request<Bytes>) -> Re
     if let Some(page) = pages::answer(&world, &request) {
         return Ok(page);
     }
-    if !path.starts_with(&world.options.api_prefix) {
+    if !path.starts_with(&world.options.api_prefix) && path != world.graphql_path() {
         let prefix = &world.options.api_prefix;
         let refusal = Answer::refuse(404, &format!("Not Found (REST is below {prefix} here, not at {path})"));
         Asked::of(&world, &request).note(&world, Credential::None, 404);
@@ -59,9 +59,10 @@ struct Asked {
 impl Asked {
     fn of(world: &World, request: &Request<Bytes>) -> Self {
         let path = request.uri().path();
+        let below = path.strip_prefix(&world.options.api_prefix).unwrap_or(path);
         Self {
             method: request.method().clone(),
-            path: path.strip_prefix(&world.options.api_prefix).unwrap_or(path).to_owned(),
+            path: if path == world.graphql_path() { "/graphql" } else { below }.to_owned(),
             query: request.uri().query().unwrap_or_default().to_owned(),
             headers: request.headers().clone(),
             body: request.body().clone(),

@@ -62,6 +62,7 @@ const fn route(method: &'static str, path: &'static str, needs: Needs, run: Hand
 
 /// Everything served. More specific paths stand first.
 pub(crate) const ROUTES: &[Route] = &[
+    route("POST", "/graphql", Token, super::graphql::answer),
     route("GET", "/meta", Nothing, app::meta),
     route("GET", "/rate_limit", Nothing, app::rate_limit),
     route("GET", "/users/{login}", Nothing, app::user),

@@ -282,7 +282,14 @@ impl World {
         id
     }
 
-    fn new_inline(&self, state: &mut State, by: u64, review: u64, in_reply_to: Option<u64>, new: NewInline) -> u64 {
+    pub(crate) fn new_inline(
+        &self,
+        state: &mut State,
+        by: u64,
+        review: u64,
+        in_reply_to: Option<u64>,
+        new: NewInline,
+    ) -> u64 {
         let (id, now) = (1_800_000_000 + state.fresh(), self.clock.now());
         let Review { repo, number, commit, .. } = state.reviews[&review].clone();
         let comment = Inline {
