@@ -10,6 +10,7 @@ use simulator::github::{Options, Role};
 
 mod checks;
 mod odd;
+mod threads;
 
 /// The lines of `new.txt`, each of which can be commented on: more than fit on one page.
 const LINES: u64 = 120;
