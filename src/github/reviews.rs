@@ -176,7 +176,7 @@ impl Repo {
         }
     }
 
-    /// The comments made with one review. GitHub leaves their `line` out here; `review_comments` has it.
+    /// The comments made with one review. GitHub may leave their `line` out here; `review_comments` has it.
     pub async fn review_comments_of(&self, number: u64, review_id: u64) -> Result<Vec<ReviewComment>, Error> {
         let route = format!("pulls/{number}/reviews/{review_id}/comments?per_page=100");
         self.list(&route, |page: Vec<ReviewComment>| page).await
