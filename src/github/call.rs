@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use http::{HeaderMap, Method, Request, header};
+use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use octocrab::Octocrab;
 use serde::de::DeserializeOwned;
@@ -69,6 +69,11 @@ impl Answer {
         serde_json::from_str(text).map_err(|error| Error::Unreachable(format!("the answer can't be read: {error}")))
     }
 
+    /// Where a 302 points.
+    pub fn location(&self) -> Option<&str> {
+        self.headers.get(header::LOCATION)?.to_str().ok()
+    }
+
     /// The next page's route, from the `Link` header: pages are followed, never built.
     pub fn next(&self, base: &str) -> Option<String> {
         let link = self.headers.get(header::LINK)?.to_str().ok()?;
@@ -79,20 +84,68 @@ impl Answer {
     }
 }
 
+/// What a request asks for: how it is paced, whether it may be sent again, how its answer is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Read,
+    Write,
+    /// A read that GitHub answers with a 302 to another host, which is told and not followed.
+    Elsewhere,
+    /// GraphQL, where reads are POSTs too and refusals come with 200.
+    Query,
+    Mutation,
+}
+
+impl Kind {
+    pub fn reads(self) -> bool {
+        matches!(self, Self::Read | Self::Elsewhere | Self::Query)
+    }
+
+    pub fn is_graphql(self) -> bool {
+        matches!(self, Self::Query | Self::Mutation)
+    }
+}
+
+/// One request.
+#[derive(Debug, Clone)]
+pub(super) struct Ask<'a> {
+    pub kind: Kind,
+    pub method: Method,
+    pub route: &'a str,
+    pub body: Option<&'a Value>,
+}
+
+impl<'a> Ask<'a> {
+    pub fn get(route: &'a str) -> Self {
+        Self { kind: Kind::Read, method: Method::GET, route, body: None }
+    }
+
+    pub fn elsewhere(route: &'a str) -> Self {
+        Self { kind: Kind::Elsewhere, ..Self::get(route) }
+    }
+
+    pub fn write(method: Method, route: &'a str, body: Option<&'a Value>) -> Self {
+        Self { kind: Kind::Write, method, route, body }
+    }
+
+    pub fn graphql(kind: Kind, body: &'a Value) -> Self {
+        Self { kind, method: Method::POST, route: "/graphql", body: Some(body) }
+    }
+
+    /// The same with another route.
+    pub fn to(&self, route: &'a str) -> Self {
+        Self { route, ..self.clone() }
+    }
+}
+
 /// Send one request under the governor of its installation (none for calls as the App).
-pub(super) async fn call(
-    client: &Octocrab,
-    governor: Option<&Arc<Governor>>,
-    method: Method,
-    route: &str,
-    body: Option<&Value>,
-) -> Result<Answer, Error> {
+pub(super) async fn call(client: &Octocrab, governor: Option<&Arc<Governor>>, ask: &Ask<'_>) -> Result<Answer, Error> {
     let Some(governor) = governor else {
-        return send(client, method, route, body).await;
+        return send(client, ask).await;
     };
     governor.wait().await?;
-    let answer = if method == Method::GET {
-        send(client, method, route, body).await
+    let answer = if ask.kind.reads() {
+        send(client, ask).await
     } else {
         // Held during the call: GitHub asks for one write at a time and a second between two.
         let mut last = governor.last_write.lock().await;
@@ -100,7 +153,7 @@ pub(super) async fn call(
             tokio::time::sleep_until(last + governor.spacing).await;
         }
         governor.wait().await?;
-        let answer = send(client, method, route, body).await;
+        let answer = send(client, ask).await;
         *last = Some(Instant::now());
         answer
     };
@@ -110,11 +163,12 @@ pub(super) async fn call(
     answer
 }
 
-async fn send(client: &Octocrab, method: Method, route: &str, body: Option<&Value>) -> Result<Answer, Error> {
+async fn send(client: &Octocrab, ask: &Ask<'_>) -> Result<Answer, Error> {
+    let Ask { kind, method, route, body } = ask;
     let started = Instant::now();
     let request = Request::builder()
         .method(method.clone())
-        .uri(route)
+        .uri(*route)
         .header(header::ACCEPT, "application/vnd.github+json")
         .header("x-github-api-version", API_VERSION);
     let request = match body {
@@ -122,12 +176,13 @@ async fn send(client: &Octocrab, method: Method, route: &str, body: Option<&Valu
         None => request.body(String::new()),
     };
     let request = request.map_err(|error| Error::Ours(format!("the route {route} can't be used: {error}")))?;
-    let answered = tokio::time::timeout(TIMEOUT, async {
+    // Boxed: it is large, and every caller's future would hold it.
+    let answering = Box::pin(async {
         let response = client.execute(request).await?;
         let (parts, body) = response.into_parts();
         Ok::<_, octocrab::Error>((parts, body.collect().await?.to_bytes()))
-    })
-    .await;
+    });
+    let answered = tokio::time::timeout(TIMEOUT, answering).await;
     let (parts, bytes) = match answered {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => return Err(Error::Unreachable(in_words(&error))),
@@ -138,7 +193,12 @@ async fn send(client: &Octocrab, method: Method, route: &str, body: Option<&Valu
         github.method = %method, github.route = route, github.status = parts.status.as_u16(),
         github.ms = started.elapsed().as_millis() as u64, "Called GitHub"
     );
-    match Error::read(parts.status, &parts.headers, &body) {
+    let refused = match kind {
+        Kind::Elsewhere if parts.status == StatusCode::FOUND => None,
+        _ if kind.is_graphql() && parts.status.is_success() => Error::read_graphql(&parts.headers, &body),
+        _ => Error::read(parts.status, &parts.headers, &body),
+    };
+    match refused {
         Some(error) => Err(error),
         None => Ok(Answer { headers: parts.headers, body }),
     }

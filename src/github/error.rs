@@ -72,6 +72,41 @@ impl Error {
             _ => Self::Invalid(said),
         })
     }
+
+    /// Read a refusal that GraphQL gives with status 200: `errors` beside or instead of `data`. GitHub names the sort
+    /// in `errors[].type`; a missing permission is `FORBIDDEN`, "Resource not accessible by integration"
+    /// (github/gh-aw#35726). A part of an answer is not taken for the whole.
+    pub(super) fn read_graphql(headers: &HeaderMap, body: &str) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Refused {
+            #[serde(default)]
+            errors: Vec<Said>,
+        }
+        #[derive(Deserialize)]
+        struct Said {
+            #[serde(default, rename = "type")]
+            kind: String,
+            #[serde(default)]
+            message: String,
+        }
+        // Not JSON: whoever reads the data will say so.
+        let errors = serde_json::from_str::<Refused>(body).ok()?.errors;
+        let first = errors.first()?;
+        let said = errors.iter().map(|it| it.message.as_str()).collect::<Vec<_>>().join("; ");
+        Some(match first.kind.as_str() {
+            "RATE_LIMITED" | "RATE_LIMIT" => {
+                let until = limited_until(StatusCode::TOO_MANY_REQUESTS, headers, &said);
+                Self::Limited { until: until.unwrap_or_else(|| clock::now() + UNSAID_WAIT) }
+            }
+            "NOT_FOUND" => Self::NotFound(said),
+            "FORBIDDEN" | "INSUFFICIENT_SCOPES" => Self::Forbidden(said),
+            _ if said.contains("not accessible by integration") => Self::Forbidden(said),
+            // "Something went wrong while executing your query": its own time-out.
+            "INTERNAL" | "SERVICE_UNAVAILABLE" | "TIMEOUT" => Self::Unreachable(said),
+            _ if said.contains("Something went wrong") => Self::Unreachable(said),
+            _ => Self::Invalid(said),
+        })
+    }
 }
 
 /// Until when a 403 or 429 asks us to be silent, in the order GitHub documents: `retry-after`, then the reset of an
@@ -143,6 +178,30 @@ mod tests {
         assert!(read(422, &[], objects).to_string().contains("(No commits between main and x)"));
         assert!(read(422, &[], strings).to_string().contains("(line must be part of the diff)"));
         assert!(read(422, &[], "<html>").to_string().contains("422"));
+    }
+
+    #[test]
+    fn what_graphql_refuses_with_200_is_sorted_too() {
+        let read = |body: &str| Error::read_graphql(&HeaderMap::new(), body);
+        let of = |kind: &str| {
+            read(&format!(r#"{{"data":{{"x":null}},"errors":[{{"type":"{kind}","path":["x"],"message":"said"}}]}}"#))
+                .unwrap()
+        };
+        assert!(matches!(of("FORBIDDEN"), Error::Forbidden(said) if said == "said"));
+        assert!(matches!(of("NOT_FOUND"), Error::NotFound(_)));
+        assert!(matches!(of("RATE_LIMITED"), Error::Limited { until } if until > clock::now() + 50_000));
+        assert!(matches!(of("UNPROCESSABLE"), Error::Invalid(_)));
+        let untyped = |said: &str| read(&format!(r#"{{"errors":[{{"message":"{said}"}}]}}"#)).unwrap();
+        assert!(matches!(untyped("Resource not accessible by integration"), Error::Forbidden(_)));
+        assert!(matches!(untyped("Something went wrong while executing your query."), Error::Unreachable(_)));
+        assert!(matches!(untyped("Field 'x' doesn't exist"), Error::Invalid(_)));
+        assert!(read(r#"{"data":{"x":1}}"#).is_none());
+        let mut headers = HeaderMap::new();
+        headers.insert("x-ratelimit-remaining", "0".parse().unwrap());
+        headers.insert("x-ratelimit-reset", "2000000000".parse().unwrap());
+        let limited =
+            Error::read_graphql(&headers, r#"{"errors":[{"type":"RATE_LIMITED","message":"API rate limit"}]}"#);
+        assert!(matches!(limited, Some(Error::Limited { until: 2_000_000_001_000 })));
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub struct Author {
 pub enum ReactTo {
     Issue(u64),
     Comment(u64),
+    /// A comment on a line or file of a pull request.
+    ReviewComment(u64),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +54,7 @@ impl Repo {
         let path = match to {
             ReactTo::Issue(number) => format!("issues/{number}/reactions"),
             ReactTo::Comment(id) => format!("issues/comments/{id}/reactions"),
+            ReactTo::ReviewComment(id) => format!("pulls/comments/{id}/reactions"),
         };
         self.post::<Value>(&path, &json!({ "content": reaction.name() })).await.map(drop)
     }
@@ -73,18 +76,26 @@ impl Repo {
 
     /// Our own comment with this marker. Anybody can write the marker, so the author counts too.
     pub async fn find_comment(&self, number: u64, marker: &str) -> Result<Option<u64>, Error> {
-        let us = self.github.identity().await?.bot_id;
-        let found = self.comments(number).await?.into_iter().find(|remark| {
-            remark.user.as_ref().is_some_and(|user| user.id == us)
-                && remark.body.as_deref().is_some_and(|body| body.contains(marker))
-        });
+        let us = self.us().await?;
+        let comments = self.comments(number).await?;
+        let found = comments.into_iter().find(|it| is_ours(us, it.user.as_ref(), it.body.as_deref(), marker));
         Ok(found.map(|remark| remark.id))
+    }
+
+    /// The id of our own account.
+    pub(super) async fn us(&self) -> Result<u64, Error> {
+        Ok(self.github.identity().await?.bot_id)
     }
 
     /// Title, body, author and labels of an issue as they are now.
     pub async fn issue(&self, number: u64) -> Result<Issue, Error> {
         self.get(&format!("issues/{number}")).await
     }
+}
+
+/// Whether something was written by us and carries this marker.
+pub(super) fn is_ours(us: u64, user: Option<&Author>, body: Option<&str>, marker: &str) -> bool {
+    user.is_some_and(|user| user.id == us) && body.is_some_and(|body| body.contains(marker))
 }
 
 /// An issue as it is now.
@@ -98,7 +109,7 @@ pub struct Issue {
     pub labels: Vec<Label>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Label {
     pub name: String,
 }

@@ -1,4 +1,4 @@
-//! Pull requests: opened once for a head branch, found again by it.
+//! Pull requests: opened once for a head branch and found again by it; read as they are now; found by a commit.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::repo::encode;
-use super::{Error, Repo};
+use super::{Author, Error, Label, Repo};
 
 /// A pull request to open.
 #[derive(Debug, Clone)]
@@ -15,9 +15,11 @@ pub struct NewPull<'a> {
     pub body: &'a str,
     pub head: &'a str,
     pub base: &'a str,
+    /// Not yet asking for review. GitHub refuses (422) drafts where the owner's plan has none.
+    pub draft: bool,
 }
 
-/// A pull request as we read it.
+/// A pull request, as much of it as names it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Pull {
     pub number: u64,
@@ -25,10 +27,86 @@ pub struct Pull {
     pub html_url: String,
 }
 
+/// A pull request as it is now.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PullRequest {
+    pub number: u64,
+    #[serde(default)]
+    pub title: String,
+    #[serde(default)]
+    pub body: Option<String>,
+    /// `open` or `closed`; a merged one is closed.
+    #[serde(default)]
+    pub state: String,
+    #[serde(default)]
+    pub draft: bool,
+    /// Always false in listings, which leave it out.
+    #[serde(default)]
+    pub merged: bool,
+    pub user: Option<Author>,
+    pub head: PullEnd,
+    pub base: PullEnd,
+    #[serde(default)]
+    pub labels: Vec<Label>,
+    #[serde(default)]
+    pub html_url: String,
+    /// Left out by listings. Even if true it gives an App no right to push to a fork that it is not installed on.
+    #[serde(default)]
+    pub maintainer_can_modify: bool,
+}
+
+impl PullRequest {
+    pub fn is_open(&self) -> bool {
+        self.state == "open"
+    }
+
+    /// Whether the code comes from another repository; also when that one was deleted since.
+    pub fn is_from_fork(&self) -> bool {
+        let id = |end: &PullEnd| end.repo.as_ref().map(|it| it.id);
+        id(&self.head).is_none() || id(&self.head) != id(&self.base)
+    }
+}
+
+/// One end of a pull request: a branch, and the commit at its tip.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PullEnd {
+    #[serde(rename = "ref")]
+    pub branch: String,
+    pub sha: String,
+    /// None when the repository, a fork, was deleted.
+    pub repo: Option<PullRepo>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PullRepo {
+    pub id: u64,
+    #[serde(default)]
+    pub full_name: String,
+}
+
 impl Repo {
+    /// A pull request as it is now.
+    pub async fn pull(&self, number: u64) -> Result<PullRequest, Error> {
+        self.get(&format!("pulls/{number}")).await
+    }
+
+    /// The pull requests that GitHub associates with a commit, open and closed. It may know of none for the head of a
+    /// fork's; `open_pulls_with_head` does.
+    pub async fn pulls_of_commit(&self, sha: &str) -> Result<Vec<PullRequest>, Error> {
+        self.list(&format!("commits/{}/pulls?per_page=100", encode(sha)), |page: Vec<PullRequest>| page).await
+    }
+
+    /// The open pull requests with this commit at their head, looked for among all open ones.
+    pub async fn open_pulls_with_head(&self, sha: &str) -> Result<Vec<PullRequest>, Error> {
+        let mut pulls = self.list("pulls?state=open&per_page=100", |page: Vec<PullRequest>| page).await?;
+        pulls.retain(|pull| pull.head.sha == sha);
+        Ok(pulls)
+    }
+
     pub async fn open_pull(&self, new: &NewPull<'_>) -> Result<Pull, Error> {
         let body = json!({
-            "title": new.title, "body": new.body, "head": new.head, "base": new.base, "maintainer_can_modify": true,
+            "title": new.title, "body": new.body, "head": new.head, "base": new.base, "draft": new.draft,
+            "maintainer_can_modify": true,
         });
         let mut waits = [1, 2, 4].into_iter();
         loop {
@@ -51,5 +129,26 @@ impl Repo {
         let owner = name.split('/').next().unwrap_or_default();
         let route = format!("pulls?state=open&head={}", encode(&format!("{owner}:{head}")));
         Ok(self.get::<Vec<Pull>>(&route).await?.into_iter().next())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pull_request_of_a_deleted_fork_is_read() {
+        let pull = |repo: serde_json::Value| -> PullRequest {
+            serde_json::from_value(json!({
+                "number": 7, "title": "x", "body": null, "state": "open", "user": null,
+                "head": { "ref": "x", "sha": "a1", "repo": repo, "user": null, "label": null },
+                "base": { "ref": "main", "sha": "b2", "repo": { "id": 1, "full_name": "octo/app" } },
+            }))
+            .unwrap()
+        };
+        assert!(pull(serde_json::Value::Null).is_from_fork());
+        assert!(pull(json!({ "id": 2, "full_name": "eve/app" })).is_from_fork());
+        let own = pull(json!({ "id": 1, "full_name": "octo/app" }));
+        assert!(own.is_open() && !own.is_from_fork() && own.head.branch == "x");
     }
 }

@@ -6,9 +6,9 @@ use http::Method;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::call::{Answer, call};
+use super::call::{Answer, Ask, Kind, call};
 use super::{Error, Github, Scope};
 use crate::clock;
 use crate::task::{Account, Role};
@@ -50,7 +50,8 @@ impl Repo {
             full_name: String,
         }
         let before = self.name();
-        let found: Named = self.send_once(Method::GET, &format!("/repositories/{}", self.id), None).await?.json()?;
+        let found: Named =
+            self.send_once(&Ask::get(&format!("/repositories/{}", self.id)), Scope::Talk).await?.json()?;
         self.github.learn_name(self.id, &found.full_name);
         Ok(before != found.full_name)
     }
@@ -87,11 +88,7 @@ impl Repo {
             id: u64,
         }
         let route = format!("collaborators/{}/permission", encode(&account.login));
-        let found: Permission = match self.get(&route).await {
-            Ok(found) => found,
-            Err(Error::NotFound(_)) => return Ok(Role::None),
-            Err(error) => return Err(error),
-        };
+        let Some(found) = self.get::<Permission>(&route).await.or_absent()? else { return Ok(Role::None) };
         if found.user.is_none_or(|user| user.id != account.id) {
             return Ok(Role::None);
         }
@@ -109,6 +106,21 @@ impl Repo {
     /// The default branch and where it stands.
     pub async fn default_branch(&self, branch: &str) -> Result<Default, Error> {
         #[derive(Deserialize)]
+        struct Named {
+            default_branch: String,
+        }
+        if let Some(head) = self.branch_head(branch).await? {
+            return Ok(Default { branch: branch.to_owned(), head: Some(head) });
+        }
+        // Empty, or the default branch has another name since the event.
+        let named: Named = self.send(&Ask::get(&format!("/repos/{}", self.name())), Scope::Talk).await?.json()?;
+        let head = self.branch_head(&named.default_branch).await?;
+        Ok(Default { branch: named.default_branch, head })
+    }
+
+    /// The commit at the tip of a branch; none when there is no such branch.
+    pub async fn branch_head(&self, branch: &str) -> Result<Option<String>, Error> {
+        #[derive(Deserialize)]
         struct Branch {
             commit: Commit,
         }
@@ -116,35 +128,51 @@ impl Repo {
         struct Commit {
             sha: String,
         }
-        #[derive(Deserialize)]
-        struct Named {
-            default_branch: String,
-        }
-        let head = |branch: String| async move { self.get::<Branch>(&format!("branches/{}", encode(&branch))).await };
-        match head(branch.to_owned()).await {
-            Ok(found) => return Ok(Default { branch: branch.to_owned(), head: Some(found.commit.sha) }),
-            Err(Error::NotFound(_)) => (),
-            Err(error) => return Err(error),
-        }
-        // Empty, or the default branch has another name since the event.
-        let named: Named = self.send(Method::GET, &format!("/repos/{}", self.name()), None).await?.json()?;
-        match head(named.default_branch.clone()).await {
-            Ok(found) => Ok(Default { branch: named.default_branch, head: Some(found.commit.sha) }),
-            Err(Error::NotFound(_)) => Ok(Default { branch: named.default_branch, head: None }),
-            Err(error) => Err(error),
-        }
+        let found: Option<Branch> = self.get(&format!("branches/{}", encode(branch))).await.or_absent()?;
+        Ok(found.map(|it| it.commit.sha))
     }
 
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
-        self.send(Method::GET, &self.route(path), None).await?.json()
+        self.send(&Ask::get(&self.route(path)), Scope::Talk).await?.json()
     }
 
     pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, Error> {
-        self.send(Method::POST, &self.route(path), Some(body)).await?.json()
+        self.write(Method::POST, path, Some(body)).await?.json()
     }
 
     pub(super) async fn patch<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, Error> {
-        self.send(Method::PATCH, &self.route(path), Some(body)).await?.json()
+        self.write(Method::PATCH, path, Some(body)).await?.json()
+    }
+
+    pub(super) async fn delete(&self, path: &str) -> Result<(), Error> {
+        self.write(Method::DELETE, path, None).await.map(drop)
+    }
+
+    async fn write(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, Error> {
+        self.send(&Ask::write(method, &self.route(path), body), Scope::Talk).await
+    }
+
+    /// Where GitHub keeps what is behind this path: the target of its 302.
+    pub(super) async fn elsewhere(&self, path: &str) -> Result<Option<String>, Error> {
+        let answer = self.send(&Ask::elsewhere(&self.route(path)), Scope::Talk).await?;
+        Ok(answer.location().map(str::to_owned))
+    }
+
+    /// Ask GraphQL; the `data` of its answer.
+    pub(super) async fn graphql<T: DeserializeOwned>(
+        &self,
+        kind: Kind,
+        scope: Scope,
+        query: &str,
+        variables: &Value,
+    ) -> Result<T, Error> {
+        #[derive(Deserialize)]
+        struct Whole<T> {
+            data: T,
+        }
+        let body = json!({ "query": query, "variables": variables });
+        let whole: Whole<T> = self.send_once(&Ask::graphql(kind, &body), scope).await?.json()?;
+        Ok(whole.data)
     }
 
     /// All items of a listing, page after page; `items` takes them out of one page.
@@ -157,7 +185,7 @@ impl Repo {
         let mut route = Some(self.route(path));
         for _ in 0..PAGES {
             let Some(this) = route else { break };
-            let answer = self.send(Method::GET, &this, None).await?;
+            let answer = self.send(&Ask::get(&this), Scope::Talk).await?;
             found.extend(items(answer.json()?));
             route = answer.next(&self.github.inner.api);
         }
@@ -168,32 +196,37 @@ impl Repo {
         format!("/repos/{}/{path}", self.name())
     }
 
-    /// Send, and follow the repository if it has another name: a redirected write is refused with nothing done.
-    async fn send(&self, method: Method, route: &str, body: Option<&Value>) -> Result<Answer, Error> {
+    /// Send, and follow the repository if it has another name: a redirect is told, and what was redirected not done.
+    async fn send(&self, ask: &Ask<'_>, scope: Scope) -> Result<Answer, Error> {
         let name = self.name();
-        match self.send_once(method.clone(), route, body).await {
-            Err(Error::Moved) if self.follow().await? => {
-                let route = route.replacen(&name, &self.name(), 1);
-                self.send_once(method, &route, body).await
+        match self.send_once(ask, scope).await {
+            Err(Error::Moved) => {
+                // Somebody else may have learned the name meanwhile.
+                self.follow().await?;
+                let route = ask.route.replacen(&name, &self.name(), 1);
+                if route == ask.route {
+                    return Err(Error::Moved);
+                }
+                self.send_once(&ask.to(&route), scope).await
             }
             other => other,
         }
     }
 
     /// Send with a token that GitHub takes: a fresh one if the kept one has died, the same again while it is young.
-    async fn send_once(&self, method: Method, route: &str, body: Option<&Value>) -> Result<Answer, Error> {
+    async fn send_once(&self, ask: &Ask<'_>, scope: Scope) -> Result<Answer, Error> {
         let inner = &self.github.inner;
         let governor = self.github.governor(self.installation);
         let mut waits = [1, 2, 4].into_iter();
         let mut renewed = false;
         let mut tries = 0;
         loop {
-            let token = inner.tokens.get(&inner.app, self.installation, self.id, Scope::Talk).await?;
-            let client = inner
-                .app
+            let token = inner.tokens.get(&inner.app, self.installation, self.id, scope).await?;
+            let base = if ask.kind.is_graphql() { &inner.graphql } else { &inner.app };
+            let client = base
                 .user_access_token(token.secret.expose_secret().to_owned())
                 .map_err(|error| Error::Ours(error.to_string()))?;
-            let error = match call(&client, Some(&governor), method.clone(), route, body).await {
+            let error = match call(&client, Some(&governor), ask).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
@@ -205,18 +238,34 @@ impl Repo {
             let young = clock::now() - token.minted_at < YOUNG;
             if unknown && !renewed && !young {
                 renewed = true;
-                inner.tokens.forget(self.installation, self.id, Scope::Talk).await;
+                inner.tokens.forget(self.installation, self.id, scope).await;
             } else if unknown
                 && young
                 && let Some(seconds) = waits.next()
             {
                 tokio::time::sleep(Duration::from_secs(seconds)).await;
-            } else if method == Method::GET && matches!(error, Error::Unreachable(_)) && tries < READ_TRIES {
+            } else if ask.kind.reads() && matches!(error, Error::Unreachable(_)) && tries < READ_TRIES {
                 tries += 1;
                 tokio::time::sleep(Duration::from_millis(250 << tries)).await;
             } else {
                 return Err(error);
             }
+        }
+    }
+}
+
+/// For things that may not be there.
+pub(super) trait OrAbsent<T> {
+    /// None instead of a 404.
+    fn or_absent(self) -> Result<Option<T>, Error>;
+}
+
+impl<T> OrAbsent<T> for Result<T, Error> {
+    fn or_absent(self) -> Result<Option<T>, Error> {
+        match self {
+            Ok(found) => Ok(Some(found)),
+            Err(Error::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 }

@@ -8,11 +8,12 @@ use http::Method;
 use octocrab::Octocrab;
 use secrecy::SecretString;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::Mutex;
+use tracing::debug;
 
 use super::Error;
-use super::call::call;
+use super::call::{Ask, call};
 use crate::clock::{self, Millis};
 
 /// Tokens live for an hour; one with less left than this is not handed out.
@@ -28,18 +29,37 @@ pub enum Scope {
     Fetch,
     /// Push branches and nothing else.
     Push,
+    /// Resolve review threads. GitHub wants `contents: write` for it although nothing is written (github/gh-aw#35726),
+    /// which no other call through the API should be able to do.
+    Resolve,
 }
 
 impl Scope {
-    fn permissions(self) -> Value {
+    /// What it can't do without.
+    fn needs(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::Talk => json!({
-                "metadata": "read", "contents": "read", "issues": "write", "pull_requests": "write", "checks": "write",
-            }),
-            Self::Fetch => json!({ "contents": "read" }),
-            Self::Push => json!({ "contents": "write" }),
+            Self::Talk => {
+                &[("metadata", "read"), ("contents", "read"), ("issues", "write"), ("pull_requests", "write")]
+            }
+            Self::Fetch => &[("contents", "read")],
+            Self::Push => &[("contents", "write")],
+            Self::Resolve => &[("metadata", "read"), ("contents", "write"), ("pull_requests", "write")],
         }
     }
+
+    /// What it goes without where it was not granted: an installation keeps its old permissions until its owner accepts
+    /// those that the App asks for since.
+    fn wishes(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Talk => &[("checks", "write"), ("actions", "read")],
+            Self::Fetch | Self::Push | Self::Resolve => &[],
+        }
+    }
+}
+
+/// Whether these permissions include `name` at `level`.
+fn grants(granted: &HashMap<String, String>, name: &str, level: &str) -> bool {
+    granted.get(name).is_some_and(|has| has == level || has == "write" || has == "admin")
 }
 
 type Key = (u64, u64, Scope);
@@ -83,13 +103,47 @@ impl Tokens {
     }
 }
 
+/// Mint with everything the scope knows. GitHub refuses (422) to give more than was granted; then what was granted is
+/// asked for, and only a need is missed.
 async fn mint(app: &Octocrab, installation: u64, repository: u64, scope: Scope) -> Result<Token, Error> {
+    let all: Vec<_> = scope.needs().iter().chain(scope.wishes()).copied().collect();
+    let refused = match ask(app, installation, repository, &all).await {
+        Err(Error::Invalid(said)) => said,
+        other => return other,
+    };
+    let granted = granted(app, installation).await?;
+    let missing: Vec<_> = all.iter().filter(|(name, level)| !grants(&granted, name, level)).collect();
+    if let Some((name, level)) = missing.iter().find(|it| scope.needs().contains(it)) {
+        return Err(Error::Forbidden(format!("the installation lacks the permission {name}: {level}")));
+    }
+    if missing.is_empty() {
+        return Err(Error::Invalid(refused));
+    }
+    debug!(github.installation = installation, ?missing, "Going on without what was not granted");
+    let rest: Vec<_> = all.iter().filter(|it| !missing.contains(it)).copied().collect();
+    ask(app, installation, repository, &rest).await
+}
+
+async fn ask(app: &Octocrab, installation: u64, repository: u64, permissions: &[(&str, &str)]) -> Result<Token, Error> {
     #[derive(Deserialize)]
     struct Minted {
         token: SecretString,
     }
     let route = format!("/app/installations/{installation}/access_tokens");
-    let ask = json!({ "repository_ids": [repository], "permissions": scope.permissions() });
-    let minted: Minted = call(app, None, Method::POST, &route, Some(&ask)).await?.json()?;
+    let permissions: HashMap<_, _> = permissions.iter().copied().collect();
+    let body = json!({ "repository_ids": [repository], "permissions": permissions });
+    let minted: Minted = call(app, None, &Ask::write(Method::POST, &route, Some(&body))).await?.json()?;
     Ok(Token { secret: minted.token, minted_at: clock::now() })
+}
+
+/// What the owner of the installation has granted.
+async fn granted(app: &Octocrab, installation: u64) -> Result<HashMap<String, String>, Error> {
+    #[derive(Deserialize)]
+    struct Installation {
+        #[serde(default)]
+        permissions: HashMap<String, String>,
+    }
+    let route = format!("/app/installations/{installation}");
+    let found: Installation = call(app, None, &Ask::get(&route)).await?.json()?;
+    Ok(found.permissions)
 }

@@ -30,6 +30,7 @@ pub async fn react(outbox: &Outbox<'_>, repo: &Repo, to: ReactTo, reaction: Reac
     let target = match to {
         ReactTo::Issue(number) => format!("issue-{number}"),
         ReactTo::Comment(id) => format!("comment-{id}"),
+        ReactTo::ReviewComment(id) => format!("review-comment-{id}"),
     };
     let key = format!("{}:{target}:{}", repo.key(), reaction.name());
     // Reacting twice is the same as once, so there is nothing to look for first.

@@ -2,7 +2,7 @@
 
 use super::words::{Money, check_words, pull_words};
 use super::{Outbox, Undone};
-use crate::github::{CheckRun, NewCheck, NewPull, Pull, Repo};
+use crate::github::{CheckRun, CheckStatus, Conclusion, NewCheck, NewPull, Pull, Repo};
 use crate::store::StoredTask;
 use crate::task::Work;
 
@@ -16,7 +16,8 @@ pub async fn pull(
     elapsed: i64,
 ) -> Result<Pull, Undone> {
     let (title, body) = pull_words(task, work, money, elapsed);
-    let new = NewPull { title: &title, body: &body, head: &work.branch, base: &task.snapshot.base_branch };
+    let base = &task.snapshot.base_branch;
+    let new = NewPull { title: &title, body: &body, head: &work.branch, base, draft: false };
     let key = format!("task:{}:pull", task.id);
     outbox.once(&key, || repo.find_pull(&work.branch), || repo.open_pull(&new)).await
 }
@@ -33,14 +34,18 @@ pub async fn check(
 ) -> Result<CheckRun, Undone> {
     let (title, summary) = check_words(task, work, money, elapsed);
     let id = task.id.to_string();
+    let name = "cloud-agent";
     let new = NewCheck {
-        name: "cloud-agent",
+        name,
         head,
         external_id: &id,
-        conclusion: "success",
+        status: CheckStatus::Completed,
+        conclusion: Some(Conclusion::Success),
         title: &title,
         summary: &summary,
+        actions: &[],
+        details_url: None,
     };
     let key = format!("task:{id}:check");
-    outbox.once(&key, || repo.find_check(head, &id), || repo.create_check(&new)).await
+    outbox.once(&key, || repo.find_check(head, name, &id), || repo.create_check(&new)).await
 }

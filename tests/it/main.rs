@@ -7,6 +7,7 @@ mod corpus;
 mod gateway;
 mod git;
 mod resume;
+mod github;
 mod sandbox;
 mod store;
 mod stories;
