@@ -45,6 +45,19 @@ impl Bare {
 
     /// Adds a commit with these files to a branch, which is made if it does not exist.
     pub fn commit(&self, branch: &str, author: (&str, &str), message: &str, files: &[(&str, &str)], at: u64) -> String {
+        self.commit_with(branch, author, message, files, "", at)
+    }
+
+    /// As `commit`, with commands for git fast-import before the files, such as `R old new` and `D gone`.
+    pub fn commit_with(
+        &self,
+        branch: &str,
+        author: (&str, &str),
+        message: &str,
+        files: &[(&str, &str)],
+        commands: &str,
+        at: u64,
+    ) -> String {
         let mut stream = Vec::new();
         let (name, email) = author;
         let parent = self.resolve(&format!("refs/heads/{branch}"));
@@ -53,6 +66,7 @@ impl Bare {
         if let Some(parent) = parent {
             writeln!(stream, "from {parent}").unwrap();
         }
+        stream.extend_from_slice(commands.as_bytes());
         for (path, content) in files {
             let mode = if content.starts_with("#!") { "100755" } else { "100644" };
             write!(stream, "M {mode} inline {path}\ndata {}\n{content}\n", content.len()).unwrap();

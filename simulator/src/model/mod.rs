@@ -1,6 +1,7 @@
 //! A Claude that says what it is told: the Anthropic Messages API with scripted answers, for the real CLI or for tests.
 
 mod demo;
+mod demo_review;
 mod read;
 mod script;
 mod stream;
@@ -17,6 +18,7 @@ use serde_json::{Value, json};
 
 use crate::server::{HangUp, Reply, Server};
 pub use demo::{BUGGY_CALC, demo_files};
+pub use demo_review::{BUGGY_MAX, MAX_TEST, line_of_mistake};
 pub use read::{last_prompt, working_directory};
 use script::Action;
 pub use script::{Block, Script, Step, Usage, bash, text, thinking, tool};

@@ -42,6 +42,20 @@ pub(crate) fn results(body: &Value) -> usize {
     results
 }
 
+/// What the tools have said since the last prompt.
+pub(crate) fn outputs(body: &Value) -> String {
+    let mut outputs = Vec::new();
+    for message in messages(body) {
+        if is_prompt(message) {
+            outputs.clear();
+        }
+        for result in blocks(message).iter().filter(|it| it["type"] == "tool_result") {
+            outputs.extend(blocks(result).iter().filter_map(|it| it["text"].as_str().map(str::to_owned)));
+        }
+    }
+    outputs.join("\n")
+}
+
 /// How many prompts there are.
 pub(crate) fn prompts(body: &Value) -> usize {
     messages(body).iter().filter(|it| is_prompt(it)).count()

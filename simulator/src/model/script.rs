@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::read::{last_prompt, results, working_directory};
+use super::read::{last_prompt, outputs, results, working_directory};
 
 /// One content block of an answer, in the API's own form.
 pub type Block = Value;
@@ -28,7 +28,8 @@ pub struct Step {
     pub headers: Vec<(String, String)>,
 }
 
-/// A text block. `{CWD}` is replaced by the CLI's working directory, `{ARG}` by what the prompt has in `[[…]]`.
+/// A text block. `{CWD}` is replaced by the CLI's working directory, `{ARG}` by what the prompt has in `[[…]]`, and
+/// `{AFTER:words}` by what the tools' output has right after these words, up to a space or a colon.
 pub fn text(words: &str) -> Block {
     json!({ "type": "text", "text": words })
 }
@@ -233,8 +234,10 @@ impl Script {
     fn complete(&self, mut step: Step, body: &Value) -> Step {
         let (cwd, prompt) = (working_directory(body), last_prompt(body));
         let argument = prompt.split_once("[[").and_then(|it| it.1.split_once("]]")).map_or("true", |it| it.0);
+        let outputs = outputs(body);
+        let filled = |text: &str| after(&text.replace("{CWD}", &cwd).replace("{ARG}", argument), &outputs);
         for block in &mut step.content {
-            fill(block, &cwd, argument);
+            fill(block, &filled);
             if block["type"] == "tool_use" {
                 block["id"] = json!(format!("toolu_{}", &uuid::Uuid::new_v4().simple().to_string()[..24]));
             }
@@ -249,14 +252,22 @@ impl Script {
     }
 }
 
-fn fill(value: &mut Value, cwd: &str, argument: &str) {
+fn fill(value: &mut Value, filled: &impl Fn(&str) -> String) {
     match value {
-        Value::String(text) => *text = text.replace("{CWD}", cwd).replace("{ARG}", argument),
-        Value::Array(items) => items.iter_mut().for_each(|it| fill(it, cwd, argument)),
-        Value::Object(object) => {
-            let filled: &mut Map<String, Value> = object;
-            filled.values_mut().for_each(|it| fill(it, cwd, argument));
-        }
+        Value::String(text) => *text = filled(text),
+        Value::Array(items) => items.iter_mut().for_each(|it| fill(it, filled)),
+        Value::Object(object) => object.values_mut().for_each(|it| fill(it, filled)),
         _ => {}
     }
+}
+
+fn after(text: &str, outputs: &str) -> String {
+    let Some((before, words, rest)) =
+        text.split_once("{AFTER:").and_then(|(before, rest)| rest.split_once('}').map(|it| (before, it.0, it.1)))
+    else {
+        return text.to_owned();
+    };
+    let found = outputs.split_once(words).map_or("", |it| it.1);
+    let found = found.split(|c: char| c == ':' || c.is_whitespace()).next().unwrap_or_default();
+    format!("{before}{found}{rest}")
 }

@@ -7,6 +7,7 @@ mod client;
 mod git;
 mod graphql;
 mod messages;
+mod pages;
 mod people;
 mod pulls;
 mod rest;

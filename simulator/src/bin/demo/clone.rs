@@ -1,4 +1,4 @@
-//! Running the repository's own test, as a person would: in a fresh clone, and caged, since a model has written in it.
+//! Running what the repository holds, as a person would: in a fresh clone, and caged, since a model has written in it.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -12,15 +12,15 @@ use crate::stage::REPO;
 /// The command that a person would type.
 pub const TEST: &str = "sh test.sh";
 
-/// How the test of a branch went.
+/// How a command went in a branch.
 #[derive(Debug)]
 pub struct Tested {
     pub passed: bool,
     pub output: String,
 }
 
-/// Clone a branch into a temporary directory and run the test there.
-pub async fn test(github: &GitHub, branch: &str) -> Result<Tested> {
+/// Clone a branch into a temporary directory and run a command there.
+pub async fn run(github: &GitHub, branch: &str, command: &str) -> Result<Tested> {
     let dir = tempfile::Builder::new().prefix("cloud-agent-demo-clone-").tempdir().context("make a directory")?;
     let url = format!("{}/{REPO}.git", github.url());
     let mut git = Command::new("git");
@@ -42,7 +42,7 @@ pub async fn test(github: &GitHub, branch: &str) -> Result<Tested> {
         cage.args(["--ro-bind-try", path, path]);
     }
     cage.arg("--bind").arg(dir.path()).args(["/work", "--chdir", "/work"]);
-    cage.args(["--setenv", "PATH", "/usr/local/bin:/usr/bin:/bin"]).args(TEST.split(' '));
+    cage.args(["--setenv", "PATH", "/usr/local/bin:/usr/bin:/bin"]).args(command.split(' '));
     cage.stdin(Stdio::null()).kill_on_drop(true);
     let ran = cage.output().await.context("start bwrap")?;
     let output = [ran.stdout, ran.stderr].concat();

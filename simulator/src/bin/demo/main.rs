@@ -1,9 +1,11 @@
-//! The demo: a bug in a simulated repository, one comment, and the real cloud-agent at work on it in this terminal.
+//! The demo: a bug in a simulated repository, one comment, then a teammate's pull request; and the real cloud-agent at
+//! work on both in this terminal.
 
 mod bot;
 mod clone;
 mod markdown;
 mod play;
+mod review;
 mod screen;
 mod stage;
 mod timeline;
@@ -16,7 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use screen::{Screen, say};
 
 /// Shows cloud-agent at work: files a bug in a simulated GitHub, says `@cloud-agent fix this`, and watches the pull
-/// request appear. Needs no account and no network.
+/// request appear; then a teammate's pull request is reviewed, and *Fix all* mends what was found. Needs no account and no network.
 #[derive(Debug, Parser)]
 #[command(name = "script/demo")]
 struct Args {

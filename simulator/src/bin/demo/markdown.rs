@@ -1,6 +1,6 @@
 //! Markdown as people see it, for a terminal: what GitHub hides stays hidden, marks become colour, lines are wrapped.
 
-use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
+use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 
 use crate::screen::{Screen, Style, say, width};
 
@@ -92,7 +92,12 @@ impl Page {
                 "• ".clone_into(&mut self.bullet);
                 self.indent.push("  ");
             }
-            Tag::CodeBlock(_) => self.code = true,
+            Tag::CodeBlock(kind) => {
+                if matches!(kind, CodeBlockKind::Fenced(language) if &**language == "suggestion") {
+                    self.put(&self.screen.paint(Style::Dim, "Suggested in its place:"));
+                }
+                self.code = true;
+            }
             Tag::Table(_) => self.table.clear(),
             Tag::TableHead | Tag::TableRow => self.table.push(Vec::new()),
             Tag::TableCell => self.cell = Some(String::new()),

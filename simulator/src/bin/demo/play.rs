@@ -10,6 +10,7 @@ use crate::Args;
 use crate::bot::sibling;
 use crate::clone::{self, TEST};
 use crate::markdown;
+use crate::review;
 use crate::screen::{Screen, Style, say};
 use crate::stage::{PERSON, REPO, Set, Stage};
 use crate::timeline::Timeline;
@@ -30,7 +31,11 @@ pub async fn play(args: &Args, screen: &Screen) -> Result<()> {
     done(screen, "machine", "has all that a run needs (`cloud-agent doctor`)");
     let mut stage = set.enter().await?;
     done(screen, "bot", &format!("`cloud-agent serve` at {}", stage.bot.url));
-    if let Err(error) = acts(args, screen, &mut stage).await {
+    let acted = async {
+        let pull = acts(args, screen, &mut stage).await?;
+        review::acts(args, screen, &mut stage, &pull).await
+    };
+    if let Err(error) = acted.await {
         bail!("{error:#}\n\nThe bot's log ends with:\n\n{}", stage.recipe.tail());
     }
     if args.keep { stay(screen, &stage).await } else { Ok(()) }
@@ -44,15 +49,16 @@ fn introduce(args: &Args, screen: Screen) {
     say("");
 }
 
-fn done(screen: Screen, what: &str, words: &str) {
+pub fn done(screen: Screen, what: &str, words: &str) {
     say(&format!(" {}  {what:<8} {words}", screen.paint(Style::Good, "✓")));
 }
 
-async fn acts(args: &Args, screen: Screen, stage: &mut Stage) -> Result<()> {
+/// From the bug to the pull request.
+async fn acts(args: &Args, screen: Screen, stage: &mut Stage) -> Result<Pull> {
     let number = stage.github.open_issue(PERSON, REPO, TITLE, BUG).await;
     let place = format!("{REPO}#{number}");
     done(screen, "bug", &format!("{PERSON} opens {place}: {TITLE}"));
-    let before = clone::test(&stage.github, "main").await?;
+    let before = clone::run(&stage.github, "main", TEST).await?;
     ensure!(!before.passed, "the test of `main` should fail, and it says: {}", before.output);
     let line = format!(" {}  {:<8} `{TEST}` on `main`: {}", screen.paint(Style::Bad, "✗"), "test", before.output);
     say(&line);
@@ -63,15 +69,14 @@ async fn acts(args: &Args, screen: Screen, stage: &mut Stage) -> Result<()> {
     let delivered = stage.github.comment(PERSON, &place, ORDER).await;
     ensure!(delivered.status == 202, "the bot answered the webhook with {}", delivered.status);
     timeline.tell("bot", "has stored the webhook and answers 202", Style::Bold);
-    let limit = if args.real_model { REAL } else { SCRIPTED };
-    let task = timeline.follow(stage, limit).await?;
+    let task = timeline.follow(stage, limit(args)).await?;
     let Some(pull) = stage.github.pulls(REPO).pop() else {
         show_comment(screen, stage, &place);
         bail!("there is no pull request; the task ended with `{}`", task["ending"].as_str().unwrap_or("?"));
     };
     show_pull(screen, stage, &pull);
     show_comment(screen, stage, &place);
-    let after = clone::test(&stage.github, &pull.head).await?;
+    let after = clone::run(&stage.github, &pull.head, TEST).await?;
     screen.heading("The test on the pull request's branch");
     say("");
     let style = if after.passed { Style::Good } else { Style::Bad };
@@ -81,10 +86,12 @@ async fn acts(args: &Args, screen: Screen, stage: &mut Stage) -> Result<()> {
     let pull_at = timeline.pull_at.map_or_else(|| "?".to_owned(), seconds);
     let words = format!("From the comment to the pull request: {pull_at}; to the last word: {}.", took(&task));
     say(&screen.paint(Style::Good, &words));
-    if !args.real_model {
-        screen.dim("A scripted model answers at once, a real one takes minutes. Its costs are made up.");
-    }
-    Ok(())
+    Ok(pull)
+}
+
+/// How long one task may take.
+pub fn limit(args: &Args) -> Duration {
+    if args.real_model { REAL } else { SCRIPTED }
 }
 
 fn show_pull(screen: Screen, stage: &Stage, pull: &Pull) {
@@ -113,7 +120,7 @@ fn took(task: &Value) -> String {
     seconds(to - from)
 }
 
-fn seconds(millis: i64) -> String {
+pub fn seconds(millis: i64) -> String {
     format!("{:.1} s", millis as f64 / 1000.0)
 }
 
@@ -127,10 +134,11 @@ async fn stay(screen: Screen, stage: &Stage) -> Result<()> {
     for pull in stage.github.pulls(REPO) {
         code(&format!("{here}/{REPO}/pull/{}", pull.number));
     }
-    say("\n  Comment again (the page below reloads itself while the bot works):");
+    let last = stage.github.pulls(REPO).last().map_or(1, |it| it.number);
+    say("\n  Press the buttons of its check run, or comment (the page below reloads itself while the bot works):");
     code(&format!("curl {here}/_control/comment \\"));
-    code(&format!("  -d '{{\"where\":\"{REPO}#1\",\"text\":\"{ORDER}\"}}'"));
-    code(&format!("{here}/{REPO}/issues/1?live"));
+    code(&format!("  -d '{{\"where\":\"{REPO}#{last}\",\"text\":\"@cloud-agent review\"}}'"));
+    code(&format!("{here}/{REPO}/pull/{last}?live"));
     say("\n  Ask the bot:");
     code(&format!("export CA_URL={}", stage.bot.url));
     code(&format!("export CA_API_KEY={}", stage.bot.key));

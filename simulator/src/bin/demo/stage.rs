@@ -6,13 +6,17 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::json;
-use simulator::model::{Usage, demo_files};
+use simulator::model::{Usage, demo_files, line_of_mistake};
 use simulator::{GitHub, Model, Role, Script};
 
 use crate::bot::{Bot, Recipe, free_port, sibling};
 
 pub const REPO: &str = "octo/calc";
 pub const PERSON: &str = "alice";
+/// Who opens the pull request that is reviewed.
+pub const TEAMMATE: &str = "bob";
+/// Turns reviews on, on the default branch.
+const SETTINGS: (&str, &str) = (".github/cloud-agent.yml", "review: { on: [opened, synchronize] }\n");
 /// So that a person can follow; the real one takes longer.
 const THINKS: Duration = Duration::from_millis(10);
 /// What a run with the real model may cost.
@@ -49,9 +53,12 @@ impl Set {
         let dir =
             tempfile::Builder::new().prefix("cloud-agent-demo-").tempdir().context("make a temporary directory")?;
         let github = GitHub::start().await;
-        github.create_repo(REPO, &demo_files());
+        let mut files = demo_files();
+        files.push(SETTINGS);
+        github.create_repo(REPO, &files);
         github.make_public(REPO);
         github.person(PERSON, Role::Write);
+        github.person(TEAMMATE, Role::Write);
         let url = format!("http://127.0.0.1:{port}");
         github.deliver_to(format!("{url}/webhooks/github"));
         let key = format!("ca_{}", uuid::Uuid::new_v4().simple());
@@ -75,7 +82,9 @@ impl Set {
             None
         } else {
             let model = Model::start().await;
-            model.will(Script::fix_demo(&json!({})).slowly(THINKS).with_usage(usage()));
+            model.will(played(Script::fix_demo(&json!({}))));
+            let seen = github.clone();
+            model.will_for(move |prompt| script_for(&seen, prompt).map(played));
             set("ANTHROPIC_BASE_URL", model.url());
             set("ANTHROPIC_API_KEY", &model.api_key());
             Some(model)
@@ -90,6 +99,26 @@ impl Set {
         let bot = started.with_context(|| format!("the bot did not start; its log:\n\n{}", self.recipe.tail()))?;
         Ok(Stage { bot, recipe: self.recipe, github: self.github, model: self.model, _dir: self.dir })
     }
+}
+
+fn played(script: Script) -> Script {
+    script.slowly(THINKS).with_usage(usage())
+}
+
+/// What the scripted model does on a pull request, which depends on the code as it is there.
+fn script_for(github: &GitHub, prompt: &str) -> Option<Script> {
+    if prompt.contains("Another reviewer has found") {
+        return Some(Script::verify_demo());
+    }
+    let (before, after) = prompt.split_once("pull request #")?;
+    let number: u64 = after.split(|it: char| !it.is_ascii_digit()).next()?.parse().ok()?;
+    let calc = github.file_at(REPO, &format!("refs/pull/{number}/head"), "calc.sh").unwrap_or_default();
+    let mistake = line_of_mistake(&calc);
+    Some(match mistake {
+        _ if before.ends_with("Review ") => Script::review_demo(mistake, prompt.contains("/context/earlier.md")),
+        Some(_) => Script::fix_review_demo(),
+        None => Script::nothing_to_fix_demo(),
+    })
 }
 
 /// What the scripted model claims for each answer: about what the real one uses on a task of this size.

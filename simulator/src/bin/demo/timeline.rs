@@ -1,7 +1,7 @@
-//! What happens after the comment, in the order and at the time it happens: GitHub's journal and the task's own log,
+//! What happens after a comment or a click, in the order and at the time it happens: GitHub's journal and the task's own log,
 //! read side by side.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, bail};
@@ -12,25 +12,27 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::screen::{Screen, Style, fit, say};
-use crate::stage::Stage;
+use crate::stage::{REPO, Stage};
 
 /// How often the task's log is asked for, and how often GitHub and the model are looked at.
 const LOG: Duration = Duration::from_millis(50);
 const LOOK: Duration = Duration::from_millis(2);
+/// How long another task may take to appear.
+const ANOTHER: Duration = Duration::from_secs(1);
 /// Columns before the words: time and who.
 const MARGIN: usize = 21;
 
 /// A line of the timeline.
 #[derive(Debug)]
 struct Moment {
-    /// Milliseconds since the comment.
+    /// Milliseconds since the start.
     at: i64,
     who: &'static str,
     words: String,
     style: Style,
 }
 
-/// Follows one task from the comment to its end.
+/// Follows tasks from what starts the first one to the end of the last.
 #[derive(Debug)]
 pub struct Timeline {
     screen: Screen,
@@ -44,6 +46,10 @@ pub struct Timeline {
     /// Events of the task's log that were told.
     seq: i64,
     task: Option<String>,
+    /// Whether Claude Code was started in this task before.
+    asked: bool,
+    /// Tasks that were followed to their ends.
+    ended: BTreeSet<String>,
     /// Tool calls by id: whether their output is worth a line.
     calls: BTreeMap<String, bool>,
     /// The checklist as it was told last.
@@ -67,6 +73,8 @@ impl Timeline {
             lookout,
             seq: 0,
             task: None,
+            asked: false,
+            ended: BTreeSet::new(),
             calls: BTreeMap::new(),
             plan: BTreeMap::new(),
         }
@@ -77,9 +85,10 @@ impl Timeline {
         self.show(&Moment { at: self.began.elapsed().as_millis() as i64, who, words: words.to_owned(), style });
     }
 
-    /// Tell everything until the task has ended; the task as the API shows it then.
+    /// Tell everything until the next task has ended; the task as the API shows it then.
     pub async fn follow(&mut self, stage: &mut Stage, limit: Duration) -> Result<Value> {
-        while self.began.elapsed() < limit {
+        let from = Instant::now();
+        while from.elapsed() < limit {
             stage.bot.must_live()?;
             // Asked first: what is logged before the end is read after it.
             let ended = self.task_if_ended(stage).await;
@@ -95,11 +104,23 @@ impl Timeline {
                 }
             }
             if let Some(task) = ended {
+                self.ended.extend(self.task.take());
+                (self.seq, self.asked) = (0, false);
                 return Ok(task);
             }
             tokio::time::sleep(LOG).await;
         }
         bail!("the task has not ended after {} s", limit.as_secs())
+    }
+
+    /// The same if there is another task, as a push makes one.
+    pub async fn follow_another(&mut self, stage: &mut Stage, limit: Duration) -> Result<Option<Value>> {
+        let from = Instant::now();
+        while self.task.is_none() && from.elapsed() < ANOTHER {
+            tokio::time::sleep(LOG).await;
+            self.task_if_ended(stage).await;
+        }
+        if self.task.is_none() { Ok(None) } else { self.follow(stage, limit).await.map(Some) }
     }
 
     fn show(&self, moment: &Moment) {
@@ -114,8 +135,13 @@ impl Timeline {
     }
 
     async fn task_if_ended(&mut self, stage: &Stage) -> Option<Value> {
-        let tasks = stage.bot.get("tasks?limit=1").await.ok()?;
-        let task = tasks["tasks"].get(0)?.clone();
+        let tasks = stage.bot.get("tasks?limit=20").await.ok()?;
+        let is_next = |it: &&Value| {
+            let new = it["created_at"].as_i64().is_some_and(|it| self.began_at <= it);
+            new && it["task_id"].as_str().is_some_and(|it| !self.ended.contains(it))
+        };
+        // The newest comes first.
+        let task = tasks["tasks"].as_array()?.iter().rev().find(is_next)?.clone();
         self.task = task["task_id"].as_str().map(str::to_owned);
         (!task["ended_at"].is_null()).then_some(task)
     }
@@ -139,7 +165,13 @@ impl Timeline {
         match kind {
             "run" => match text("step").as_str() {
                 "checkout" => vec![("bot", "takes the task and checks the code out".to_owned(), Style::Plain)],
-                "agent" => vec![("sandbox", "is ready; Claude Code starts in it".to_owned(), Style::Plain)],
+                "agent" if self.asked => {
+                    vec![("sandbox", "Claude Code starts again, for a second look".to_owned(), Style::Plain)]
+                }
+                "agent" => {
+                    self.asked = true;
+                    vec![("sandbox", "is ready; Claude Code starts in it".to_owned(), Style::Plain)]
+                }
                 "branch" => {
                     let branch = text("message").replace(" pushed", "");
                     vec![("bot", format!("looks through the work, pushes {branch}"), Style::Bold)]
@@ -203,7 +235,7 @@ async fn look_out(
     began: Instant,
     seeing: mpsc::UnboundedSender<Moment>,
 ) {
-    let mut silent = model;
+    let mut silent = model.filter(|it| it.headers().is_empty());
     loop {
         let at = began.elapsed().as_millis() as i64;
         let mut moments = Vec::new();
@@ -214,7 +246,8 @@ async fn look_out(
         }
         if !github.requests_since(known).is_empty() {
             let journal = github.journal();
-            let told = journal[known..].iter().filter_map(told_by);
+            let pulls: Vec<String> = github.pulls(REPO).iter().map(|it| it.number.to_string()).collect();
+            let told = journal[known..].iter().filter_map(|it| told_by(it, &pulls));
             moments.extend(told.map(|(words, style)| Moment { at, who: "bot", words, style }));
             known = journal.len();
         }
@@ -228,22 +261,37 @@ async fn look_out(
 const PULL: &str = "opens a pull request";
 
 /// What a request to GitHub means for people, if it means anything.
-fn told_by(request: &Request) -> Option<(String, Style)> {
+fn told_by(request: &Request, pulls: &[String]) -> Option<(String, Style)> {
     let path = request.path.split('?').next().unwrap_or_default();
     let text = |name: &str| request.body[name].as_str().unwrap_or_default();
     let refused = |what: &str| (format!("{what}: GitHub says {}", request.status), Style::Bad);
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     let said = match (request.method.as_str(), parts.as_slice()) {
         ("POST", [.., "reactions"]) => ("reacts with ".to_owned() + emoji(text("content")), Style::Bold),
-        ("POST", ["repos", _, _, "issues", _, "comments"]) => {
-            (format!("comments on the issue: {}", heading(text("body"))), Style::Bold)
+        ("POST", ["repos", _, _, "issues", number, "comments"]) => {
+            let what = if pulls.iter().any(|it| it == number) { "pull request" } else { "issue" };
+            (format!("comments on the {what}: {}", heading(text("body"))), Style::Bold)
         }
         ("PATCH", ["repos", _, _, "issues", "comments", _]) => {
             (format!("edits its comment: {}", heading(text("body"))), Style::Plain)
         }
         ("POST", ["repos", _, _, "pulls"]) => (format!("{PULL}: {}", text("title")), Style::Bold),
         ("POST", ["repos", _, _, "check-runs"]) => {
-            (format!("adds a check run: {}, {}", text("name"), text("conclusion")), Style::Bold)
+            let state = if text("conclusion").is_empty() { text("status") } else { text("conclusion") };
+            (format!("adds a check run: {}, {state}", text("name")), Style::Bold)
+        }
+        ("PATCH", ["repos", _, _, "check-runs", _]) if !text("conclusion").is_empty() => {
+            let title = request.body["output"]["title"].as_str().unwrap_or_default();
+            (format!("completes its check run: {title}"), Style::Bold)
+        }
+        ("POST", ["repos", _, _, "pulls", _, "reviews"]) => {
+            (format!("reviews the pull request: {}", heading(text("body"))), Style::Bold)
+        }
+        ("POST", ["repos", _, _, "pulls", _, "comments", _, "replies"]) => {
+            (format!("answers in the thread: {}", text("body")), Style::Bold)
+        }
+        ("POST", ["graphql"] | ["api", "graphql"]) if text("query").contains("resolveReviewThread") => {
+            ("resolves the thread".to_owned(), Style::Bold)
         }
         _ => return None,
     };

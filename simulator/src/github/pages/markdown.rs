@@ -7,10 +7,11 @@ use pulldown_cmark::{Alignment, CodeBlockKind, Event, Options, Parser, Tag, TagE
 /// Tags that GitHub's users write by hand, and that do nothing by themselves.
 const HARMLESS: [&str; 12] = ["details", "summary", "br", "sub", "sup", "kbd", "b", "i", "em", "strong", "code", "p"];
 
-/// Where `#12` leads.
-#[derive(Debug)]
+/// What a text is about: where `#12` leads, and the lines that a suggestion in it replaces.
+#[derive(Debug, Default)]
 pub(crate) struct Link {
     pub repo: String,
+    pub before: Vec<String>,
 }
 
 /// Text for HTML, also inside double quotes.
@@ -24,8 +25,19 @@ pub(crate) fn render(text: &str, link: &Link) -> String {
     let mut out = String::new();
     let (mut literal, mut in_head) = (0_u32, false);
     let (mut columns, mut column) = (Vec::new(), 0_usize);
+    let mut suggestion = false;
     for event in Parser::new_ext(text, options) {
         match event {
+            Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(language))) if &*language == "suggestion" => {
+                suggestion = true;
+                out.push_str("<div class=\"box diff suggestion\"><div class=\"by\">Suggested change</div><table>");
+                out.extend(link.before.iter().map(|it| suggested("del", '-', it)));
+            }
+            Event::Text(text) if suggestion => out.extend(text.lines().map(|it| suggested("add", '+', it))),
+            Event::End(TagEnd::CodeBlock) if suggestion => {
+                suggestion = false;
+                out.push_str("</table></div>");
+            }
             Event::Start(tag) => {
                 literal += u32::from(matches!(tag, Tag::CodeBlock(_) | Tag::Link { .. }));
                 in_head |= matches!(tag, Tag::TableHead);
@@ -65,6 +77,10 @@ pub(crate) fn render(text: &str, link: &Link) -> String {
         }
     }
     out
+}
+
+fn suggested(class: &str, sign: char, line: &str) -> String {
+    format!("<tr class=\"{class}\"><td class=\"no\">{sign}</td><td>{}</td></tr>", escape(line))
 }
 
 fn opening(tag: &Tag<'_>, in_head: bool) -> String {
@@ -178,7 +194,7 @@ mod tests {
 
     #[test]
     fn comments_do_no_harm() {
-        let link = Link { repo: "octo/app".to_owned() };
+        let link = Link { repo: "octo/app".to_owned(), before: vec!["<old>".to_owned()] };
         let check = |text: &str, html: &str| assert_eq!(render(text, &link), html);
         check("<script>alert(1)</script>", "&lt;script&gt;alert(1)&lt;/script&gt;");
         check("<img src=x onerror=y>", "&lt;img src=x onerror=y&gt;");
@@ -187,5 +203,7 @@ mod tests {
         check("see #2, `#3`", "<p>see <a href=\"/octo/app/issues/2\">#2</a>, <code>#3</code></p>");
         check("- [x] done", "<ul><li><input type=\"checkbox\" disabled checked> done</li></ul>");
         check("a<!-- hidden -->b", "<p>ab</p>");
+        let html = render("```suggestion\nnew & <b>\n```", &link);
+        assert!(html.contains("&lt;old&gt;</td>") && html.contains("new &amp; &lt;b&gt;</td>"), "{html}");
     }
 }

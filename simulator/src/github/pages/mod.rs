@@ -1,7 +1,10 @@
 //! Web pages for people who look at the result in a browser: repositories, issues, pull requests, check runs.
 
+mod checks;
 mod diff;
 mod markdown;
+mod talk;
+mod threads;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -13,7 +16,7 @@ use http::{Method, Request, Response};
 use self::markdown::{Link, escape, render};
 use super::World;
 use super::shapes::REACTIONS;
-use super::state::{Check, Issue, Kind, Reaction, State};
+use super::state::{Issue, Kind, Reaction, State};
 use crate::clock::iso;
 
 /// First parts of paths that belong to REST.
@@ -47,12 +50,12 @@ pub(crate) fn answer(world: &Arc<World>, request: &Request<Bytes>) -> Option<Res
             let repo = state.repo_named(&format!("{owner}/{name}"))?;
             let issue = repo.issues.get(&number.parse().ok()?)?;
             let title = format!("{} · #{} · {}", issue.title, issue.number, repo.full_name());
-            (title, conversation(world, &state, repo.id, issue))
+            (title, talk::page(world, &state, repo.id, issue))
         }
         [owner, name, "runs", id] => {
             let repo = state.repo_named(&format!("{owner}/{name}"))?;
             let check = state.checks.get(&id.parse().ok()?).filter(|it| it.repo == repo.id)?;
-            (format!("{} · {}", check.name, repo.full_name()), run(&state, check))
+            (format!("{} · {}", check.name, repo.full_name()), checks::page(&state, check))
         }
         _ => return None,
     };
@@ -71,7 +74,7 @@ fn page(title: &str, crumbs: &str, body: &str, live: bool) -> Response<Body> {
     );
     Response::builder()
         .header("content-type", "text/html; charset=utf-8")
-        .header("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'")
+        .header("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'")
         .body(Body::from(html))
         .unwrap()
 }
@@ -95,82 +98,30 @@ fn listing(state: &State, repo: u64) -> String {
     out + "</ul>"
 }
 
-/// An issue or pull request with everything said about it.
-fn conversation(world: &World, state: &State, repo: u64, issue: &Issue) -> String {
-    let link = Link { repo: state.repo(repo).full_name() };
-    let mut out = format!(
-        "<h1>{} <span class=\"dim\">#{}</span></h1><p class=\"head\">{} ",
-        escape(&issue.title),
-        issue.number,
-        badge(issue)
-    );
-    let author = escape(state.login(issue.author).trim_end_matches("[bot]"));
-    if let Some(pull) = &issue.pull {
-        let merge = if pull.merged_at.is_some() { "merged into" } else { "wants to merge into" };
-        let _ = write!(
-            out,
-            "<b>{author}</b> {merge} <code class=\"ref\">{}</code> from <code class=\"ref\">{}</code>",
-            escape(&pull.base),
-            escape(&pull.head),
-        );
-    } else {
-        let _ = write!(out, "<span class=\"dim\"><b>{author}</b> opened this issue</span>");
-    }
-    for label in &issue.labels {
-        let _ = write!(out, " <span class=\"label\">{}</span>", escape(label));
-    }
-    out.push_str("</p>");
-    let text = issue.body.as_deref().unwrap_or("*No description provided.*");
-    out.push_str(&said(state, &link, issue.author, issue.created_at, text, &issue.reactions));
-    for note in state.notes.values().filter(|it| it.repo == repo && it.number == issue.number) {
-        out.push_str(&said(state, &link, note.author, note.created_at, &note.body, &note.reactions));
-    }
-    let Some(pull) = &issue.pull else { return out };
-    let bare = world.bare(repo);
-    let head = format!("refs/pull/{}/head", issue.number);
-    let base = if pull.merged_at.is_some() { format!("{head}~1") } else { pull.base.clone() };
-    for commit in bare.commits(&base, &head) {
-        let subject = commit.message.lines().next().unwrap_or_default();
-        let _ = write!(
-            out,
-            "<p class=\"commit\"><b>{}</b> {} <code>{}</code></p>",
-            escape(commit.author_name.trim_end_matches("[bot]")),
-            escape(subject),
-            &commit.sha[..7],
-        );
-    }
-    let sha = bare.resolve(&head).unwrap_or_default();
-    let checks = state.checks.values().filter(|it| it.repo == repo && it.head_sha == sha);
-    let lines: String = checks.map(|it| check_line(&link, it)).collect();
-    if !lines.is_empty() {
-        let _ = write!(out, "<section class=\"box checks\">{lines}</section>");
-    }
-    let stat = bare.stat(&base, &head);
-    let (added, deleted) = stat.iter().filter_map(|it| it.0).fold((0, 0), |sum, it| (sum.0 + it.0, sum.1 + it.1));
-    let _ = write!(
-        out,
-        "<h2>Files changed <span class=\"count\">{}</span> <span class=\"plus\">+{added}</span> \
-         <span class=\"minus\">−{deleted}</span></h2>",
-        stat.len(),
-    );
-    out + &diff::coloured(&bare.diff(&base, &head, 3))
-}
-
-/// One comment.
-fn said(state: &State, link: &Link, author: u64, at: u64, text: &str, reactions: &[Reaction]) -> String {
+/// One comment: by whom, and what they did if they did more than to comment; `more` HTML goes below the text.
+fn said(
+    state: &State,
+    link: &Link,
+    (author, did): (u64, &str),
+    at: u64,
+    text: &str,
+    reactions: &[Reaction],
+    more: &str,
+) -> String {
     let login = state.login(author);
     let bot = state.account_by_id(author).is_some_and(|it| it.kind == Kind::Bot);
     let name = login.trim_end_matches("[bot]");
     let initial = name.chars().next().unwrap_or('?').to_uppercase().to_string();
+    let text =
+        if text.is_empty() { String::new() } else { format!("<div class=\"text\">{}</div>", render(text, link)) };
     let mut out = format!(
-        "<section class=\"said{}\"><span class=\"face\">{}</span><div class=\"box\"><div class=\"by\"><b>{}</b>{} \
-         <span class=\"dim\">{}</span></div><div class=\"text\">{}</div>",
+        "<section class=\"said{}\"><span class=\"face\">{}</span><div class=\"box\"><div class=\"by\"><b>{}</b>{} {did} \
+         <span class=\"dim\">{}</span></div>{text}{more}",
         if bot { " bot" } else { "" },
         escape(&initial),
         escape(name),
         if bot { " <span class=\"mark\">bot</span>" } else { "" },
         iso(at).replace(['T', 'Z'], " "),
-        render(text, link),
     );
     let mut chips = String::new();
     for (word, emoji) in REACTIONS {
@@ -183,43 +134,6 @@ fn said(state: &State, link: &Link, author: u64, at: u64, text: &str, reactions:
         let _ = write!(out, "<div class=\"chips\">{chips}</div>");
     }
     out + "</div></section>"
-}
-
-fn check_line(link: &Link, check: &Check) -> String {
-    let state = check.conclusion.as_deref().unwrap_or(&check.status);
-    let mark = match state {
-        "success" => "✓",
-        "failure" | "timed_out" | "action_required" => "✗",
-        "queued" | "in_progress" => "●",
-        _ => "▪",
-    };
-    format!(
-        "<p class=\"check {state}\"><span class=\"mark\">{mark}</span> <a href=\"/{}/runs/{}\"><b>{}</b></a> {} \
-         <span class=\"dim\">{}</span></p>",
-        link.repo,
-        check.id,
-        escape(&check.name),
-        escape(check.title.as_deref().unwrap_or_default()),
-        state.replace('_', " "),
-    )
-}
-
-/// A check run's own page.
-fn run(state: &State, check: &Check) -> String {
-    let link = Link { repo: state.repo(check.repo).full_name() };
-    let part = |text: &Option<String>| {
-        let html = render(text.as_deref().unwrap_or_default(), &link);
-        format!("<section class=\"box\"><div class=\"text\">{html}</div></section>")
-    };
-    let mut out = format!(
-        "<h1>{}</h1><section class=\"box checks\">{}</section>",
-        escape(check.title.as_deref().unwrap_or(&check.name)),
-        check_line(&link, check)
-    );
-    for text in [&check.summary, &check.text].into_iter().filter(|it| it.is_some()) {
-        out.push_str(&part(text));
-    }
-    out
 }
 
 fn badge(issue: &Issue) -> &'static str {

@@ -62,6 +62,19 @@ impl World {
         self.deliver_all(events, 0).await
     }
 
+    /// Commits to a branch without telling anybody: `commands` are those of git fast-import, such as `R old new` or
+    /// `D gone`, a line each.
+    pub fn rearrange(&self, who: &str, repo: &str, branch: &str, commands: &str) -> String {
+        let repo = self.repo_id(repo);
+        let mut state = self.state();
+        let (by, bare) = (state.account_id(who, Kind::User), self.bare(repo));
+        let before = bare.branches();
+        let author = (who, format!("{who}@example.com"));
+        let sha = bare.commit_with(branch, (author.0, &author.1), "Rearrange", &[], commands, SEEDED_AT + 90);
+        self.branches_moved(&mut state, by, repo, &before);
+        sha
+    }
+
     /// Replaces a branch by one commit on top of `onto`, for example `main` or `fix~1`. The commit.
     pub async fn force_push(
         &self,

@@ -88,6 +88,12 @@ impl FileDiff {
         })
     }
 
+    /// Every line that the hunks show, by side: the new file's and the old one's where it did not change.
+    pub fn lines(&self) -> impl Iterator<Item = (Side, u64)> {
+        let rows = self.hunks.iter().flat_map(|it| &it.rows);
+        rows.flat_map(|row| [Side::Left, Side::Right].into_iter().filter_map(|side| Some((side, row.number(side)?))))
+    }
+
     /// The hunk from its heading down to a row, as GitHub puts it on a comment.
     pub fn excerpt(&self, (hunk, row): (usize, usize)) -> String {
         let hunk = &self.hunks[hunk];

@@ -1,5 +1,8 @@
 //! Looking at reviews from a test.
 
+use std::collections::BTreeSet;
+
+use super::lines::FileDiff;
 use super::{Inline, Review as Kept};
 use crate::github::World;
 use crate::github::look::{find, reaction_words};
@@ -88,6 +91,19 @@ impl World {
             })
         };
         roots.into_iter().filter_map(thread).collect()
+    }
+
+    /// Every place that a comment can stand on at the head of a pull request, as path, side (`RIGHT` or `LEFT`) and
+    /// line: those that git's diff shows, with three lines around each change.
+    pub fn commentable(&self, place: &str) -> BTreeSet<(String, &'static str, u64)> {
+        let state = self.state();
+        let (repo, number) = find(&state, place);
+        let (base, head) = self.ends(&state, repo, number);
+        let changes = self.bare(repo).changes(&base, &head);
+        let lines = |file: &FileDiff| -> Vec<_> {
+            file.lines().map(|(side, line)| (file.path.clone(), side.word(), line)).collect()
+        };
+        changes.iter().flat_map(lines).collect()
     }
 
     /// The bot's review that it has not submitted.

@@ -34,6 +34,15 @@ impl World {
         self.deliver_all(events, first).await
     }
 
+    /// Leaves a review of the bot's that it has not submitted, as a crash in the middle of its making does.
+    pub fn leave_pending_review(&self, place: &str) {
+        let mut state = self.state();
+        let (repo, number) = find(&state, place);
+        let (_, commit) = self.ends(&state, repo, number);
+        let new = NewReview { comments: Vec::new(), commit, verdict: Verdict::Pending, body: "half".to_owned() };
+        self.reviews_pull(&mut state, self.bot_id(), (repo, number), new);
+    }
+
     /// Comments on one line of the new file, or with line 0 on the file, outside a review.
     pub async fn review_comment(&self, who: &str, place: &str, path: &str, line: u64, text: &str) -> Delivered {
         let (id, events) = {
