@@ -92,7 +92,7 @@ pub struct Github {
     /// What people write, after an `@`, to reach the bot.
     #[arg(long, env = "MENTION", default_value = "cloud-agent", value_parser = mention)]
     pub mention: String,
-    /// The label that asks for a fix.
+    /// The label that asks for a fix on an issue, and for a review on a pull request.
     #[arg(long, env = "LABEL", default_value = "cloud-agent")]
     pub label: String,
 }
@@ -110,6 +110,9 @@ pub struct Model {
     /// Model id or alias; the CLI's own default when absent.
     #[arg(long = "claude-model", env = "CLAUDE_MODEL")]
     pub model: Option<String>,
+    /// The model of the second, cheap look that a review takes at what it has found.
+    #[arg(long, env = "CLAUDE_VERIFY_MODEL", default_value = "haiku")]
+    pub verify_model: String,
     /// The Claude Code executable: a path, or a name on PATH.
     #[arg(long, env = "CLAUDE_BIN", default_value = "claude")]
     pub claude_bin: PathBuf,

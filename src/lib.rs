@@ -1,4 +1,5 @@
-//! cloud-agent: a mention on GitHub becomes a task, a task becomes a run, a run becomes a pull request.
+//! cloud-agent: a mention or a push on GitHub becomes a task, a task becomes a run, a run becomes a pull request, commits on
+//! one, or a review.
 //!
 //! ```text
 //!  a delivery ──▶ a task ──▶ the queue ──▶ one run: checkout ▶ sandbox ▶ agent ▶ inspect ▶ publish ──▶ GitHub hears
@@ -11,14 +12,16 @@
 //!
 //! | module | |
 //! |---|---|
-//! | `webhook/` | stage 1: GitHub speaks: signature, delivery, event |
+//! | `webhook/` | stage 1: GitHub speaks: signature, delivery, event; what it becomes |
 //! | `task/` | stage 2: what was asked: the task, its states, who may ask; pure |
+//! | `task/review/` | what an agent says of a diff: which of it is new, where it can be said |
+//! | `task/rules/` | what a repository asks for in its settings file |
 //! | `queue/` | stage 3: when: the durable accept, the workers |
 //! | `run/` | ★ one task from the queue to the report: read first |
 //! | `sandbox/` | stage 4: where: the trait, one folder a provider, git on the host |
 //! | `agent/` | stage 4: who: Claude Code's command line, its stream, its answer |
 //! | `gateway/` | stage 4: all that a sandbox may reach: model proxy, egress allow-list |
-//! | `report/` | stage 5: GitHub hears: reaction, comment, check run, pull request |
+//! | `report/` | stage 5: GitHub hears: reaction, comment, check run, pull request, review |
 //! | `api/`, `cli/` | doors: health and tasks over HTTP, the command lines |
 //! | `github/`, `store/`, `health.rs`, `app.rs`, `config.rs`, `clock.rs`, `text/` | tools |
 //!

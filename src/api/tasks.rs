@@ -20,6 +20,8 @@ const MOST: i64 = 200;
 pub struct TaskView {
     pub task_id: String,
     pub status: String,
+    /// `issue`, `pull` or `review`.
+    pub kind: String,
     pub repository: String,
     pub number: u64,
     pub requester: String,
@@ -95,6 +97,7 @@ fn view(task: &StoredTask) -> TaskView {
     TaskView {
         task_id: task.id.to_string(),
         status: task.state.name().to_owned(),
+        kind: task.kind.name().to_owned(),
         repository: task.place.repository.clone(),
         number: task.place.number,
         requester: task.requester.login.clone(),

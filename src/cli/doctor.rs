@@ -23,7 +23,10 @@ const PERMISSIONS: &[(&str, &str)] = &[
     ("pull_requests", "write"),
     ("checks", "write"),
 ];
-const EVENTS: &[&str] = &["issue_comment", "issues"];
+const EVENTS: &[&str] =
+    &["issue_comment", "issues", "pull_request", "pull_request_review", "pull_request_review_comment"];
+/// What can be done without: the logs of failed checks, and answers to merge queues.
+const WISHED: &[(&str, &str)] = &[("actions", "read"), ("merge_queues", "read")];
 
 /// Look, print a line for each thing, and fail when runs can't work.
 pub async fn doctor(config: Config) -> Result<ExitCode> {
@@ -105,11 +108,18 @@ async fn github(config: &Config) -> Vec<Finding> {
             let enough = |(name, level): &&(&str, &str)| {
                 permissions.get(*name).is_some_and(|has| has == level || has == "write" || has == "admin")
             };
-            let missing: Vec<String> =
-                PERMISSIONS.iter().filter(|it| !enough(it)).map(|(name, level)| format!("{name}: {level}")).collect();
+            let lacks = |list: &[(&str, &str)]| -> Vec<String> {
+                list.iter().filter(|it| !enough(it)).map(|(name, level)| format!("{name}: {level}")).collect()
+            };
+            let (missing, wished) = (lacks(PERMISSIONS), lacks(WISHED));
             let deaf: Vec<&str> =
                 EVENTS.iter().copied().filter(|event| !events.iter().any(|has| has == event)).collect();
             found.push(said_missing("App permissions", &missing));
+            if !wished.is_empty() {
+                let list = wished.join(", ");
+                let says = format!("not granted: {list}; without it failed checks' logs or merge queues are not seen");
+                found.push(finding(Grade::Warning, "App permissions", says));
+            }
             found.push(said_missing("App events", &deaf));
         }
         Err(error) => found.push(finding(Grade::Bad, "App permissions", error.to_string())),

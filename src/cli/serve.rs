@@ -102,8 +102,14 @@ pub async fn start(config: Config, doors: bool) -> Result<Running> {
             Ok(())
         });
     }
-    let swept = app.clone();
-    tokio::spawn(async move { run::sweep(&swept).await });
+    let (swept, stopped) = (app.clone(), stop.clone());
+    parts.spawn(async move {
+        tokio::select! {
+            () = run::sweep(&swept) => (),
+            () = stopped.cancelled() => (),
+        }
+        Ok(())
+    });
     let (watched, stopped) = (app.clone(), stop.clone());
     parts.spawn(async move {
         tokio::select! {

@@ -93,6 +93,7 @@ fn lines(config: &Config) -> Vec<(&'static str, String)> {
         ("ANTHROPIC_API_KEY", masked(model.api_key.as_ref())),
         ("ANTHROPIC_BASE_URL", model.base_url.to_string()),
         ("CLAUDE_MODEL", model.model.clone().unwrap_or_default()),
+        ("CLAUDE_VERIFY_MODEL", model.verify_model.clone()),
         ("CLAUDE_BIN", model.claude_bin.display().to_string()),
         ("MODEL_PRICES", model.model_prices.clone()),
         ("RUNS", runs.runs.to_string()),

@@ -32,7 +32,7 @@ pub use error::Error;
 pub use issues::{Author, Issue, Label, ReactTo, Reaction, Remark};
 pub use pulls::{NewPull, Pull, PullEnd, PullRepo, PullRequest};
 pub use repo::{Default, Repo};
-pub use reviews::{NewLine, NewReview, Review, ReviewComment, ReviewEvent, Side};
+pub use reviews::{NewLine, NewReview, Review, ReviewComment, ReviewEvent};
 pub use threads::{Thread, ThreadComment};
 pub use token::Scope;
 

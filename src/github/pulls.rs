@@ -90,6 +90,17 @@ impl Repo {
         self.get(&format!("pulls/{number}")).await
     }
 
+    /// Whether a pull request changes a file whose name comes early in the alphabet, which is how GitHub lists them: only
+    /// the first hundred are looked at.
+    pub async fn pull_touches(&self, number: u64, path: &str) -> Result<bool, Error> {
+        #[derive(Deserialize)]
+        struct Changed {
+            filename: String,
+        }
+        let files: Vec<Changed> = self.get(&format!("pulls/{number}/files?per_page=100")).await?;
+        Ok(files.iter().any(|file| file.filename == path))
+    }
+
     /// The pull requests that GitHub associates with a commit, open and closed. It may know of none for the head of a
     /// fork's; `open_pulls_with_head` does.
     pub async fn pulls_of_commit(&self, sha: &str) -> Result<Vec<PullRequest>, Error> {

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::issues::is_ours;
 use super::{Author, Error, Repo};
+use crate::task::review::Side;
 
 /// A review to make. All or nothing: GitHub refuses (422) the whole of it for one line outside the diff, and while a
 /// pending review of ours is there.
@@ -48,16 +49,6 @@ pub struct NewLine {
     /// The first line, on the same side and in the same hunk. Left out where it is not before the last: GitHub refuses
     /// a range of one line (ubuntu/WSL#244).
     pub start_line: Option<u32>,
-}
-
-/// The side of a diff.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Side {
-    /// As it was: deleted lines and those around them.
-    Left,
-    /// As it is now: added lines and those around them.
-    Right,
 }
 
 impl NewLine {

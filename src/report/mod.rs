@@ -1,27 +1,35 @@
-//! Stage 5: GitHub hears: a reaction, one comment that follows the work, a pull request, a check run. Each write has its
-//! intent stored first and is made once.
+//! Stage 5: GitHub hears: a reaction, one comment that follows the work, a pull request, a check run, a review. Each write
+//! has its intent stored first and is made once.
 
 mod outbox;
 mod progress;
 mod publish;
+pub mod review;
+mod settings;
+mod threads;
 mod words;
 
 use serde_json::json;
 
 pub use outbox::{Outbox, Undone};
-pub use progress::{Comment, View};
-pub use publish::{check, pull};
+pub use progress::{Board, View};
+pub use publish::{check, pull, repeat_check};
+pub use settings::settings_check;
+pub use threads::answer;
 pub use words::{Money, progress_words};
 
 use crate::github::{ReactTo, Reaction, Repo};
 use crate::task::{Account, Refusal, Trigger};
 use crate::text;
 
-/// What reacts carry for a trigger on this thread.
-pub fn react_to(trigger: &Trigger, number: u64) -> ReactTo {
+/// What carries the reaction to a trigger on this thread. Nothing does where nobody said anything: the check run answers.
+pub fn react_to(trigger: &Trigger, number: u64) -> Option<ReactTo> {
     match trigger {
-        Trigger::Comment { id } => ReactTo::Comment(*id),
-        Trigger::Opened | Trigger::Labeled => ReactTo::Issue(number),
+        Trigger::Comment { id } => Some(ReactTo::Comment(*id)),
+        Trigger::ReviewComment { id, .. } => Some(ReactTo::ReviewComment(*id)),
+        // GitHub's REST API has no reactions on reviews.
+        Trigger::Opened | Trigger::Labeled | Trigger::Review { .. } => Some(ReactTo::Issue(number)),
+        Trigger::Pull | Trigger::Button => None,
     }
 }
 
@@ -37,6 +45,7 @@ pub async fn react(outbox: &Outbox<'_>, repo: &Repo, to: ReactTo, reaction: Reac
     outbox.once(&key, || async { Ok(None::<()>) }, || repo.react(to, reaction)).await
 }
 
+#[expect(clippy::too_many_arguments, reason = "who, where, why, and how often")]
 /// Tell a refusal: at most once a person, reason and thread, and what concerns only the person once in a repository.
 pub async fn refuse(
     outbox: &Outbox<'_>,
@@ -45,15 +54,20 @@ pub async fn refuse(
     number: u64,
     asker: &Account,
     refusal: Refusal,
+    on_pull: bool,
+    // A button is pressed again when its answer is forgotten: once a press.
+    press: Option<&str>,
 ) -> Result<(), Undone> {
     let place = if refusal.is_about_the_person() { String::new() } else { format!("{number}:") };
-    let key = format!("{}:refusal:{place}{}:{}", repo.key(), asker.id, refusal.code());
-    let marker = format!("<!-- cloud-agent:refusal={}:{} -->", asker.id, refusal.code());
+    let press = press.filter(|_| !refusal.is_about_the_person()).map(|press| format!(":{press}")).unwrap_or_default();
+    let key = format!("{}:refusal:{place}{}:{}{press}", repo.key(), asker.id, refusal.code());
+    let marker = format!("<!-- cloud-agent:refusal={}:{}{press} -->", asker.id, refusal.code());
     let body = text::render(
         "report/refusal.md",
         &json!({
             "marker": marker, "reason": refusal.code(), "person": format!("@{}", asker.login),
             "mention": names.mention, "label": names.label,
+            "thread": if on_pull { "pull request" } else { "issue" },
         }),
     );
     say(outbox, repo, number, &key, &marker, &body).await

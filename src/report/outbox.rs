@@ -39,7 +39,22 @@ pub enum Undone {
     Store(#[from] store::Error),
 }
 
+impl Undone {
+    /// What an error means that is not for good.
+    pub fn later(error: &Error) -> Self {
+        match error {
+            Error::Limited { until } => Self::Later { at: *until, why: error.to_string(), limited: true },
+            _ => Self::Later { at: clock::now() + LATER, why: error.to_string(), limited: false },
+        }
+    }
+}
+
 impl Outbox<'_> {
+    /// Whether the claim is somebody else's by now; unknown counts as ours.
+    pub async fn is_void(&self) -> bool {
+        matches!(self.store.is_held(self.lease).await, Ok(false))
+    }
+
     /// Make a write once. `look` finds on GitHub what an earlier try may have made; `write` makes it.
     pub async fn once<T, L, LF, W, WF>(&self, key: &str, look: L, write: W) -> Result<T, Undone>
     where
@@ -80,8 +95,7 @@ impl Outbox<'_> {
                         return Ok(made);
                     }
                     Err(unseen) if !unseen.is_final() => {
-                        let at = clock::now() + LATER;
-                        return Err(Undone::Later { at, why: unseen.to_string(), limited: false });
+                        return Err(Undone::later(&unseen));
                     }
                     _ => (),
                 }
@@ -89,11 +103,8 @@ impl Outbox<'_> {
                 self.store.settle_effect(key, false, &error.to_string()).await?;
                 return Err(Undone::Refused(error.to_string()));
             }
-            if let Error::Limited { until } = error {
-                return Err(Undone::Later { at: until, why: error.to_string(), limited: true });
-            }
-            if tries == TRIES {
-                return Err(Undone::Later { at: clock::now() + LATER, why: error.to_string(), limited: false });
+            if matches!(error, Error::Limited { .. }) || tries == TRIES {
+                return Err(Undone::later(&error));
             }
             warn!(effect = key, "A write to GitHub failed, looking before trying again: {error}");
             unsure = true;

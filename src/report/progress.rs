@@ -1,4 +1,5 @@
-//! The one comment of a task: made once, edited in place, rarely enough for GitHub's content limits.
+//! What follows a task: its one comment, made once and edited in place, or its check run. Rarely enough for GitHub's
+//! content limits.
 
 use std::time::Duration;
 
@@ -7,11 +8,12 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::words::{Money, marker, progress_words};
-use super::{Outbox, Undone};
+use super::{Outbox, Undone, review};
 use crate::config::Config;
 use crate::github::Repo;
 use crate::store::StoredTask;
-use crate::task::{Ending, TodoLine, Work};
+use crate::task::review::Reviewed;
+use crate::task::{Ending, Kind, TodoLine, Trigger, Work};
 
 /// After this time edits come less often: GitHub takes 500 content writes an hour from an installation.
 const BUSY_START: Duration = Duration::from_mins(1);
@@ -19,14 +21,16 @@ const CALM: u32 = 4;
 /// The clock in the comment moves at least this often.
 const HEARTBEAT: Duration = Duration::from_mins(1);
 
-/// What the comment shows.
+/// What people are shown.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct View {
     /// The task's state.
     pub state: String,
-    /// `checkout`, `agent` or `publishing`.
+    /// `checkout`, `agent`, `verify` or `publishing`.
     pub step: &'static str,
     pub todos: Vec<TodoLine>,
+    /// The file that the agent reads at the moment.
+    pub reads: String,
     pub money: Money,
     /// Milliseconds since the task was made.
     pub elapsed: i64,
@@ -35,16 +39,27 @@ pub struct View {
     /// Hosts that the sandbox was refused.
     pub blocked: Vec<(String, u64)>,
     pub work: Option<Work>,
+    pub reviewed: Option<Reviewed>,
     /// The run has come to its end; the last words follow.
     pub over: bool,
 }
 
-/// A task's comment.
-pub struct Comment<'a> {
+/// Where people follow a task.
+pub struct Board<'a> {
     config: &'a Config,
     repo: &'a Repo,
     task: &'a StoredTask,
-    id: u64,
+    at: At,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    /// A comment in the conversation.
+    Comment(u64),
+    /// A reply in a conversation on a line.
+    Reply(u64),
+    /// The check run of a review.
+    Check(u64),
 }
 
 /// Wait until the view is so, or until a moment.
@@ -52,9 +67,41 @@ async fn wait_for(views: &mut watch::Receiver<View>, until: Instant, is_so: impl
     let _ = tokio::time::timeout_at(until, views.wait_for(is_so)).await;
 }
 
-impl<'a> Comment<'a> {
-    /// Make the comment, or find the one that an earlier attempt has made.
+impl<'a> Board<'a> {
+    /// Make the comment or check run, or find the one that an earlier attempt has made.
     pub async fn open(
+        outbox: &Outbox<'_>,
+        config: &'a Config,
+        repo: &'a Repo,
+        task: &'a StoredTask,
+        view: &View,
+    ) -> Result<Self, Undone> {
+        let board = |at| Self { config, repo, task, at };
+        if task.kind == Kind::Review {
+            let check = review::queued(outbox, repo, task).await?;
+            let board = board(At::Check(check.id));
+            if task.ending.is_none() {
+                board.show(view).await;
+            }
+            return Ok(board);
+        }
+        let (number, marker) = (task.place.number, marker(task));
+        let body = progress_words(config, task, view, None);
+        if let Trigger::ReviewComment { thread, .. } = task.trigger {
+            let key = format!("task:{}:reply", task.id);
+            let reply =
+                outbox.once(&key, || repo.find_review_comment(number, &marker), || repo.reply(number, thread, &body));
+            match reply.await {
+                // The thread is gone: the conversation is still there.
+                Err(Undone::Refused(why)) => debug!("Could not reply in the thread: {why}"),
+                other => return other.map(|id| board(At::Reply(id))),
+            }
+        }
+        Self::comment(outbox, config, repo, task, view).await
+    }
+
+    /// Make the comment, whatever the task is.
+    pub async fn comment(
         outbox: &Outbox<'_>,
         config: &'a Config,
         repo: &'a Repo,
@@ -65,31 +112,31 @@ impl<'a> Comment<'a> {
         let (number, marker) = (task.place.number, marker(task));
         let body = progress_words(config, task, view, None);
         let id = outbox.once(&key, || repo.find_comment(number, &marker), || repo.comment(number, &body)).await?;
-        Ok(Self { config, repo, task, id })
+        Ok(Self { config, repo, task, at: At::Comment(id) })
     }
 
     /// Follow the run until its view is over: an edit when the checklist or step moves, or once a minute. An edit that has
     /// begun is finished before this returns, so that it can't overtake the last one.
-    pub async fn follow(&self, mut views: watch::Receiver<View>) {
+    pub async fn follow(&self, outbox: &Outbox<'_>, mut views: watch::Receiver<View>) {
         let started = Instant::now();
         let interval = self.config.runs.comment_interval.0;
         let mut shown = views.borrow_and_update().clone();
         let mut next_edit = started + interval;
         loop {
             let beat = Instant::now() + HEARTBEAT.max(interval);
-            let moved =
-                wait_for(&mut views, beat, |view| view.over || (view.step, &view.todos) != (shown.step, &shown.todos));
-            moved.await;
+            let reads = |view: &View| if self.is_spoken() { String::new() } else { view.reads.clone() };
+            let shows = |view: &View| (view.step, view.todos.clone(), reads(view));
+            wait_for(&mut views, beat, |view| view.over || shows(view) != shows(&shown)).await;
             wait_for(&mut views, next_edit, |view| view.over).await;
             shown = views.borrow_and_update().clone();
             if shown.over {
                 return;
             }
-            let body = progress_words(self.config, self.task, &shown, None);
-            if let Err(error) = self.repo.edit_comment(self.id, &body).await {
-                // The last edit is what counts; this one is a courtesy.
-                debug!("Could not edit the progress comment: {error}");
+            // Whoever has lost the claim may not write over the last words of another.
+            if outbox.is_void().await {
+                return;
             }
+            self.show(&shown).await;
             let pause = if started.elapsed() < BUSY_START { interval } else { interval * CALM };
             next_edit = Instant::now() + pause;
         }
@@ -99,12 +146,35 @@ impl<'a> Comment<'a> {
     pub async fn close(&self, outbox: &Outbox<'_>, view: &View, ending: &Ending) -> Result<(), Undone> {
         let key = format!("task:{}:comment-end", self.task.id);
         let body = progress_words(self.config, self.task, view, Some(ending));
-        outbox.once(&key, || async { Ok(None::<()>) }, || self.repo.edit_comment(self.id, &body)).await
+        match self.at {
+            At::Comment(id) => {
+                outbox.once(&key, || async { Ok(None::<()>) }, || self.repo.edit_comment(id, &body)).await
+            }
+            At::Reply(id) => {
+                outbox.once(&key, || async { Ok(None::<()>) }, || self.repo.edit_review_comment(id, &body)).await
+            }
+            At::Check(id) => review::close(outbox, self.repo, self.config, self.task, id, view, ending).await,
+        }
     }
 
-    /// Say that the run waits for GitHub; best effort, since GitHub is what it waits for.
-    pub async fn waiting(&self, view: &View) {
-        let body = progress_words(self.config, self.task, view, None);
-        let _ = self.repo.edit_comment(self.id, &body).await;
+    /// Show a view on the way. The last edit is what counts; this one is a courtesy.
+    pub async fn show(&self, view: &View) {
+        let body = || progress_words(self.config, self.task, view, None);
+        let edited = match self.at {
+            At::Comment(id) => self.repo.edit_comment(id, &body()).await,
+            At::Reply(id) => self.repo.edit_review_comment(id, &body()).await,
+            At::Check(id) => {
+                review::start(self.repo, self.config, self.task, id, view).await;
+                Ok(())
+            }
+        };
+        if let Err(error) = edited {
+            debug!("Could not edit the progress comment: {error}");
+        }
+    }
+
+    /// Whether what is said here is seen without looking for it.
+    pub fn is_spoken(&self) -> bool {
+        !matches!(self.at, At::Check(_))
     }
 }

@@ -16,8 +16,13 @@ pub async fn pull(
     elapsed: i64,
 ) -> Result<Pull, Undone> {
     let (title, body) = pull_words(task, work, money, elapsed);
-    let base = &task.snapshot.base_branch;
-    let new = NewPull { title: &title, body: &body, head: &work.branch, base, draft: false };
+    // Beside a pull request, the work goes into that one's branch.
+    let base = match &task.snapshot.pull {
+        Some(pull) => &pull.head_branch,
+        None => &task.snapshot.base_branch,
+    };
+    let draft = task.snapshot.rules().fix.draft;
+    let new = NewPull { title: &title, body: &body, head: &work.branch, base, draft };
     let key = format!("task:{}:pull", task.id);
     outbox.once(&key, || repo.find_pull(&work.branch), || repo.open_pull(&new)).await
 }
@@ -32,13 +37,43 @@ pub async fn check(
     money: Money,
     elapsed: i64,
 ) -> Result<CheckRun, Undone> {
+    let key = format!("task:{}:check", task.id);
+    check_once(outbox, repo, task, work, head, money, elapsed, &key, &task.id.to_string()).await
+}
+
+/// Tell the result of finished work again, on a new check run: GitHub has set the old one back to "queued".
+pub async fn repeat_check(
+    outbox: &Outbox<'_>,
+    repo: &Repo,
+    task: &StoredTask,
+    head: &str,
+    delivery_id: &str,
+) -> Result<(), Undone> {
+    let Some(work) = &task.progress.work else { return Ok(()) };
+    let money = Money { micros: task.spent_micros, turns: task.turns };
+    let elapsed = task.ended_at.unwrap_or(task.created_at) - task.created_at;
+    let (key, id) = (format!("task:{}:check:{delivery_id}", task.id), format!("{}-{delivery_id}", task.id));
+    check_once(outbox, repo, task, work, head, money, elapsed, &key, &id).await.map(drop)
+}
+
+#[expect(clippy::too_many_arguments, reason = "the parts of one call")]
+async fn check_once(
+    outbox: &Outbox<'_>,
+    repo: &Repo,
+    task: &StoredTask,
+    work: &Work,
+    head: &str,
+    money: Money,
+    elapsed: i64,
+    key: &str,
+    id: &str,
+) -> Result<CheckRun, Undone> {
     let (title, summary) = check_words(task, work, money, elapsed);
-    let id = task.id.to_string();
     let name = "cloud-agent";
     let new = NewCheck {
         name,
         head,
-        external_id: &id,
+        external_id: id,
         status: CheckStatus::Completed,
         conclusion: Some(Conclusion::Success),
         title: &title,
@@ -46,6 +81,5 @@ pub async fn check(
         actions: &[],
         details_url: None,
     };
-    let key = format!("task:{id}:check");
-    outbox.once(&key, || repo.find_check(head, name, &id), || repo.create_check(&new)).await
+    outbox.once(key, || repo.find_check(head, name, id), || repo.create_check(&new)).await
 }

@@ -22,34 +22,66 @@ pub fn marker(task: &StoredTask) -> String {
 
 /// The comment that follows the work.
 pub fn progress_words(config: &Config, task: &StoredTask, view: &View, ending: Option<&Ending>) -> String {
-    let work = view.work.as_ref();
     let asked = match task.trigger {
-        Trigger::Labeled => String::new(),
+        // Nobody put it into words.
+        Trigger::Labeled | Trigger::Pull | Trigger::Button => String::new(),
         _ => text::outgoing(&text::line(&task.prompt, 200)),
     };
     let body = text::render(
         "report/progress.md",
         &json!({
             "marker": marker(task),
-            "task": task.id.to_string(),
-            "ending": ending.map(|ending| Ending { says: says(ending), ..ending.clone() }),
+            "ending": ending,
+            "said": ending.map(|ending| ending_words(config, task, view, ending).trim().to_owned()),
+            "branch": view.work.as_ref().map(|work| work.branch.clone()),
             "state": view.state,
             "step": view.step,
             "asked": asked,
-            "summary": work.map(|work| text::outgoing(&work.summary)).unwrap_or_default(),
             "todos": view.todos,
             "removed": hidden(view.removed),
+            "mistake": task.snapshot.rules_mistake().map(|mistake| mistake.to_string()),
             "elapsed": text::elapsed(view.elapsed),
             "cost": text::dollars(view.money.micros),
             "turns": view.money.turns,
             "blocked": view.blocked.iter().take(3).map(|(host, _)| format!("`{host}`")).collect::<Vec<_>>().join(", "),
             "mention": config.github.mention,
-            "budget": config.runs.budget_run_usd.to_string(),
-            "turns_limit": config.runs.run_turns,
-            "time_limit": text::elapsed(config.runs.run_timeout.0.as_millis() as i64),
         }),
     );
     text::cut(&body, text::LONGEST_COMMENT)
+}
+
+/// How a task ended, and what to do about it.
+pub fn ending_words(config: &Config, task: &StoredTask, view: &View, ending: &Ending) -> String {
+    let work = view.work.as_ref();
+    let reviewed = view.reviewed.as_ref().map(|it| it.summary.as_str());
+    let summary = work.map(|work| work.summary.as_str()).or(reviewed).unwrap_or_default();
+    let ending = Ending { says: says(ending), ..ending.clone() };
+    text::render(
+        "report/ending.md",
+        &json!({
+            "task": task.id.to_string(),
+            "ending": ending,
+            "summary": text::outgoing(summary),
+            "aside": work.map(|work| work.aside.clone()).unwrap_or_default(),
+            "target": task.snapshot.pull.as_ref().map(|pull| pull.head_branch.clone()).unwrap_or_default(),
+            "patch": work.map(|work| patch(&work.patch)).unwrap_or_default(),
+            "mention": config.github.mention,
+            "budget": task.snapshot.rules().budget.run.map_or(config.runs.budget_run_usd, |run| {
+                if run.micros < config.runs.budget_run_usd.micros { run } else { config.runs.budget_run_usd }
+            }).to_string(),
+            "turns_limit": config.runs.run_turns,
+            "time_limit": text::elapsed(config.runs.run_timeout.0.as_millis() as i64),
+        }),
+    )
+}
+
+/// A patch in a fence that nothing in it can close; nothing when it is too long to be a whole one.
+fn patch(patch: &str) -> String {
+    const LONGEST: usize = 50_000;
+    if patch.is_empty() || patch.chars().count() > LONGEST || text::redact(patch) != patch {
+        return String::new();
+    }
+    text::fenced("diff", patch)
 }
 
 /// Title and body of the pull request.
@@ -62,6 +94,7 @@ pub fn pull_words(task: &StoredTask, work: &Work, money: Money, elapsed: i64) ->
             "details": text::outgoing(&work.details),
             "verification": text::outgoing(&work.verification),
             "number": task.place.number,
+            "aside": work.aside,
             "requester": format!("@{}", task.requester.login),
             "elapsed": text::elapsed(elapsed),
             "cost": text::dollars(money.micros),

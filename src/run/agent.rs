@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
@@ -9,12 +10,13 @@ use tracing::{info, warn};
 
 use super::checkout::{OBJECTS_INSIDE, Tree};
 use super::context::Context;
+use super::session::Earlier;
 use super::{Halt, Pause, Run, stopped};
-use crate::agent::{self, Answer, Invocation, Line, Outcome, Session, TodoState, Tools, Turn, Why};
+use crate::agent::{self, Answer, Invocation, Line, Outcome, Session, ThreadAnswer, TodoState, Tools, Turn, Why};
 use crate::gateway::{Gate, RunTerms};
 use crate::report::Money;
 use crate::sandbox::{Limits, Sandbox, SandboxError, SandboxRef, Spec};
-use crate::task::{Ending, TodoLine, Work};
+use crate::task::{Ending, Kind, ThreadLine, TodoLine, Work};
 use crate::text;
 
 /// Packing and looking at the work come after the agent's own time.
@@ -22,38 +24,73 @@ const AFTERWARDS: Duration = Duration::from_mins(10);
 /// How often the cost is written down while the agent works.
 const ACCOUNT: Duration = Duration::from_secs(2);
 
+/// A sandbox with a working tree in it, and the gate that it reaches the model through.
+pub struct Room {
+    pub sandbox: Arc<dyn Sandbox>,
+    pub gate: Gate,
+    reference: SandboxRef,
+}
+
+/// One thing to ask the agent.
+pub struct Asking {
+    pub prompt: String,
+    pub schema: &'static str,
+    pub tools: Tools,
+    pub session: Session,
+    /// The operator's or the repository's choice when absent.
+    pub model: Option<String>,
+    /// What is gone of the run's time.
+    pub spent: Duration,
+}
+
 impl Run<'_> {
     /// From a commit id to work that is checked and ready to be pushed.
     pub async fn make(&self) -> Result<Work, Halt> {
         let tree = self.checkout().await?;
         self.check_stop()?;
-        let context = self.context();
+        let diff = match &self.task.snapshot.pull {
+            Some(_) => Some(self.changes(&tree).await?.bytes),
+            None => None,
+        };
+        let earlier = self.earlier().await;
+        let context = self.context(diff, earlier.is_some());
         self.show(|view| view.removed = context.removed);
-        let config = &self.app.config;
+        let room = self.open_room(&tree).await?;
+        let work = self.work_in(&room, &tree, context, earlier).await;
+        self.close_room(room).await;
+        work
+    }
+
+    /// A sandbox for this attempt.
+    pub async fn open_room(&self, tree: &Tree) -> Result<Room, Halt> {
         let gate = self
             .app
             .gateway
             .open(RunTerms {
                 run: self.task.id.to_string(),
-                budget_micros: config.runs.budget_run_usd.micros,
+                budget_micros: self.budget_micros(),
                 spent_micros: self.task.spent_micros,
                 allowed_models: None,
-                egress: config.sandbox.egress(),
+                egress: self.egress(),
             })
             .map_err(|error| Halt::End(Ending::new("sandbox", error.to_string())))?;
         self.end_left_over().await;
         // The claim's epoch is part of the key: an attempt never finds itself in the sandbox of another.
         let key = format!("{}-{}", self.task.id, self.job.lease().epoch);
-        let made = self.app.provider.create(&self.spec(&tree, &gate)?, &key).await;
-        let sandbox = made.map_err(sandbox_trouble)?;
-        let work = self.work_in(&sandbox, &tree, &context, &gate).await;
-        // Whatever came of it, nothing of the run goes on.
-        gate.close().await;
-        if let Err(error) = self.app.provider.destroy(&sandbox).await {
+        let reference = self.app.provider.create(&self.spec(tree, &gate)?, &key).await.map_err(sandbox_trouble)?;
+        match self.app.provider.open(&reference).await {
+            Ok(sandbox) => Ok(Room { sandbox, gate, reference }),
+            Err(error) => Err(sandbox_trouble(error)),
+        }
+    }
+
+    /// Whatever came of it, nothing of the run goes on.
+    pub async fn close_room(&self, room: Room) {
+        room.gate.close().await;
+        if let Err(error) = self.app.provider.destroy(&room.reference).await {
             warn!("Could not remove the sandbox: {error}");
         }
-        self.account(&gate).await;
-        work
+        self.account(&room.gate).await;
     }
 
     /// End what an earlier attempt at this task left behind on this provider.
@@ -66,59 +103,107 @@ impl Run<'_> {
         }
     }
 
-    async fn work_in(&self, reference: &SandboxRef, tree: &Tree, context: &Context, gate: &Gate) -> Result<Work, Halt> {
-        let sandbox = self.app.provider.open(reference).await.map_err(sandbox_trouble)?;
+    async fn work_in(
+        &self,
+        room: &Room,
+        tree: &Tree,
+        context: Context,
+        earlier: Option<Earlier>,
+    ) -> Result<Work, Halt> {
+        let sandbox = room.sandbox.as_ref();
         sandbox.put(&context.files).await.map_err(sandbox_trouble)?;
-        let answer = self.ask(sandbox.as_ref(), context, gate).await?;
+        let schema = match self.task.kind {
+            Kind::Pull => agent::command::PULL_SCHEMA,
+            _ => agent::command::ANSWER_SCHEMA,
+        };
+        let asking =
+            |session, prompt| Asking { prompt, schema, tools: Tools::All, session, model: None, spent: Duration::ZERO };
+        let resumed = match earlier {
+            Some(earlier) => match agent::session_in(sandbox, earlier.id, earlier.archive).await {
+                Ok(true) => Some(earlier.id),
+                Ok(false) => None,
+                Err(error) => return Err(sandbox_trouble(error)),
+            },
+            None => None,
+        };
+        let mut id = resumed.unwrap_or_else(uuid::Uuid::new_v4);
+        let session = if resumed.is_some() { Session::Resume(id) } else { Session::New(id) };
+        let mut answer = self.ask(room, asking(session, context.prompt)).await;
+        if resumed.is_some()
+            && matches!(&answer, Err(Halt::End(ending)) if matches!(ending.code.as_str(), "session_lost" | "prompt_too_long"))
+        {
+            // A conversation that can't be taken up is no reason not to work.
+            warn!("The earlier conversation could not be taken up, beginning a new one");
+            id = uuid::Uuid::new_v4();
+            let context = self.context(None, false);
+            answer = self.ask(room, asking(Session::New(id), context.prompt)).await;
+        }
+        self.keep_conversation(sandbox, id).await;
+        let answer = answer?;
         let work = Work {
             title: self.title(answer.title),
             summary: answer.summary,
             details: answer.details,
             verification: answer.verification,
             todos: self.views.borrow().todos.clone(),
-            blocked: gate.blocked().into_iter().collect(),
+            blocked: room.gate.blocked().into_iter().collect(),
+            threads: self.thread_lines(answer.threads),
             ..Work::default()
         };
-        self.inspect(sandbox.as_ref(), tree, work).await
+        self.inspect(sandbox, tree, work).await
     }
 
-    /// The agent's title, or one made of the issue's.
+    /// What the agent says about threads, of those that it was given.
+    fn thread_lines(&self, said: Vec<ThreadAnswer>) -> Vec<ThreadLine> {
+        let Some(pull) = &self.task.snapshot.pull else { return Vec::new() };
+        let known = |id: &str| pull.threads.iter().find(|thread| thread.id.to_string() == id);
+        let lines = said.into_iter().filter_map(|it| {
+            known(&it.id).map(|thread| ThreadLine { thread: thread.id, reply: it.reply, settled: it.settled })
+        });
+        lines.collect()
+    }
+
+    /// The agent's title, or one made of the subject's.
     fn title(&self, said: String) -> String {
-        match said.trim() {
-            "" => format!("Fix #{}: {}", self.task.place.number, text::line(&self.task.snapshot.title, 60)),
+        match (said.trim(), self.task.kind) {
+            ("", Kind::Issue) => {
+                format!("Fix #{}: {}", self.task.place.number, text::line(&self.task.snapshot.title, 60))
+            }
+            ("", _) => format!("Work on #{}", self.task.place.number),
             _ => said,
         }
     }
 
     /// Let the agent work until it answers or has to stop.
-    async fn ask(&self, sandbox: &dyn Sandbox, context: &Context, gate: &Gate) -> Result<Answer, Halt> {
-        let config = &self.app.config;
+    pub async fn ask(&self, room: &Room, asking: Asking) -> Result<Answer, Halt> {
+        let (config, gate) = (&self.app.config, &room.gate);
         self.log.step("agent", "started");
-        self.show(|view| view.step = "agent");
+        let rules = self.task.snapshot.rules();
         let invocation = Invocation {
-            session: Session::New(uuid::Uuid::new_v4()),
-            model: config.model.model.clone(),
+            session: asking.session,
+            tools: asking.tools,
+            model: asking.model.or(rules.model).or_else(|| config.model.model.clone()),
             max_turns: config.runs.run_turns,
             budget_micros: gate.left_micros(),
             system_prompt: Some(PathBuf::from(agent::command::SYSTEM_PROMPT)),
-            tools: Tools::All,
-            schema: agent::command::ANSWER_SCHEMA.to_owned(),
+            schema: asking.schema.to_owned(),
             env: gate.env(),
         };
         let turn = Turn {
             exec: invocation.exec(),
-            prompt: context.prompt.clone(),
-            time: config.runs.run_timeout.0,
+            prompt: asking.prompt,
+            time: config.runs.run_timeout.0.saturating_sub(asking.spent),
             gate: gate.clone(),
             grace: agent::Grace::default(),
         };
-        let running = agent::run(sandbox, turn, self.job.token(), |line| self.hear(&line));
+        let before = self.money().turns;
+        let running = agent::run(room.sandbox.as_ref(), turn, self.job.token(), |line| self.hear(&line));
         let finished = tokio::select! {
             finished = running => finished.map_err(sandbox_trouble)?,
             never = self.keep_account(gate) => match never {},
         };
         self.show(|view| {
-            view.money.turns = self.task.turns + finished.turns.map_or(view.money.turns, i64::from);
+            view.money.turns = before + finished.turns.map_or(0, i64::from);
             view.blocked = gate.blocked().into_iter().collect();
         });
         self.account(gate).await;
@@ -142,6 +227,12 @@ impl Run<'_> {
     fn hear(&self, line: &Line) {
         if !matches!(line, Line::Control) {
             self.log.event(line.kind(), &line.body());
+        }
+        if let Line::Tool { name, brief, .. } = line
+            && name == "Read"
+        {
+            let file = brief.trim_start_matches("Read:").trim().trim_start_matches("/workspace/");
+            self.show(|view| view.reads = text::line(file, 200).replace('`', ""));
         }
         if let Line::Todos(todos) = line {
             let todos: Vec<TodoLine> = todos
@@ -212,7 +303,7 @@ fn state(state: TodoState) -> &'static str {
 }
 
 /// A machine that can't make sandboxes is told to people; anything else is tried again.
-fn sandbox_trouble(error: SandboxError) -> Halt {
+pub fn sandbox_trouble(error: SandboxError) -> Halt {
     match error {
         SandboxError::Unavailable(why) => Halt::End(Ending::new("sandbox", why)),
         SandboxError::Ended(Some(limit)) => {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Halt, Pause, Run};
 use crate::clock;
 use crate::github::Scope;
-use crate::sandbox::git::{Branch, Checkout, Git, GitError, Mirror, Remote, Sha, Want};
+use crate::sandbox::git::{Branch, Checkout, Diffed, Git, GitError, Mirror, Remote, Sha, Want};
 use crate::task::Ending;
 
 /// Where the sandbox sees the mirror's objects.
@@ -17,21 +17,35 @@ const BRANCH: &str = "cloud-agent/work";
 /// A token needs a moment until every server of GitHub's knows it.
 pub const YOUNG: Duration = Duration::from_secs(2);
 
+/// Most bytes of a pull request's diff that are read; what is beyond is said not to have been.
+const LARGEST_DIFF: usize = 48 << 20;
+
 /// A working tree ready for a sandbox.
 pub struct Tree {
     pub workspace: PathBuf,
     pub mirror: Mirror,
     pub git: Git,
+    /// The commit that it is made of: for a pull request its head.
     pub base: Sha,
 }
 
 impl Run<'_> {
     /// Fetch what is missing and make the working tree.
     pub async fn checkout(&self) -> Result<Tree, Halt> {
-        self.log.step("checkout", &self.task.snapshot.base_sha);
+        let snapshot = &self.task.snapshot;
+        let start = snapshot.pull.as_ref().map_or(&snapshot.base_sha, |pull| &pull.head_sha);
+        self.log.step("checkout", start);
         let git = self.app.git().await?;
         let workspace = self.fresh_directory().await?;
-        let base: Sha = self.task.snapshot.base_sha.parse().map_err(|_| cant("the base commit has no usable id"))?;
+        let base: Sha = start.parse().map_err(|_| cant("the commit has no usable id"))?;
+        let wanted = match snapshot.pull {
+            Some(_) => {
+                // The base is there for the diff, which begins where the histories part.
+                let target = snapshot.base_sha.parse().map_err(|_| cant("the base commit has no usable id"))?;
+                vec![Want::PullAt(self.task.place.number, base.clone()), Want::Sha(target)]
+            }
+            None => vec![Want::Sha(base.clone())],
+        };
         let branch: Branch = BRANCH.parse().map_err(|_| cant("the branch name can't be used"))?;
         let (mut renewed, mut followed) = (false, false);
         loop {
@@ -40,7 +54,7 @@ impl Run<'_> {
             let order = Checkout {
                 repository_id: self.task.place.repository_id,
                 remote: &remote,
-                wanted: vec![Want::Sha(base.clone())],
+                wanted: wanted.clone(),
                 branch: &branch,
                 dest: &workspace,
                 objects_inside: Path::new(OBJECTS_INSIDE),
@@ -61,6 +75,20 @@ impl Run<'_> {
         }
         let mirror = git.mirror(self.task.place.repository_id).await.map_err(|error| git_trouble("checkout", error))?;
         Ok(Tree { workspace, mirror, git, base })
+    }
+
+    /// What the pull request changes: from where it left its base to its head.
+    pub async fn changes(&self, tree: &Tree) -> Result<Diffed, Halt> {
+        let trouble = |error| git_trouble("checkout", error);
+        let from = self.fork_point(tree).await?;
+        tree.mirror.diff(&from, &tree.base, LARGEST_DIFF).await.map_err(trouble)
+    }
+
+    /// Where the pull request left its base; the base itself when the histories have nothing in common.
+    pub async fn fork_point(&self, tree: &Tree) -> Result<Sha, Halt> {
+        let base: Sha = self.task.snapshot.base_sha.parse().map_err(|_| cant("the base commit has no usable id"))?;
+        let found = tree.mirror.merge_base(&base, &tree.base).await.map_err(|error| git_trouble("checkout", error))?;
+        Ok(found.unwrap_or(base))
     }
 
     /// The run's directory, emptied of what an earlier attempt left.

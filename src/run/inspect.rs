@@ -17,6 +17,9 @@ use crate::text;
 /// The throw-away repository in the run's directory; the push is made from it.
 pub const BENCH: &str = "inspect.git";
 
+/// Bytes of a patch that is told instead of pushed; a comment takes less.
+const LARGEST_PATCH: usize = 256 << 10;
+
 /// What packing said.
 enum Packed {
     Bundle,
@@ -63,6 +66,11 @@ impl Run<'_> {
             squash: !cured.is_empty(),
         };
         let made = bench.recreate(&seen, &plan).await.map_err(inspecting)?;
+        if let Some(head) = made.head.as_ref().filter(|_| !self.may_push()) {
+            work.patch = bench.patch(&tree.base, head, LARGEST_PATCH).await.map_err(inspecting)?.unwrap_or_default();
+            let fork = self.task.snapshot.pull.as_ref().is_some_and(|pull| !pull.same_repository);
+            if fork { "fork" } else { "lane" }.clone_into(&mut work.aside);
+        }
         work.head = made.head.map(|head| head.as_str().to_owned());
         work.files = seen
             .files

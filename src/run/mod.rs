@@ -4,12 +4,16 @@
 //! the outbox, and all of it is written under the job's claim, so that a worker which has lost it changes nothing.
 
 mod agent;
+mod attempt;
 mod checkout;
 mod context;
 mod inspect;
 mod log;
 mod publish;
+mod review;
+mod session;
 mod sweep;
+mod work;
 
 use std::path::PathBuf;
 
@@ -18,11 +22,11 @@ use tracing::{Instrument as _, info, info_span, warn};
 
 use crate::app::App;
 use crate::clock::{self, Millis};
-use crate::github::{self, Reaction, Repo};
+use crate::github::{Reaction, Repo};
 use crate::queue::{Job, Stop, Verdict};
-use crate::report::{self, Comment, Money, Outbox, Undone, View};
-use crate::store::{self, StoredTask};
-use crate::task::{Ending, Progress, Published, State, Work};
+use crate::report::{self, Board, Money, Outbox, Undone, View};
+use crate::store::StoredTask;
+use crate::task::{CLOSED, Ending, Kind, State};
 use crate::text;
 
 use self::log::Log;
@@ -117,6 +121,7 @@ async fn drive(app: &App, job: &Job) -> Result<(), Pause> {
         step: "checkout",
         money: Money { micros: task.spent_micros, turns: task.turns },
         work: task.progress.work.clone(),
+        reviewed: task.progress.reviewed.clone(),
         elapsed: clock::now() - task.created_at,
         ..View::default()
     });
@@ -132,12 +137,12 @@ async fn drive(app: &App, job: &Job) -> Result<(), Pause> {
     };
     let outbox = Outbox { store: &app.store, lease: job.lease(), task_id: Some(&id) };
 
-    let opened = Comment::open(&outbox, &app.config, &repo, &task, &run.view()).await;
-    let comment = match opened {
-        Ok(comment) => Some(comment),
-        // The issue is locked, or we may not comment: the work itself can still be done.
+    let opened = Board::open(&outbox, &app.config, &repo, &task, &run.view()).await;
+    let board = match opened {
+        Ok(board) => Some(board),
+        // The thread is locked, or we may not make checks: the work itself can still be done.
         Err(Undone::Refused(why)) => {
-            warn!("GitHub does not let us comment: {why}");
+            warn!("GitHub does not let us show how far we are: {why}");
             None
         }
         Err(other) => return Err(other.into()),
@@ -146,9 +151,9 @@ async fn drive(app: &App, job: &Job) -> Result<(), Pause> {
         // An earlier attempt came to an end and died while telling it.
         Some(ending) => ending.clone(),
         None => {
-            let worked = tokio::join!(work(&run, &outbox), async {
-                if let Some(comment) = &comment {
-                    comment.follow(shown).await;
+            let worked = tokio::join!(plot(&run, &outbox), async {
+                if let Some(board) = &board {
+                    board.follow(&outbox, shown).await;
                 }
             });
             match worked.0 {
@@ -160,11 +165,11 @@ async fn drive(app: &App, job: &Job) -> Result<(), Pause> {
                     }
                     ending
                 }
-                Err(Halt::Pause(pause)) => return Err(wait(&run, comment.as_ref(), pause).await),
+                Err(Halt::Pause(pause)) => return Err(wait(&run, board.as_ref(), pause).await),
             }
         }
     };
-    tell(&run, &outbox, comment.as_ref(), &ending).await?;
+    tell(&run, &outbox, board.as_ref(), &ending).await?;
     run.log.flush().await;
     if !app.store.end(job.lease(), ending.state()).await? {
         return Err(Pause::Lost);
@@ -173,80 +178,48 @@ async fn drive(app: &App, job: &Job) -> Result<(), Pause> {
     Ok(())
 }
 
-/// Everything between the comment that says "working" and the one that says how it ended.
-async fn work(run: &Run<'_>, outbox: &Outbox<'_>) -> Result<Ending, Halt> {
-    // Whatever way this ends, the progress comment's follower ends with it.
+/// Everything between the words that say "working" and those that say how it ended.
+async fn plot(run: &Run<'_>, outbox: &Outbox<'_>) -> Result<Ending, Halt> {
+    // Whatever way this ends, whoever shows the progress ends with it.
     let _closing = run.close_view_on_drop();
-    let (work, published) = match (&run.task.progress.work, &run.task.progress.published) {
-        // Past the point where anything can be stopped or given up: people see the branch.
-        (Some(work), Some(published)) => (work.clone(), published.clone()),
-        _ => {
-            let work = work_to_publish(run).await?;
-            run.show(|view| view.work = Some(work.clone()));
-            let Some(head) = work.head.clone() else {
-                return Ok(Ending::new("no_change", work.summary));
-            };
-            run.advance(State::Publishing).await?;
-            run.show(|view| view.step = "publishing");
-            let branch = run.push(&head).await?;
-            let published = Published { branch, head, pull: None };
-            run.record(&Progress { work: Some(work.clone()), published: Some(published.clone()) }).await?;
-            (work, published)
-        }
-    };
-    run.advance(State::Publishing).await?;
-    let work = Work { branch: published.branch.clone(), ..work };
-    let (money, elapsed) = (run.money(), run.elapsed());
-    let pull = report::pull(outbox, &run.repo, run.task, &work, money, elapsed).await.map_err(publish::refused)?;
-    if published.pull.is_none() {
-        run.log.step("pull_request", &format!("#{}", pull.number));
-        let published = Published { pull: Some(pull.number), ..published.clone() };
-        run.record(&Progress { work: Some(work.clone()), published: Some(published) }).await?;
+    match run.task.kind {
+        Kind::Issue | Kind::Pull => work::work(run, outbox).await,
+        Kind::Review => review::review(run, outbox).await,
     }
-    match report::check(outbox, &run.repo, run.task, &work, &published.head, money, elapsed).await {
-        Ok(_) => (),
-        // Without the permission for checks the comment and the pull request still say everything.
-        Err(Undone::Refused(why)) => warn!("GitHub does not let us make a check run: {why}"),
-        Err(other) => return Err(Halt::Pause(other.into())),
-    }
-    Ok(Ending { pull: Some(pull.number), ..Ending::new("pull_request", "") })
-}
-
-/// What an earlier attempt has made, if it is on this machine, or what the agent makes now.
-async fn work_to_publish(run: &Run<'_>) -> Result<Work, Halt> {
-    if run.job.claimed.attempts >= ATTEMPTS {
-        return Err(Halt::End(Ending::new("gave_up", "")));
-    }
-    run.check_stop()?;
-    if let Some(work) = run.task.progress.work.as_ref().filter(|work| run.still_has(work)) {
-        return Ok(work.clone());
-    }
-    run.advance(State::Running).await?;
-    let work = run.make().await?;
-    run.record(&Progress { work: Some(work.clone()), published: None }).await?;
-    Ok(work)
 }
 
 /// The last words: the comment's final text and the reaction. Repeating them changes nothing.
-async fn tell(run: &Run<'_>, outbox: &Outbox<'_>, comment: Option<&Comment<'_>>, ending: &Ending) -> Result<(), Pause> {
+async fn tell(run: &Run<'_>, outbox: &Outbox<'_>, board: Option<&Board<'_>>, ending: &Ending) -> Result<(), Pause> {
     run.show(|view| view.elapsed = run.elapsed());
     let view = run.view();
-    if let Some(comment) = comment {
-        refused_is_fine(comment.close(outbox, &view, ending).await)?;
+    if let Some(board) = board {
+        refused_is_fine(board.close(outbox, &view, ending).await)?;
     }
-    let to = report::react_to(&run.task.trigger, run.task.place.number);
-    let reaction = if ending.code == "pull_request" { Reaction::Rocket } else { Reaction::Confused };
-    refused_is_fine(report::react(outbox, &run.repo, to, reaction).await)
+    // A check run is not where people look who have asked in words; a review that is there answers them, though.
+    let answered =
+        board.is_some_and(Board::is_spoken) || view.reviewed.as_ref().is_some_and(|reviewed| reviewed.posted);
+    if run.task.kind == Kind::Review && run.task.trigger.is_said() && !answered {
+        match Board::comment(outbox, &run.app.config, &run.repo, run.task, &view).await {
+            Ok(comment) => refused_is_fine(comment.close(outbox, &view, ending).await)?,
+            Err(undone) => refused_is_fine(Err(undone))?,
+        }
+    }
+    let done = ending.state() == State::Completed && ending.code != "no_change";
+    let reaction = if done { Reaction::Rocket } else { Reaction::Confused };
+    match report::react_to(&run.task.trigger, run.task.place.number) {
+        Some(to) => refused_is_fine(report::react(outbox, &run.repo, to, reaction).await),
+        None => Ok(()),
+    }
 }
 
 /// Put the task into the state that says what it waits for.
-async fn wait(run: &Run<'_>, comment: Option<&Comment<'_>>, pause: Pause) -> Pause {
+async fn wait(run: &Run<'_>, board: Option<&Board<'_>>, pause: Pause) -> Pause {
     if let Pause::Later { why, .. } = &pause {
         run.log.step("waiting", why);
         let waits = run.advance(State::Waiting).await.is_ok();
-        if let (true, Some(comment)) = (waits, comment) {
+        if let (true, Some(board)) = (waits, board) {
             run.show(|view| "waiting".clone_into(&mut view.state));
-            comment.waiting(&run.view()).await;
+            board.show(&run.view()).await;
         }
     }
     run.log.flush().await;
@@ -266,131 +239,9 @@ fn refused_is_fine(done: Result<(), Undone>) -> Result<(), Pause> {
 /// What it means for the task that its handler has to stop.
 fn stopped(why: Stop) -> Halt {
     match why {
+        Stop::Cancelled(by) if by == CLOSED => Halt::End(Ending::new("closed", "")),
         Stop::Cancelled(by) => Halt::End(Ending { by: Some(by), ..Ending::new("cancelled", "") }),
         Stop::Lost => Halt::Pause(Pause::Lost),
         Stop::Draining => Halt::Pause(Pause::Draining),
-    }
-}
-
-impl Run<'_> {
-    /// Move the task from where it stands; `Lost` when the claim is gone.
-    async fn advance(&self, to: State) -> Result<(), Halt> {
-        let from = State::named(&self.views.borrow().state).unwrap_or(self.task.state);
-        let moved = self.app.store.advance(self.job.lease(), from, to).await.map_err(Pause::Broken)?;
-        if !moved {
-            return Err(Halt::Pause(Pause::Lost));
-        }
-        self.show(|view| to.name().clone_into(&mut view.state));
-        Ok(())
-    }
-
-    async fn record(&self, progress: &Progress) -> Result<(), Halt> {
-        match self.app.store.record(self.job.lease(), progress).await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Halt::Pause(Pause::Lost)),
-            Err(error) => Err(Halt::Pause(Pause::Broken(error))),
-        }
-    }
-
-    /// An end if a person asked for it, a pause if the process or the claim goes.
-    fn check_stop(&self) -> Result<(), Halt> {
-        match self.job.is_stopped() {
-            true => Err(stopped(self.job.why())),
-            false => Ok(()),
-        }
-    }
-
-    /// Change what the comment shows.
-    fn show(&self, change: impl FnOnce(&mut View)) {
-        self.views.send_modify(change);
-    }
-
-    fn view(&self) -> View {
-        self.views.borrow().clone()
-    }
-
-    fn money(&self) -> Money {
-        self.views.borrow().money
-    }
-
-    fn elapsed(&self) -> Millis {
-        clock::now() - self.task.created_at
-    }
-
-    /// Whether what an earlier attempt left can still be published from this machine.
-    fn still_has(&self, work: &Work) -> bool {
-        work.head.is_none() || self.dir.join(inspect::BENCH).exists()
-    }
-
-    fn close_view_on_drop(&self) -> CloseView<'_> {
-        CloseView(&self.views)
-    }
-
-    /// Remove the run's files, and put the mirror in order. What a crash leaves is removed by `sweep`.
-    async fn tidy_up(&self) {
-        if let Ok(git) = self.app.git().await
-            && let Ok(mirror) = git.mirror(self.task.place.repository_id).await
-            && let Err(error) = mirror.maintain().await
-        {
-            warn!("Could not put the mirror in order: {error}");
-        }
-        if let Err(error) = tokio::fs::remove_dir_all(&self.dir).await
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            warn!("Could not remove {}: {error}", self.dir.display());
-        }
-    }
-}
-
-/// Tells the comment's follower that nothing more will come.
-struct CloseView<'a>(&'a watch::Sender<View>);
-
-impl Drop for CloseView<'_> {
-    fn drop(&mut self) {
-        self.0.send_modify(|view| view.over = true);
-    }
-}
-
-impl From<Pause> for Halt {
-    fn from(pause: Pause) -> Self {
-        Self::Pause(pause)
-    }
-}
-
-impl From<github::Error> for Halt {
-    fn from(error: github::Error) -> Self {
-        Self::Pause(error.into())
-    }
-}
-
-impl From<Undone> for Pause {
-    fn from(undone: Undone) -> Self {
-        match undone {
-            Undone::Later { at, why, .. } => Self::Later { at, why },
-            Undone::Lost => Self::Lost,
-            other => Self::Broken(other.into()),
-        }
-    }
-}
-
-impl From<github::Error> for Pause {
-    fn from(error: github::Error) -> Self {
-        match error {
-            github::Error::Limited { until } => Self::Later { at: until, why: "GitHub asks us to wait".to_owned() },
-            error if error.is_final() => Self::Broken(error.into()),
-            error => Self::Later { at: clock::now() + 10_000, why: error.to_string() },
-        }
-    }
-}
-
-impl From<anyhow::Error> for Pause {
-    fn from(error: anyhow::Error) -> Self {
-        Self::Broken(error)
-    }
-}
-
-impl From<store::Error> for Pause {
-    fn from(error: store::Error) -> Self {
-        Self::Broken(error.into())
     }
 }

@@ -1,49 +1,157 @@
-//! Step 6: the branch. Pushed by the host, from the repository that no agent has touched, and only where nobody else has
-//! worked.
+//! Step 6: the branch. Pushed by the host, from the repository that no agent has touched, and never over what somebody
+//! else has done.
 
 use super::checkout::{YOUNG, git_trouble};
 use super::inspect::BENCH;
 use super::{Halt, Pause, Run};
 use crate::github::Scope;
 use crate::report::Undone;
-use crate::sandbox::git::{Branch, GitError, Pushed, Remote, Sha, Workbench};
-use crate::task::{self, Ending};
+use crate::sandbox::git::{Branch, Git, GitError, Pushed, Rebased, Remote, Sha, Want, Workbench};
+use crate::task::{self, Ending, Kind, Progress, Published, Work};
+use crate::text;
 
 /// Names that are tried while branches of that name exist with other people's work.
 const NAMES: u32 = 9;
+/// Pushes of other people that our work is put on top of, one after the other.
+const REBASES: u32 = 5;
+
+/// What came of a push.
+enum Sent {
+    Done(Pushed),
+    /// Somebody has pushed there.
+    Moved,
+    /// GitHub does not let us.
+    Refused(String),
+}
 
 impl Run<'_> {
-    /// Push the work; the answer is the branch that it stands on now. Doing it again finds it there.
+    /// Push the work to a branch of its own; the answer is its name. Doing it again finds it there.
     pub async fn push(&self, head: &str) -> Result<String, Halt> {
-        let git = self.app.git().await?;
-        let bench = Workbench::open(&git, &self.dir.join(BENCH));
-        let sha: Sha = head.parse().map_err(|_| Pause::Broken(anyhow::anyhow!("the work has no usable id")))?;
-        let (mut renewed, mut followed) = (false, false);
-        let mut name = 1;
-        loop {
-            let text = task::branch(self.task.place.number, &self.task.snapshot.title, name);
-            let branch: Branch = text.parse().map_err(|_| Pause::Broken(anyhow::anyhow!("{text} is no branch")))?;
-            let token = self.repo.git_token(Scope::Push).await.map_err(Pause::from)?;
-            let remote =
-                Remote::new(&git, &self.repo.name(), Some(token)).map_err(|error| refusal(&error.to_string()))?;
-            match bench.push(&remote, &sha, &branch, None).await {
-                Ok(pushed) => {
+        let sha = sha(head)?;
+        let (number, title) = (self.task.place.number, &self.task.snapshot.title);
+        for name in 1..=NAMES {
+            let text = match self.task.kind {
+                Kind::Pull => task::pull_branch(number, title, name),
+                _ => task::branch(number, title, name),
+            };
+            match self.send(&sha, &branch(&text)?, None).await? {
+                Sent::Done(pushed) => {
                     let how = if pushed == Pushed::AlreadyThere { "was there already" } else { "pushed" };
                     self.log.step("branch", &format!("{text} {how}"));
                     return Ok(text);
                 }
-                Err(GitError::Moved) if name < NAMES => name += 1,
+                Sent::Moved => (),
+                Sent::Refused(reason) => return Err(refusal(&reason)),
+            }
+        }
+        Err(refusal("branches of this name hold other work"))
+    }
+
+    /// Push the work onto the pull request's own branch, after what others have pushed meanwhile. Where that can't be, it
+    /// goes to a branch of its own, and `aside` says why.
+    pub async fn push_onto(&self, mut work: Work) -> Result<(Work, Published), Halt> {
+        let Some(pull) = &self.task.snapshot.pull else {
+            return Err(Pause::Broken(anyhow::anyhow!("the task is not on a pull request")).into());
+        };
+        let target = branch(&pull.head_branch)?;
+        let rebases = match pull.head_branch == self.task.snapshot.default_branch {
+            true => {
+                "default".clone_into(&mut work.aside);
+                0
+            }
+            false => REBASES,
+        };
+        for _ in 0..rebases {
+            let head = work.head.clone().unwrap_or_default();
+            let onto = sha(work.onto.as_deref().unwrap_or(&pull.head_sha))?;
+            match self.send(&sha(&head)?, &target, Some(&onto)).await? {
+                Sent::Done(_) => {
+                    self.log.step("branch", &format!("{} pushed", pull.head_branch));
+                    work.branch.clone_from(&pull.head_branch);
+                    return Ok((work, Published { branch: pull.head_branch.clone(), head, pull: None }));
+                }
+                Sent::Refused(reason) => {
+                    self.log.step("aside", &text::line(&reason, 300));
+                    "refused".clone_into(&mut work.aside);
+                    break;
+                }
+                Sent::Moved => {
+                    let (moved, rebased) = self.rebase(&sha(&head)?, &onto, &target).await?;
+                    let Rebased::Done(head) = rebased else {
+                        self.log.step("aside", "the commits conflict with what was pushed meanwhile");
+                        "conflict".clone_into(&mut work.aside);
+                        break;
+                    };
+                    work.head = Some(head.as_str().to_owned());
+                    work.onto = Some(moved.as_str().to_owned());
+                    "rebased".clone_into(&mut work.aside);
+                    // Who takes over after a crash has to know what was pushed, or it would be pushed twice.
+                    self.record(&Progress { work: Some(work.clone()), ..Progress::default() }).await?;
+                }
+            }
+        }
+        if work.is_on_the_pull() {
+            "conflict".clone_into(&mut work.aside);
+        }
+        let head = work.head.clone().unwrap_or_default();
+        work.branch = self.push(&head).await?;
+        let branch = work.branch.clone();
+        Ok((work, Published { branch, head, pull: None }))
+    }
+
+    /// Put our commits on top of what the branch has become: where it is now, and what they are then.
+    async fn rebase(&self, head: &Sha, base: &Sha, target: &Branch) -> Result<(Sha, Rebased), Halt> {
+        let git = self.app.git().await?;
+        let mirror = git.mirror(self.task.place.repository_id).await.map_err(refused_by_git)?;
+        let remote = self.remote(&git, Scope::Fetch).await?;
+        let fetched = mirror.fetch(&remote, &[Want::Branch(target.clone())]).await.map_err(refused_by_git)?;
+        let Some(moved) = fetched.into_iter().next() else {
+            return Err(refusal("the branch of the pull request is gone"));
+        };
+        let bench = Workbench::open(&git, &self.dir.join(BENCH));
+        let rebased = bench.rebase(head, base, &moved).await.map_err(refused_by_git)?;
+        self.log.step("rebase", &format!("onto {moved}"));
+        Ok((moved, rebased))
+    }
+
+    async fn remote(&self, git: &Git, scope: Scope) -> Result<Remote, Halt> {
+        let token = self.repo.git_token(scope).await.map_err(Pause::from)?;
+        Remote::new(git, &self.repo.name(), Some(token)).map_err(|error| refusal(&error.to_string()))
+    }
+
+    /// One push, with a token that GitHub takes and to where the repository is now.
+    async fn send(&self, sha: &Sha, branch: &Branch, expect: Option<&Sha>) -> Result<Sent, Halt> {
+        let git = self.app.git().await?;
+        let bench = Workbench::open(&git, &self.dir.join(BENCH));
+        let (mut renewed, mut followed) = (false, false);
+        loop {
+            let remote = self.remote(&git, Scope::Push).await?;
+            match bench.push(&remote, sha, branch, expect).await {
+                Ok(pushed) => return Ok(Sent::Done(pushed)),
+                Err(GitError::Moved) => return Ok(Sent::Moved),
+                Err(GitError::Rejected { reason }) => return Ok(Sent::Refused(reason)),
                 Err(GitError::Auth(_)) if !renewed => {
                     renewed = true;
                     self.repo.forget_token(Scope::Push).await;
                     tokio::time::sleep(YOUNG).await;
                 }
                 Err(GitError::NotFound(_)) if !followed && self.repo.follow().await? => followed = true,
-                Err(GitError::Rejected { reason }) => return Err(refusal(&reason)),
-                Err(error) => return Err(git_trouble("github_refused", error)),
+                Err(error) => return Err(refused_by_git(error)),
             }
         }
     }
+}
+
+fn sha(text: &str) -> Result<Sha, Halt> {
+    text.parse().map_err(|_| Pause::Broken(anyhow::anyhow!("{text:?} is no commit's id")).into())
+}
+
+fn branch(text: &str) -> Result<Branch, Halt> {
+    text.parse().map_err(|_| refusal(&format!("the branch `{text}` has a name that I don't use")))
+}
+
+fn refused_by_git(error: GitError) -> Halt {
+    git_trouble("github_refused", error)
 }
 
 fn refusal(why: &str) -> Halt {

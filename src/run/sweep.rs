@@ -1,11 +1,31 @@
-//! What dead processes left on this machine: directories of runs whose task has ended, removed at the start.
+//! What dead processes left: directories of runs whose task has ended, and check runs that nobody has completed.
+
+use std::time::Duration;
 
 use tracing::{info, warn};
 
 use crate::app::App;
+use crate::clock::{self, Millis};
+use crate::report;
+use crate::store::StoredTask;
+
+/// How often check runs are looked after. Unfinished ones would stand on the pull request for two weeks.
+const EVERY: Duration = Duration::from_mins(5);
+
+/// After this time, in milliseconds, a check run that is not there will not come any more.
+const LATE: Millis = 3_600_000;
+
+/// Sweep once, then look after check runs for as long as the process lives.
+pub async fn sweep(app: &App) {
+    directories(app).await;
+    loop {
+        checks(app).await;
+        tokio::time::sleep(EVERY).await;
+    }
+}
 
 /// Remove the directories of runs that will not go on.
-pub async fn sweep(app: &App) {
+async fn directories(app: &App) {
     let Ok(mut runs) = tokio::fs::read_dir(app.config.store.data_dir.join("runs")).await else {
         return; // Nothing has run here yet.
     };
@@ -22,4 +42,31 @@ pub async fn sweep(app: &App) {
             }
         }
     }
+}
+
+/// Complete the check runs of reviews that have ended and could not say so.
+async fn checks(app: &App) {
+    let stranded = match app.store.stranded_reviews().await {
+        Ok(stranded) => stranded,
+        Err(error) => return warn!("Could not look for check runs that were left open: {error:#}"),
+    };
+    for task in stranded {
+        match complete(app, &task).await {
+            Ok(()) => info!(task.id = %task.id, "Completed a check run that was left open"),
+            Err(error) => warn!(task.id = %task.id, "Could not complete a check run that was left open: {error:#}"),
+        }
+    }
+}
+
+async fn complete(app: &App, task: &StoredTask) -> anyhow::Result<()> {
+    let place = &task.place;
+    let repo = app.github.repo(place.installation_id, place.repository_id, &place.repository);
+    match report::review::complete_stranded(&repo, task).await {
+        // The repository or the installation is gone, and its check runs with it.
+        Err(error) if error.is_final() => warn!("GitHub does not let us complete it: {error}"),
+        // Whoever makes it may still be about to.
+        Ok(false) if task.ended_at.is_none_or(|ended| ended + LATE > clock::now()) => return Ok(()),
+        other => drop(other?),
+    }
+    Ok(app.store.note_effect(&report::review::end_key(task), &task.id.to_string()).await?)
 }

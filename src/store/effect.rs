@@ -69,6 +69,14 @@ impl Store {
         })
     }
 
+    /// Record a write that was made outside any claim, because the task that it belongs to has ended.
+    pub async fn note_effect(&self, key: &str, task_id: &str) -> sqlx::Result<()> {
+        const SQL: &str = "insert into effect (key, task_id, state, result, created_at, ended_at)
+                           values ($1, $2, 'done', 'null', $3, $3)
+                           on conflict (key) do update set state = 'done', ended_at = excluded.ended_at";
+        sqlx::query(SQL).bind(key).bind(task_id).bind(clock::now()).execute(&self.write).await.map(drop)
+    }
+
     /// Record what a write came to; `result` is JSON when done, a sentence when refused.
     pub async fn settle_effect(&self, key: &str, done: bool, result: &str) -> sqlx::Result<()> {
         const SQL: &str = "update effect set state = $1, result = $2, ended_at = $3 where key = $4";

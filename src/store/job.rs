@@ -71,7 +71,7 @@ pub enum Renewed {
 
 impl Store {
     /// Take up to `limit` jobs that are due, or whose worker has vanished. `lane_limit` bounds how many of one lane
-    /// run at once, over all processes.
+    /// run at once, over all processes; of one thread it is one.
     pub async fn claim(
         &self,
         queue: Queue,
@@ -86,8 +86,11 @@ impl Store {
             // Counted without the job itself, whose lapsed lease is not counted either.
             Some(_) => {
                 "and (job.cancel_requested is not null
-                      or (select count(*) from job busy
-                          where busy.queue = job.queue and busy.lane = job.lane and busy.lease_until >= $4) < $6)"
+                      or ((select count(*) from job busy
+                           where busy.queue = job.queue and busy.lane = job.lane and busy.lease_until >= $4) < $6
+                          and not exists (select 1 from job busy
+                           where busy.queue = job.queue and busy.lane = job.lane and busy.thread = job.thread
+                             and busy.thread <> '' and busy.lease_until >= $4)))"
             }
             None => "",
         };
@@ -166,6 +169,13 @@ impl Store {
             Some(Some(by)) => Renewed::Cancelled(by),
             None => Renewed::Lost,
         })
+    }
+
+    /// Whether a claim is still ours.
+    pub async fn is_held(&self, lease: &Lease) -> sqlx::Result<bool> {
+        const SQL: &str = "select 1 from job where job_id = $1 and lease_owner = $2 and epoch = $3";
+        let row = sqlx::query(SQL).bind(&lease.job_id).bind(&lease.owner).bind(lease.epoch);
+        Ok(row.fetch_optional(&self.read).await?.is_some())
     }
 
     /// Give a claim back, to be offered again at `run_at`. `failed` counts it as an attempt; a drain does not.

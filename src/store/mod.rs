@@ -16,6 +16,7 @@ mod delivery;
 mod effect;
 mod event;
 mod job;
+mod ledger;
 mod task;
 mod wake;
 
@@ -24,7 +25,8 @@ pub use delivery::{Decided, DeliveryState, NewDelivery, StoredDelivery};
 pub use effect::{Effect, Intent};
 pub use event::{Event, NewEvent};
 pub use job::{Claimed, Lease, OpenJob, Queue, Renewed};
-pub use task::{NewTask, StoredTask};
+pub use ledger::{StoredFinding, StoredSession};
+pub use task::{Created, NewTask, StoredTask};
 pub use wake::{Wakes, listen};
 
 /// What a database answers besides rows.
@@ -218,4 +220,12 @@ fn placeholders(rows: usize, width: usize) -> String {
         format!("({})", cells.join(", "))
     };
     (0..rows).map(row).collect::<Vec<_>>().join(", ")
+}
+
+/// Whether a claim still holds, within a transaction that will write under it.
+async fn holds(tx: &mut Transaction<'static, Any>, lease: &Lease) -> sqlx::Result<bool> {
+    // An update that changes nothing: it keeps the row from being claimed until the transaction ends.
+    const SQL: &str = "update job set epoch = epoch where job_id = $1 and lease_owner = $2 and epoch = $3";
+    let kept = sqlx::query(SQL).bind(&lease.job_id).bind(&lease.owner).bind(lease.epoch).execute(&mut **tx);
+    Ok(kept.await?.rows_affected() == 1)
 }

@@ -6,7 +6,10 @@ use sqlx::{Any, Row as _, Transaction};
 
 use super::{Lease, Queue, Store};
 use crate::clock::{self, Millis};
-use crate::task::{Account, Ending, Place, Progress, Snapshot, State, TaskId, Trigger};
+use crate::task::{Account, Ending, Kind, Place, Progress, Snapshot, State, TaskId, Trigger};
+
+/// How long a review is held back at most, in milliseconds, for whoever makes its check run.
+const HOLD: Millis = 300_000;
 
 /// A task that was admitted.
 #[derive(Debug, Clone)]
@@ -17,12 +20,27 @@ pub struct NewTask {
     pub trigger: Trigger,
     pub prompt: String,
     pub snapshot: Snapshot,
+    pub kind: Kind,
+    /// What asked, where several deliveries tell of the same ask: only the first makes a task.
+    pub origin: Option<String>,
+}
+
+/// What came of making a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Created {
+    /// It is there. The review that waited for an older commit of the same pull request has gone.
+    Made { superseded: Option<String> },
+    /// The thread has an open task, or the same ask has made one.
+    Busy,
+    /// The claim is no longer ours.
+    Lost,
 }
 
 /// A task as the store has it.
 #[derive(Debug, Clone)]
 pub struct StoredTask {
     pub id: TaskId,
+    pub kind: Kind,
     /// The delivery that asked.
     pub delivery_id: String,
     pub place: Place,
@@ -42,29 +60,64 @@ pub struct StoredTask {
 }
 
 const COLUMNS: &str =
-    "task_id, delivery_id, installation_id, repository_id, repository, number, requester_id, requester,
+    "task_id, kind, delivery_id, installation_id, repository_id, repository, number, requester_id, requester,
     trigger_json, prompt, snapshot, state, progress, ending, spent_micros, turns, created_at, started_at, ended_at";
 
 impl Store {
-    /// Make a task and its queue row, under the delivery's claim. `None` when the thread has an open task already, or
-    /// when the claim is no longer ours.
-    pub async fn create_task(&self, lease: &Lease, new: &NewTask) -> Result<bool> {
+    /// Make a task and its queue row, under the delivery's claim. A new review takes the place of one that waits.
+    pub async fn create_task(&self, lease: &Lease, new: &NewTask) -> Result<Created> {
+        const TRIES: usize = 3;
+        for _ in 1..TRIES {
+            match self.try_to_create(lease, new).await? {
+                // On PostgreSQL a review of another commit may have been made at the same moment; now it can be seen.
+                None => (),
+                Some(created) => return Ok(created),
+            }
+        }
+        Ok(self.try_to_create(lease, new).await?.unwrap_or(Created::Busy))
+    }
+
+    /// None when a row that could not be seen was in the way.
+    async fn try_to_create(&self, lease: &Lease, new: &NewTask) -> Result<Option<Created>> {
+        const SAME: &str = "select 1 from task where repository_id = $1 and number = $2 and head_sha = $3
+            and kind = 'review' and state in ('queued', 'running', 'publishing', 'waiting')";
+        const WAITING: &str = "update task set state = 'cancelled', ended_at = $1, ending = $2
+            where repository_id = $3 and number = $4 and kind = 'review' and state = 'queued' returning task_id";
+        const OFF: &str = "delete from job where job_id = $1";
         const TASK: &str =
             "insert into task (task_id, installation_id, repository_id, repository, number, requester_id,
-                requester, trigger_json, prompt, snapshot, state, created_at, delivery_id)
-            select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'queued', $11, $12
-            where exists (select 1 from job where job_id = $12 and lease_owner = $13 and epoch = $14)
+                requester, trigger_json, prompt, snapshot, state, created_at, delivery_id, kind, head_sha, origin)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'queued', $11, $12, $13, $14, $15)
             on conflict do nothing";
         const DELIVERY: &str = "update delivery set task_id = $1 where delivery_id = $2";
-        const JOB: &str = "insert into job (job_id, queue, lane, run_at, created_at) values ($1, $2, $3, $4, $5)";
+        const JOB: &str =
+            "insert into job (job_id, queue, lane, thread, run_at, created_at) values ($1, $2, $3, $4, $5, $6)";
         let (id, now) = (new.id.to_string(), clock::now());
+        let (repository, number) = (new.place.repository_id as i64, new.place.number as i64);
         let mut tx = self.begin().await?;
+        if !super::holds(&mut tx, lease).await? {
+            return Ok(Some(Created::Lost));
+        }
+        let mut superseded = None;
+        let head = new.snapshot.pull.as_ref().map(|pull| pull.head_sha.clone());
+        if new.kind == Kind::Review {
+            let same = sqlx::query(SAME).bind(repository).bind(number).bind(&head);
+            if same.fetch_optional(&mut *tx).await?.is_some() {
+                return Ok(Some(Created::Busy));
+            }
+            let ending = Ending { by: Some(id.clone()), ..Ending::new("superseded", "") };
+            let waiting = sqlx::query_scalar(WAITING).bind(now).bind(serde_json::to_string(&ending)?);
+            superseded = waiting.bind(repository).bind(number).fetch_optional(&mut *tx).await?;
+            if let Some(old) = &superseded {
+                sqlx::query(OFF).bind::<&String>(old).execute(&mut *tx).await?;
+            }
+        }
         let made = sqlx::query(TASK)
             .bind(&id)
             .bind(new.place.installation_id as i64)
-            .bind(new.place.repository_id as i64)
+            .bind(repository)
             .bind(&new.place.repository)
-            .bind(new.place.number as i64)
+            .bind(number)
             .bind(new.requester.id as i64)
             .bind(&new.requester.login)
             .bind(serde_json::to_string(&new.trigger)?)
@@ -72,24 +125,37 @@ impl Store {
             .bind(serde_json::to_string(&new.snapshot)?)
             .bind(now)
             .bind(&lease.job_id)
-            .bind(&lease.owner)
-            .bind(lease.epoch)
+            .bind(new.kind.name())
+            .bind(&head)
+            .bind(&new.origin)
             .execute(&mut *tx)
             .await?;
         if made.rows_affected() == 0 {
-            return Ok(false);
+            let unseen = new.kind == Kind::Review && new.origin.is_none();
+            return Ok((!unseen).then_some(Created::Busy));
         }
         sqlx::query(DELIVERY).bind(&id).bind(&lease.job_id).execute(&mut *tx).await?;
+        // A review begins once its check run is there: two who make it at the same time would make two.
+        let run_at = if new.kind == Kind::Review { now + HOLD } else { now };
         sqlx::query(JOB)
             .bind(&id)
             .bind(Queue::Task.name())
-            .bind(new.place.repository_id.to_string())
-            .bind(now)
+            .bind(repository.to_string())
+            .bind(format!("{repository}#{number}"))
+            .bind(run_at)
             .bind(now)
             .execute(&mut *tx)
             .await?;
         self.commit_and_wake(tx, Queue::Task).await?;
-        Ok(true)
+        Ok(Some(Created::Made { superseded }))
+    }
+
+    /// Let a task begin that was held back until people see it.
+    pub async fn release_task(&self, id: &str) -> Result<()> {
+        const SQL: &str = "update job set run_at = $1 where job_id = $2 and run_at > $1 and lease_owner is null";
+        let mut tx = self.begin().await?;
+        sqlx::query(SQL).bind(clock::now()).bind(id).execute(&mut *tx).await?;
+        Ok(self.commit_and_wake(tx, Queue::Task).await?)
     }
 
     /// The task that this delivery has made already, in an earlier attempt.
@@ -108,18 +174,62 @@ impl Store {
         row.map(|row| read(&row)).transpose()
     }
 
-    /// The newest task of a thread.
-    pub async fn last_task(&self, repository_id: u64, number: u64) -> Result<Option<StoredTask>> {
+    /// The newest tasks of a thread, newest first.
+    pub async fn tasks_of_thread(&self, repository_id: u64, number: u64) -> Result<Vec<StoredTask>> {
+        self.tasks_where("repository_id = $1 and number = $2", repository_id, number as i64).await
+    }
+
+    /// The tasks that looked at a commit, newest first. Checks on a fork's head name no pull request; this does.
+    pub async fn tasks_of_head(&self, repository_id: u64, head_sha: &str) -> Result<Vec<StoredTask>> {
+        self.tasks_where("repository_id = $1 and head_sha = $2", repository_id, head_sha.to_owned()).await
+    }
+
+    /// The task that an ask has made, whichever delivery told of it.
+    pub async fn task_of_origin(&self, repository_id: u64, origin: &str) -> Result<Option<StoredTask>> {
+        let found = self.tasks_where("repository_id = $1 and origin = $2", repository_id, origin.to_owned()).await?;
+        Ok(found.into_iter().next())
+    }
+
+    /// The task that has opened a pull request, if one did.
+    pub async fn task_that_opened(&self, repository_id: u64, pull: u64) -> Result<Option<StoredTask>> {
+        let found = self.tasks_where("repository_id = $1 and pull = $2", repository_id, pull as i64).await?;
+        Ok(found.into_iter().next())
+    }
+
+    /// Reviews of a pull request that came to their end, newest first.
+    pub async fn reviews_of(&self, repository_id: u64, number: u64) -> Result<Vec<StoredTask>> {
+        let is_so = "repository_id = $1 and number = $2 and kind = 'review' and state = 'completed'";
+        self.tasks_where(is_so, repository_id, number as i64).await
+    }
+
+    /// Reviews that have ended and whose check run nobody has completed, the oldest first.
+    pub async fn stranded_reviews(&self) -> Result<Vec<StoredTask>> {
+        const MOST: i64 = 50;
         let sql = format!(
-            "select {COLUMNS} from task where repository_id = $1 and number = $2 order by created_at desc, task_id desc
-             limit 1"
+            "select {COLUMNS} from task
+             where kind = 'review' and state in ('completed', 'failed', 'cancelled') and ended_at > $1
+               and exists (select 1 from effect
+                   where effect.key = 'task:' || task.task_id || ':review-check' and effect.state = 'done')
+               and not exists (select 1 from effect
+                   where effect.key in ('task:' || task.task_id || ':review-check-end:0',
+                                        'task:' || task.task_id || ':review-check-end:plain')
+                     and effect.state = 'done')
+             order by ended_at limit $2"
         );
-        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(repository_id as i64)
-            .bind(number as i64)
-            .fetch_optional(&self.read)
-            .await?;
-        row.map(|row| read(&row)).transpose()
+        // After two weeks GitHub itself takes them for stale.
+        let since = clock::now() - 14 * 24 * 3_600_000;
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(since).bind(MOST).fetch_all(&self.read).await?;
+        rows.iter().map(read).collect()
+    }
+
+    async fn tasks_where<'q, T>(&self, is_so: &str, repository_id: u64, value: T) -> Result<Vec<StoredTask>>
+    where
+        T: 'q + sqlx::Encode<'q, Any> + sqlx::Type<Any>,
+    {
+        const MOST: i64 = 20;
+        let sql = format!("select {COLUMNS} from task where {is_so} order by created_at desc, task_id desc limit $3");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(repository_id as i64).bind(value).bind(MOST);
+        rows.fetch_all(&self.read).await?.iter().map(read).collect()
     }
 
     /// Tasks, newest first.
@@ -151,13 +261,18 @@ impl Store {
     /// if the claim was no longer ours.
     pub async fn record(&self, lease: &Lease, progress: &Progress) -> Result<bool> {
         const KEPT: &str = "update job set attempts = 1 where job_id = $1 and lease_owner = $2 and epoch = $3";
-        const SQL: &str = "update task set progress = $1 where task_id = $2";
+        const SQL: &str = "update task set progress = $1, pull = coalesce($2, pull), head_sha = coalesce($3, head_sha)
+                           where task_id = $4";
+        let opened = progress.published.as_ref().and_then(|published| published.pull).map(|number| number as i64);
+        // Where its check run stands.
+        let head = progress.published.as_ref().map(|published| published.head.clone());
         let mut tx = self.begin().await?;
         let kept = sqlx::query(KEPT).bind(&lease.job_id).bind(&lease.owner).bind(lease.epoch).execute(&mut *tx).await?;
         if kept.rows_affected() == 0 {
             return Ok(false);
         }
-        sqlx::query(SQL).bind(serde_json::to_string(progress)?).bind(&lease.job_id).execute(&mut *tx).await?;
+        let step = sqlx::query(SQL).bind(serde_json::to_string(progress)?).bind(opened).bind(head).bind(&lease.job_id);
+        step.execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(true)
     }
@@ -209,10 +324,12 @@ impl Store {
 
 fn read(row: &AnyRow) -> Result<StoredTask> {
     let state: String = row.try_get("state")?;
+    let kind: String = row.try_get("kind")?;
     let ending: Option<String> = row.try_get("ending")?;
     let number = |column: &str| row.try_get::<i64, _>(column).map(|it| it as u64);
     Ok(StoredTask {
         id: row.try_get::<String, _>("task_id")?.parse()?,
+        kind: Kind::named(&kind).with_context(|| format!("a task has the unknown kind {kind}"))?,
         delivery_id: row.try_get("delivery_id")?,
         place: Place {
             installation_id: number("installation_id")?,

@@ -1,6 +1,7 @@
 //! Whether an ask becomes a task. Facts come in as arguments, the decision goes out as a value (invariant 3).
 
-use super::Command;
+use super::rules::Who;
+use super::{Command, Kind, Lane, State};
 
 /// What somebody may do in a repository, by GitHub's `role_name`; custom roles count as the base role they grant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,13 +21,14 @@ impl Role {
 }
 
 /// What must be known to decide.
-#[expect(clippy::struct_excessive_bools, reason = "four facts that have nothing to do with each other")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Facts {
     pub role: Role,
-    /// The thread is a pull request.
-    pub on_pull: bool,
-    /// A task of this thread has not ended.
+    /// Whom the repository's settings let ask for answers and reviews.
+    pub who: Who,
+    /// The thread, when it is a pull request.
+    pub pull: Option<PullFacts>,
+    /// A task of this thread that changes code has not ended.
     pub open_task: bool,
     /// A task of this thread has ended before.
     pub ended_task: bool,
@@ -34,14 +36,38 @@ pub struct Facts {
     pub has_commits: bool,
 }
 
+/// What must be known of a pull request.
+#[expect(clippy::struct_excessive_bools, reason = "facts that have nothing to do with each other")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PullFacts {
+    pub closed: bool,
+    /// The head is no branch of this repository: its code is a stranger's.
+    pub fork: bool,
+    /// A review of this very commit waits or runs.
+    pub review_open: bool,
+    /// A review of any commit waits or runs.
+    pub any_review_open: bool,
+}
+
+/// Whether a review of this commit waits or runs already.
+pub fn review_asked<'a>(tasks: impl Iterator<Item = (Kind, State, &'a str)>, head_sha: &str) -> bool {
+    tasks.into_iter().any(|(kind, state, head)| kind == Kind::Review && !state.is_final() && head == head_sha)
+}
+
 /// The decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Admission {
     Start {
         prompt: String,
+        lane: Lane,
     },
-    /// Run the last task of the thread again, with the issue as it is now.
+    Review {
+        lane: Lane,
+    },
+    /// Run the last task of the thread again, with everything as it is now.
     Retry,
+    /// Go on where the last task of the thread ended.
+    Continue,
     Stop,
     Help,
     Refuse(Refusal),
@@ -54,9 +80,11 @@ pub enum Admission {
 pub enum Refusal {
     NotAWriter,
     AlreadyRunning,
+    AlreadyReviewing,
     NothingToStop,
     NothingToRetry,
-    OnPullRequest,
+    NothingToFix,
+    PullClosed,
     EmptyRepository,
 }
 
@@ -66,9 +94,11 @@ impl Refusal {
         match self {
             Self::NotAWriter => "not_a_writer",
             Self::AlreadyRunning => "already_running",
+            Self::AlreadyReviewing => "already_reviewing",
             Self::NothingToStop => "nothing_to_stop",
             Self::NothingToRetry => "nothing_to_retry",
-            Self::OnPullRequest => "on_pull_request",
+            Self::NothingToFix => "nothing_to_fix",
+            Self::PullClosed => "pull_closed",
             Self::EmptyRepository => "empty_repository",
         }
     }
@@ -85,22 +115,32 @@ pub fn admit(command: &Command, quiet: bool, facts: &Facts) -> Admission {
     if *command == Command::Help {
         return Admission::Help;
     }
-    if !facts.role.can_write() {
+    let writes = facts.role.can_write();
+    // A review or an answer; what else there is to ask for needs more.
+    let asks = matches!(command, Command::Review | Command::Do(_)) && facts.who.includes(facts.role);
+    if !writes && !asks {
         return Admission::Refuse(Refusal::NotAWriter);
     }
-    if facts.on_pull {
-        return Admission::Refuse(Refusal::OnPullRequest);
-    }
+    let pull = facts.pull.unwrap_or_default();
+    let lane = if writes && !pull.fork { Lane::Trusted } else { Lane::Untrusted };
     match command {
         Command::Help => Admission::Help,
-        Command::Stop if facts.open_task => Admission::Stop,
+        Command::Stop if facts.open_task || pull.any_review_open => Admission::Stop,
         Command::Stop => Admission::Refuse(Refusal::NothingToStop),
+        _ if pull.closed => Admission::Refuse(Refusal::PullClosed),
+        Command::Review if facts.pull.is_some() => match (pull.review_open, quiet) {
+            (true, true) => Admission::Ignore("a review of this commit is open already"),
+            (true, false) => Admission::Refuse(Refusal::AlreadyReviewing),
+            _ => Admission::Review { lane },
+        },
         _ if facts.open_task && quiet => Admission::Ignore("a task of this thread is open already"),
         _ if facts.open_task => Admission::Refuse(Refusal::AlreadyRunning),
         _ if !facts.has_commits => Admission::Refuse(Refusal::EmptyRepository),
         Command::Retry if facts.ended_task => Admission::Retry,
-        Command::Retry => Admission::Refuse(Refusal::NothingToRetry),
-        Command::Do(prompt) => Admission::Start { prompt: prompt.clone() },
+        Command::Continue if facts.ended_task => Admission::Continue,
+        Command::Retry | Command::Continue => Admission::Refuse(Refusal::NothingToRetry),
+        Command::Review => Admission::Start { prompt: "review this".to_owned(), lane },
+        Command::Do(prompt) => Admission::Start { prompt: prompt.clone(), lane },
     }
 }
 
@@ -108,25 +148,70 @@ pub fn admit(command: &Command, quiet: bool, facts: &Facts) -> Admission {
 mod tests {
     use super::*;
 
-    const WRITER: Facts =
-        Facts { role: Role::Write, on_pull: false, open_task: false, ended_task: false, has_commits: true };
+    const WRITER: Facts = Facts {
+        role: Role::Write,
+        who: Who::Write,
+        pull: None,
+        open_task: false,
+        ended_task: false,
+        has_commits: true,
+    };
+    const OPEN: PullFacts = PullFacts { closed: false, fork: false, review_open: false, any_review_open: false };
 
     fn check(command: &Command, by_label: bool, facts: Facts, expected: &Admission) {
         assert_eq!(admit(command, by_label, &facts), *expected, "{command:?} {facts:?}");
+    }
+
+    fn start(lane: Lane) -> Admission {
+        Admission::Start { prompt: "fix this".into(), lane }
     }
 
     #[test]
     fn only_writers_start_work() {
         let ask = || Command::Do("fix this".into());
         for role in [Role::Write, Role::Maintain, Role::Admin] {
-            check(&ask(), false, Facts { role, ..WRITER }, &Admission::Start { prompt: "fix this".into() });
+            check(&ask(), false, Facts { role, ..WRITER }, &start(Lane::Trusted));
         }
         for role in [Role::None, Role::Read, Role::Triage] {
-            for command in [ask(), Command::Stop, Command::Retry] {
+            for command in [ask(), Command::Stop, Command::Retry, Command::Continue, Command::Review] {
                 check(&command, false, Facts { role, ..WRITER }, &Admission::Refuse(Refusal::NotAWriter));
             }
             check(&Command::Help, false, Facts { role, ..WRITER }, &Admission::Help);
         }
+    }
+
+    #[test]
+    fn the_settings_let_others_ask_and_never_write() {
+        let ask = Command::Do("fix this".into());
+        for (who, role, expected) in [
+            (Who::Triage, Role::Triage, start(Lane::Untrusted)),
+            (Who::Triage, Role::Read, Admission::Refuse(Refusal::NotAWriter)),
+            (Who::Read, Role::Read, start(Lane::Untrusted)),
+            (Who::Everyone, Role::None, start(Lane::Untrusted)),
+            (Who::Everyone, Role::Write, start(Lane::Trusted)),
+        ] {
+            check(&ask, false, Facts { role, who, ..WRITER }, &expected);
+        }
+        let anybody = Facts { role: Role::None, who: Who::Everyone, pull: Some(OPEN), ..WRITER };
+        check(&Command::Review, false, anybody, &Admission::Review { lane: Lane::Untrusted });
+        check(&Command::Retry, false, anybody, &Admission::Refuse(Refusal::NotAWriter));
+    }
+
+    #[test]
+    fn a_pull_request_has_rules_of_its_own() {
+        let on = |pull: PullFacts| Facts { pull: Some(pull), ..WRITER };
+        check(&Command::Review, false, on(OPEN), &Admission::Review { lane: Lane::Trusted });
+        let fork = PullFacts { fork: true, ..OPEN };
+        check(&Command::Review, false, on(fork), &Admission::Review { lane: Lane::Untrusted });
+        check(&Command::Do("fix this".into()), false, on(fork), &start(Lane::Untrusted));
+        let closed = PullFacts { closed: true, ..OPEN };
+        check(&Command::Review, false, on(closed), &Admission::Refuse(Refusal::PullClosed));
+        let busy = PullFacts { review_open: true, any_review_open: true, ..OPEN };
+        check(&Command::Review, false, on(busy), &Admission::Refuse(Refusal::AlreadyReviewing));
+        check(&Command::Stop, false, on(busy), &Admission::Stop);
+        check(&Command::Do("fix this".into()), false, on(busy), &start(Lane::Trusted));
+        let earlier = PullFacts { any_review_open: true, ..OPEN };
+        check(&Command::Review, false, on(earlier), &Admission::Review { lane: Lane::Trusted });
     }
 
     #[test]
@@ -142,11 +227,11 @@ mod tests {
     fn what_can_not_be_done_is_refused() {
         check(&Command::Stop, false, WRITER, &Admission::Refuse(Refusal::NothingToStop));
         check(&Command::Retry, false, WRITER, &Admission::Refuse(Refusal::NothingToRetry));
+        check(&Command::Continue, false, WRITER, &Admission::Refuse(Refusal::NothingToRetry));
         let ended = Facts { ended_task: true, ..WRITER };
         check(&Command::Retry, false, ended, &Admission::Retry);
+        check(&Command::Continue, false, ended, &Admission::Continue);
         let empty = Facts { has_commits: false, ..WRITER };
         check(&Command::Do(String::new()), false, empty, &Admission::Refuse(Refusal::EmptyRepository));
-        let pull = Facts { on_pull: true, ..WRITER };
-        check(&Command::Do(String::new()), false, pull, &Admission::Refuse(Refusal::OnPullRequest));
     }
 }

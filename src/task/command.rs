@@ -8,6 +8,9 @@ pub enum Command {
     Help,
     Stop,
     Retry,
+    /// Go on where the last task of the thread ended.
+    Continue,
+    Review,
     /// Anything else is the prompt, in the person's words.
     Do(String),
 }
@@ -30,8 +33,23 @@ pub fn parse(text: &str, mention: &str) -> Option<Command> {
         "help" if alone => Command::Help,
         "stop" | "cancel" if alone => Command::Stop,
         "retry" if alone => Command::Retry,
+        "continue" if alone => Command::Continue,
+        _ if asks_for_review(&words) => Command::Review,
         _ => Command::Do(said.to_owned()),
     })
+}
+
+/// `review`, `please review`, `review this PR again`: words that ask for a review and for nothing else.
+fn asks_for_review(words: &[&str]) -> bool {
+    const FILLERS: [&str; 9] = ["please", "this", "it", "the", "pr", "pull", "request", "again", "now"];
+    let plain = words.iter().map(|word| word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase());
+    let (asked, others): (Vec<_>, Vec<_>) = plain.partition(|word| word == "review");
+    asked.len() == 1 && others.iter().all(|word| word.is_empty() || FILLERS.contains(&word.as_str()))
+}
+
+/// Whether a text speaks to `@mention` at all.
+pub fn speaks_to(text: &str, mention: &str) -> bool {
+    find(text, mention).is_some()
 }
 
 /// Where the first mention starts that a reader sees as speech.
@@ -114,6 +132,10 @@ mod tests {
         check("@cloud-agent", Some(Command::Help));
         check("@cloud-agent STOP!", Some(Command::Stop));
         check("@cloud-agent retry.", Some(Command::Retry));
+        check("@cloud-agent review", Some(Command::Review));
+        check("@cloud-agent please review this PR again!", Some(Command::Review));
+        check("@cloud-agent continue", Some(Command::Continue));
+        check("@cloud-agent review the parser", asks("review the parser"));
         check("@cloud-agent stop using tabs", asks("stop using tabs"));
         check("@cloud-agent help me with this", asks("help me with this"));
     }

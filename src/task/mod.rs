@@ -9,15 +9,17 @@ use uuid::Uuid;
 mod admit;
 mod command;
 mod progress;
+mod pull;
 pub mod rules;
 pub mod review;
 mod slug;
 mod state;
 
-pub use admit::{Admission, Facts, Refusal, Role, admit};
-pub use command::{Command, parse};
-pub use progress::{FileLine, Progress, Published, TodoLine, Work};
-pub use slug::branch;
+pub use admit::{Admission, Facts, PullFacts, Refusal, Role, admit, review_asked};
+pub use command::{Command, parse, speaks_to};
+pub use progress::{FileLine, Progress, Published, ThreadLine, TodoLine, Work};
+pub use pull::{FailedCheck, LinkedIssue, PullSnapshot, Thread, ThreadRemark, closes};
+pub use slug::{branch, pull_branch};
 pub use state::{Ending, State};
 
 /// A task's id: UUIDv7, so that ids sort by age.
@@ -63,19 +65,78 @@ pub struct Place {
     pub number: u64,
 }
 
+/// Who stops the tasks of a pull request that is closed: no login has brackets.
+pub const CLOSED: &str = "(closed)";
+
+/// What a task makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// From an issue: a new branch and a pull request.
+    Issue,
+    /// On a pull request: commits on its branch, or an answer.
+    Pull,
+    /// Of a pull request: a review of one commit.
+    Review,
+}
+
+impl Kind {
+    pub const ALL: [Self; 3] = [Self::Issue, Self::Pull, Self::Review];
+
+    /// The word in the database and in the API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Issue => "issue",
+            Self::Pull => "pull",
+            Self::Review => "review",
+        }
+    }
+
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// How far the code and the people behind a task are trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lane {
+    /// A writer asks for work on code that is in the repository.
+    #[default]
+    Trusted,
+    /// A fork's code, or somebody who may not write: the sandbox reaches the model and nothing else, and only a review
+    /// or an answer is published.
+    Untrusted,
+}
+
 /// What asked, and so where the reaction goes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Trigger {
-    /// A comment that mentions the bot.
+    /// A comment that mentions the bot, in the conversation of an issue or pull request.
     Comment { id: u64 },
-    /// The issue's own text mentions the bot.
+    /// The issue's or pull request's own text mentions the bot.
     Opened,
     /// Somebody set the label.
     Labeled,
+    /// A comment on a line of a pull request; `thread` is the first comment of its thread.
+    ReviewComment { id: u64, thread: u64 },
+    /// A submitted review with what it says in its body and on lines.
+    Review { id: u64 },
+    /// The pull request itself: opened, made ready, pushed to, as the repository's settings say.
+    Pull,
+    /// A button on a check run: *Fix all* or *Re-run*.
+    Button,
 }
 
-/// The issue as it was when somebody asked; the agent reads this and never the live one (invariant 7).
+impl Trigger {
+    /// Whether a person said something and so waits for an answer; the others look at the check run.
+    pub fn is_said(&self) -> bool {
+        !matches!(self, Self::Pull | Self::Button)
+    }
+}
+
+/// The issue or pull request as it was when somebody asked; the agent reads this and never the live one (invariant 7).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Snapshot {
     pub title: String,
@@ -89,8 +150,43 @@ pub struct Snapshot {
     pub thread: Vec<Said>,
     /// The comment that asked, if one did.
     pub comment: Option<Said>,
+    /// Nobody's work is pushed onto this one, pull request or not.
+    #[serde(default)]
+    pub default_branch: String,
+    /// The default branch for an issue, the branch that a pull request goes into.
     pub base_branch: String,
     pub base_sha: String,
+    #[serde(default)]
+    pub lane: Lane,
+    /// The agent goes on with the conversation of an earlier task of the thread, where there is one.
+    #[serde(default)]
+    pub goes_on: bool,
+    /// The repository's own settings, as its default branch had them.
+    #[serde(default)]
+    pub rules: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull: Option<PullSnapshot>,
+}
+
+impl Snapshot {
+    /// Whether the agent reads words of people who may not write, or of whom nobody knows. `us` is the bot's login.
+    pub fn has_strangers_words(&self, us: &str) -> bool {
+        let pull = self.pull.as_ref();
+        let threads = pull.into_iter().flat_map(|pull| &pull.threads).flat_map(|thread| &thread.said);
+        let said = self.thread.iter().chain(threads).any(|said| said.author != us && said.trusted != Some(true));
+        let linked = pull.into_iter().flat_map(|pull| &pull.linked).any(|issue| issue.trusted != Some(true));
+        said || linked || self.author_trusted != Some(true)
+    }
+
+    /// What is wrong with the repository's settings, if they can't be read; the defaults hold then, and people are told.
+    pub fn rules_mistake(&self) -> Option<rules::Mistake> {
+        rules::read(&self.rules).err()?.into_iter().next()
+    }
+
+    /// What the repository asks for. A file that can't be read counts as none.
+    pub fn rules(&self) -> rules::Rules {
+        rules::read(&self.rules).unwrap_or_default()
+    }
 }
 
 /// One contribution to a thread.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::review::Reviewed;
+
 /// How far a run has come.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Progress {
@@ -11,6 +13,9 @@ pub struct Progress {
     /// The work stands on its branch: nothing of this machine is needed any more, and nothing stops what is left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published: Option<Published>,
+    /// A review is made, and what of it is new is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reviewed: Option<Reviewed>,
 }
 
 /// What the agent left, checked and ready to be pushed by whoever has the run's directory.
@@ -28,6 +33,36 @@ pub struct Work {
     pub todos: Vec<TodoLine>,
     /// Hosts that the sandbox was refused: `host:port`, times.
     pub blocked: Vec<(String, u64)>,
+    /// Where the branch has to stand for the push: a pull request's head, or where a person has moved it meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub onto: Option<String>,
+    /// What is to be said in the conversations on lines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub threads: Vec<ThreadLine>,
+    /// The work as a patch, where it can't be pushed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub patch: String,
+    /// Why it does not stand on the pull request's own branch: `fork`, `lane`, `default`, `refused`, `conflict`. `rebased`:
+    /// it does, after what somebody else has pushed meanwhile.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub aside: String,
+}
+
+impl Work {
+    /// Whether it goes onto the pull request's own branch.
+    pub fn is_on_the_pull(&self) -> bool {
+        matches!(self.aside.as_str(), "" | "rebased")
+    }
+}
+
+/// An answer to a conversation on a line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThreadLine {
+    /// Its first comment.
+    pub thread: u64,
+    pub reply: String,
+    /// The commits do what it asks.
+    pub settled: bool,
 }
 
 /// A changed file.

@@ -1,10 +1,19 @@
-//! Branch names: `cloud-agent/issue-<number>-<slug>`, safe as a git ref and readable in a list.
+//! Branch names: `cloud-agent/<kind>-<number>-<slug>`, safe as a git ref and readable in a list.
 
 /// Longest slug, in characters.
 const LONGEST: usize = 40;
 
 /// The branch for an issue's fix. `try_` above 1 is told apart by a suffix.
 pub fn branch(number: u64, title: &str, try_: u32) -> String {
+    named("issue", number, title, try_)
+}
+
+/// The branch for work on a pull request that can't go onto the pull request's own.
+pub fn pull_branch(number: u64, title: &str, try_: u32) -> String {
+    named("pull", number, title, try_)
+}
+
+fn named(kind: &str, number: u64, title: &str, try_: u32) -> String {
     let mut slug = String::new();
     for word in title.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()) {
         if slug.len() + word.len() + 1 > LONGEST {
@@ -15,7 +24,7 @@ pub fn branch(number: u64, title: &str, try_: u32) -> String {
         }
         slug.push_str(&word.to_ascii_lowercase());
     }
-    let mut name = format!("cloud-agent/issue-{number}");
+    let mut name = format!("cloud-agent/{kind}-{number}");
     if !slug.is_empty() {
         name = format!("{name}-{slug}");
     }

@@ -57,7 +57,7 @@ impl State {
 /// How a task ended; `code` is stable, templates turn it into words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ending {
-    /// `pull_request`, `no_change`, `cancelled`, `budget`, `turns`, `time`, …
+    /// `pull_request`, `pushed`, `reviewed`, `no_change`, `cancelled`, `budget`, `turns`, `time`, …
     pub code: String,
     /// What a person needs to know besides: the agent's summary, GitHub's refusal, the last words of a crash.
     #[serde(default)]
@@ -77,8 +77,8 @@ impl Ending {
     /// The state that a task rests in after this.
     pub fn state(&self) -> State {
         match self.code.as_str() {
-            "pull_request" | "no_change" => State::Completed,
-            "cancelled" => State::Cancelled,
+            "pull_request" | "no_change" | "pushed" | "patch" | "answered" | "reviewed" => State::Completed,
+            "cancelled" | "superseded" | "closed" => State::Cancelled,
             _ => State::Failed,
         }
     }

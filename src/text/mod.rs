@@ -13,6 +13,26 @@ pub use templates::render;
 /// GitHub refuses comments above 65,536 characters; some room is left for what it counts differently.
 pub const LONGEST_COMMENT: usize = 64_000;
 
+/// A text of ours without the markers that it is found again by.
+pub fn without_markers(text: &str) -> String {
+    const OPENS: &str = "<!-- cloud-agent:";
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some((before, marked)) = rest.split_once(OPENS) {
+        plain.push_str(before);
+        rest = marked.split_once("-->").map_or("", |(_, after)| after);
+    }
+    plain.push_str(rest);
+    plain.trim().to_owned()
+}
+
+/// A block of code in a fence that nothing in it can close.
+pub fn fenced(language: &str, code: &str) -> String {
+    let longest = code.split(|c| c != '`').map(str::len).max().unwrap_or_default();
+    let fence = "`".repeat(longest.max(2) + 1);
+    format!("{fence}{language}\n{}\n{fence}", code.trim_end_matches('\n'))
+}
+
 /// At most `longest` characters, cut at the end of a line where there is one, with a word about the cut.
 pub fn cut(text: &str, longest: usize) -> String {
     const TOLD: &str = "\n\n… (cut)";

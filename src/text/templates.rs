@@ -16,17 +16,35 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     for (name, text) in templates![
+        "prompt/change.md",
+        "prompt/checks.md",
+        "prompt/earlier.md",
         "prompt/fix.md",
+        "prompt/fix_all.md",
         "prompt/issue.md",
+        "prompt/pull.md",
+        "prompt/review.md",
         "prompt/system.md",
+        "prompt/system_change.md",
+        "prompt/system_review.md",
         "prompt/thread.md",
+        "prompt/threads.md",
+        "prompt/verify.md",
         "report/check.md",
+        "report/ending.md",
         "report/config_check.md",
         "report/held_back.md",
         "report/help.md",
         "report/progress.md",
         "report/pull.md",
         "report/refusal.md",
+        "report/review/comment.md",
+        "report/review/merge_group.md",
+        "report/review/progress.md",
+        "report/review/queued.md",
+        "report/review/stranded.md",
+        "report/review/summary.md",
+        "report/thread_answer.md",
     ] {
         if let Err(error) = environment.add_template(name, text) {
             unreachable!("the template {name} is part of the program: {error:#}");

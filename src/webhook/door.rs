@@ -43,7 +43,7 @@ pub fn router(app: App) -> Router {
 
 async fn receive(State(app): State<App>, knock: Knock) -> Result<Response, Turned> {
     let Knock { guid, event, content_type, raw, envelope } = knock;
-    let names = Names { mention: app.config.github.mention.clone(), label: app.config.github.label.clone() };
+    let names = Names { mention: app.config.github.mention.clone() };
     let ignored = ignorable(&event, &envelope, &names);
     let delivery_id = Uuid::now_v7();
     let delivery = NewDelivery {

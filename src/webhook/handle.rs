@@ -1,28 +1,20 @@
 //! What a worker does with a stored delivery: hear it, ask GitHub for the facts, decide, act, and keep the reason.
 
-use std::collections::BTreeMap;
-
-use futures::future::join_all;
 use tracing::{Instrument as _, info, info_span, warn};
 
-use super::event::{Ask, Heard, Names, hear};
+use super::event::{Heard, Names, Us, hear};
 use super::json::json_of;
+use super::{ask, click, moved};
 use crate::app::App;
 use crate::clock;
-use crate::github::{self, Error, Reaction, Repo};
+use crate::github::{Error, Repo};
 use crate::queue::{Job, Verdict};
-use crate::report::{self, Outbox, Undone};
-use crate::store::{Decided, DeliveryState, NewTask};
-use crate::task::{Account, Admission, Facts, Refusal, Role, Said, Snapshot, TaskId, Trigger, admit};
-use crate::text;
+use crate::report::{Outbox, Undone};
+use crate::store::{Decided, DeliveryState};
+use crate::task::{Place, Trigger};
 
 /// Crashes and errors of ours after which a delivery is set aside.
 const ATTEMPTS: i64 = 8;
-/// The newest comments of a thread that the agent is given, and the most of each, in characters.
-const REMARKS: usize = 100;
-const LONGEST_REMARK: usize = 16_000;
-/// People of a thread whose rights are asked for; beyond that they count as unknown.
-const PEOPLE: usize = 12;
 
 /// Look at one delivery.
 pub async fn handle(app: App, job: Job) -> Verdict {
@@ -63,7 +55,7 @@ async fn handle_in_span(app: App, job: Job) -> Verdict {
 }
 
 /// Why a delivery has no decision yet.
-enum Trouble {
+pub(super) enum Trouble {
     Later { at: clock::Millis, why: String },
     Lost,
     Ours(anyhow::Error),
@@ -87,100 +79,50 @@ impl<E: Into<anyhow::Error>> From<E> for Trouble {
     }
 }
 
+/// One delivery while it is looked at.
+pub(super) struct Desk<'a> {
+    pub app: &'a App,
+    pub repo: Repo,
+    pub outbox: Outbox<'a>,
+    pub delivery_id: &'a str,
+    /// The bot's account.
+    pub us: u64,
+}
+
 async fn look(app: &App, job: &Job) -> Result<Decided, Trouble> {
     let Some(delivery) = app.store.delivery(&job.lease().job_id).await? else {
         return Ok(done(DeliveryState::Failed, "the delivery is gone"));
     };
-    let us = app.github.identity().await?.bot_id;
-    let names = Names { mention: app.config.github.mention.clone(), label: app.config.github.label.clone() };
+    let bot_id = app.github.identity().await?.bot_id;
+    let us = Us { bot_id, app_id: app.config.github.app_id.unwrap_or_default() };
+    let names = Names { mention: app.config.github.mention.clone() };
     let json = json_of(&delivery.content_type, &delivery.body).map_err(anyhow::Error::msg)?;
-    let ask = match hear(&delivery.event, &json, &names, us) {
-        Ok(Heard::Ask(ask)) => ask,
-        Ok(Heard::Nothing(why)) => return Ok(done(DeliveryState::Ignored, why)),
+    let heard = match hear(&delivery.event, &json, &names, us) {
+        Ok(heard) => heard,
         Err(error) => return Ok(done(DeliveryState::Failed, &format!("the payload is not as expected: {error}"))),
     };
-    tracing::Span::current().record("installation.id", ask.place.installation_id);
-    decide(app, job, &ask).await
-}
-
-async fn decide(app: &App, job: &Job, ask: &Ask) -> Result<Decided, Trouble> {
-    let place = &ask.place;
-    let repo = app.github.repo(place.installation_id, place.repository_id, &place.repository);
-    let outbox = Outbox { store: &app.store, lease: job.lease(), task_id: None };
-    // An earlier attempt of ours may have come this far and died before it could say so.
-    if let Some(task) = app.store.task_of_delivery(&job.lease().job_id).await? {
-        greet(&outbox, &repo, ask).await?;
-        return Ok(Decided { task_id: Some(task.id.to_string()), ..done(DeliveryState::Done, "made a task") });
-    }
-    let (role, default, last) = tokio::join!(
-        repo.role_of(&ask.asker),
-        repo.default_branch(&ask.default_branch),
-        app.store.last_task(place.repository_id, place.number),
-    );
-    let (default, last) = (default?, last?);
-    let facts = Facts {
-        role: role?,
-        on_pull: ask.on_pull,
-        open_task: last.as_ref().is_some_and(|task| !task.state.is_final()),
-        ended_task: last.as_ref().is_some_and(|task| task.state.is_final()),
-        has_commits: default.head.is_some(),
-    };
-    let quiet = !matches!(ask.trigger, Trigger::Comment { .. });
-    let prompt = match admit(&ask.command, quiet, &facts) {
-        Admission::Ignore(why) => return Ok(done(DeliveryState::Ignored, why)),
-        Admission::Refuse(refusal) => return refuse(app, &outbox, &repo, ask, refusal).await,
-        Admission::Help => {
-            report::help(&outbox, &repo, &app.config.github, place.number, &ask.asker)
-                .await
-                .or_else(refused_is_fine)?;
-            return Ok(done(DeliveryState::Done, "explained what one can say"));
+    let desk = |place: &Place| {
+        tracing::Span::current().record("installation.id", place.installation_id);
+        Desk {
+            app,
+            repo: app.github.repo(place.installation_id, place.repository_id, &place.repository),
+            outbox: Outbox { store: &app.store, lease: job.lease(), task_id: None },
+            delivery_id: &job.lease().job_id,
+            us: bot_id,
         }
-        Admission::Stop => {
-            if let Some(task) = &last {
-                app.store.request_cancel(&task.id.to_string(), &ask.asker.login).await?;
-            }
-            greet(&outbox, &repo, ask).await?;
-            return Ok(done(DeliveryState::Done, "asked the running task to stop"));
-        }
-        Admission::Retry => last.map(|task| task.prompt).unwrap_or_default(),
-        Admission::Start { prompt } => prompt,
     };
-    let (greeted, snapshot) =
-        tokio::join!(greet(&outbox, &repo, ask), snapshot(&repo, ask, &default, app.github.identity().await?.bot_id));
-    let new = NewTask {
-        id: TaskId::fresh(),
-        place: place.clone(),
-        requester: ask.asker.clone(),
-        trigger: ask.trigger.clone(),
-        prompt,
-        snapshot: snapshot?,
-    };
-    if !app.store.create_task(job.lease(), &new).await? {
-        // Somebody else asked at the same moment.
-        return match quiet {
-            true => Ok(done(DeliveryState::Ignored, "a task of this thread is open already")),
-            false => refuse(app, &outbox, &repo, ask, Refusal::AlreadyRunning).await,
-        };
+    match heard {
+        Heard::Nothing(why) => Ok(done(DeliveryState::Ignored, why)),
+        Heard::Ask(it) if it.on_pull && it.trigger == Trigger::Opened => moved::opened(&desk(&it.place), &it).await,
+        Heard::Ask(it) => ask::decide(&desk(&it.place), &it).await,
+        Heard::Pull(it) => moved::decide(&desk(&it.ask.place), &it).await,
+        Heard::Click(it) => click::decide(&desk(&it.place), &it).await,
+        Heard::MergeGroup { place, head_sha } => moved::answer_merge_queue(&desk(&place), &head_sha).await,
     }
-    greeted?;
-    Ok(Decided { task_id: Some(new.id.to_string()), ..done(DeliveryState::Done, "made a task") })
 }
 
-/// 👀: heard. That GitHub does not let us react is no reason not to work.
-async fn greet(outbox: &Outbox<'_>, repo: &Repo, ask: &Ask) -> Result<(), Undone> {
-    let to = report::react_to(&ask.trigger, ask.place.number);
-    report::react(outbox, repo, to, Reaction::Eyes).await.or_else(refused_is_fine)
-}
-
-async fn refuse(app: &App, outbox: &Outbox<'_>, repo: &Repo, ask: &Ask, refusal: Refusal) -> Result<Decided, Trouble> {
-    let to = report::react_to(&ask.trigger, ask.place.number);
-    report::react(outbox, repo, to, Reaction::Confused).await.or_else(refused_is_fine)?;
-    let names = &app.config.github;
-    report::refuse(outbox, repo, names, ask.place.number, &ask.asker, refusal).await.or_else(refused_is_fine)?;
-    Ok(done(DeliveryState::Done, &format!("refused: {}", refusal.code())))
-}
-
-fn refused_is_fine(undone: Undone) -> Result<(), Undone> {
+/// A write that GitHub refuses is no reason not to go on.
+pub(super) fn refused_is_fine(undone: Undone) -> Result<(), Undone> {
     match undone {
         Undone::Refused(why) => {
             warn!("GitHub does not let us say so: {why}");
@@ -190,56 +132,6 @@ fn refused_is_fine(undone: Undone) -> Result<(), Undone> {
     }
 }
 
-/// The issue as it is at this moment. Title, text and the asking comment come from the signed payload, so that an edit
-/// between the ask and now changes nothing.
-async fn snapshot(repo: &Repo, ask: &Ask, default: &github::Default, us: u64) -> Result<Snapshot, Error> {
-    let before = match ask.trigger {
-        Trigger::Comment { id } => id,
-        _ => u64::MAX,
-    };
-    let mut remarks = match ask.comments {
-        0 => Vec::new(),
-        _ => repo.comments(ask.place.number).await?,
-    };
-    // What we said ourselves tells the agent nothing about the issue.
-    remarks.retain(|remark| remark.id < before && remark.user.as_ref().is_none_or(|user| user.id != us));
-    remarks.drain(..remarks.len().saturating_sub(REMARKS));
-    let people: BTreeMap<u64, String> = ask
-        .author
-        .iter()
-        .map(|author| (author.id, author.login.clone()))
-        .chain(remarks.iter().filter_map(|it| it.user.as_ref()).map(|user| (user.id, user.login.clone())))
-        .filter(|(id, login)| *id != ask.asker.id && !login.ends_with("[bot]"))
-        .take(PEOPLE)
-        .collect();
-    let asked = people.into_iter().map(|(id, login)| async move {
-        let role = repo.role_of(&Account { id, login }).await;
-        (id, role.ok().map(Role::can_write))
-    });
-    let mut trusted: BTreeMap<u64, Option<bool>> = join_all(asked).await.into_iter().collect();
-    trusted.insert(ask.asker.id, Some(true));
-    let thread = remarks
-        .into_iter()
-        .map(|remark| Said {
-            trusted: remark.user.as_ref().and_then(|user| trusted.get(&user.id).copied().flatten()),
-            author: remark.user.map_or_else(|| "ghost".to_owned(), |user| user.login),
-            body: text::cut(&remark.body.unwrap_or_default(), LONGEST_REMARK),
-            at: remark.created_at,
-        })
-        .collect();
-    Ok(Snapshot {
-        title: ask.title.clone(),
-        body: ask.body.clone(),
-        author_trusted: ask.author.as_ref().and_then(|author| trusted.get(&author.id).copied().flatten()),
-        author: ask.author.as_ref().map_or_else(|| "ghost".to_owned(), |author| author.login.clone()),
-        labels: ask.labels.clone(),
-        thread,
-        comment: ask.comment.clone(),
-        base_branch: default.branch.clone(),
-        base_sha: default.head.clone().unwrap_or_default(),
-    })
-}
-
-fn done(state: DeliveryState, decision: &str) -> Decided {
+pub(super) fn done(state: DeliveryState, decision: &str) -> Decided {
     Decided { state, decision: decision.to_owned(), task_id: None }
 }

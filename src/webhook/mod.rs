@@ -3,11 +3,15 @@
 mod door;
 mod event;
 mod handle;
+mod ask;
+mod moved;
+mod click;
+mod snapshot;
 mod json;
 mod payload;
 mod signature;
 
 pub use door::router;
-pub use event::{Ask, Heard, Names, hear, ignorable};
+pub use event::{Ask, Heard, Names, Us, hear, ignorable};
 pub use handle::handle;
 pub use payload::Envelope;

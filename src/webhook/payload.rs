@@ -12,7 +12,8 @@ pub struct Envelope {
     pub sender: Option<User>,
     pub comment: Option<Body>,
     pub issue: Option<Body>,
-    pub label: Option<Label>,
+    pub review: Option<Body>,
+    pub pull_request: Option<Body>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -23,6 +24,7 @@ pub struct RepositoryName {
 #[derive(Debug, Deserialize)]
 pub struct Body {
     pub body: Option<String>,
+    pub user: Option<User>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -43,16 +45,72 @@ pub struct Label {
     pub name: String,
 }
 
-/// `issue_comment` and `issues`.
+/// What every event of a repository has.
 #[derive(Debug, Deserialize)]
-pub struct IssueEvent {
+pub struct Common {
     pub action: String,
-    pub issue: Issue,
-    pub comment: Option<Comment>,
-    pub label: Option<Label>,
     pub repository: Repository,
     pub installation: Option<Id>,
     pub sender: User,
+}
+
+/// `issue_comment` and `issues`.
+#[derive(Debug, Deserialize)]
+pub struct IssueEvent {
+    #[serde(flatten)]
+    pub common: Common,
+    pub issue: Issue,
+    pub comment: Option<Comment>,
+    pub label: Option<Label>,
+}
+
+/// `pull_request`, `pull_request_review` and `pull_request_review_comment`.
+#[derive(Debug, Deserialize)]
+pub struct PullEvent {
+    #[serde(flatten)]
+    pub common: Common,
+    pub pull_request: Pull,
+    pub label: Option<Label>,
+    pub review: Option<Review>,
+    pub comment: Option<LineComment>,
+}
+
+/// `check_run` and `check_suite`.
+#[derive(Debug, Deserialize)]
+pub struct CheckEvent {
+    #[serde(flatten)]
+    pub common: Common,
+    pub check_run: Option<Check>,
+    pub check_suite: Option<Check>,
+    pub requested_action: Option<RequestedAction>,
+}
+
+/// `merge_group`.
+#[derive(Debug, Deserialize)]
+pub struct MergeGroupEvent {
+    #[serde(flatten)]
+    pub common: Common,
+    pub merge_group: MergeGroup,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct MergeGroup {
+    pub head_sha: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct RequestedAction {
+    pub identifier: String,
+}
+
+/// A check run, or the suite that holds the runs of one App on one commit.
+#[derive(Debug, Deserialize)]
+pub struct Check {
+    pub id: u64,
+    pub head_sha: String,
+    /// Of runs; ours is the task's id.
+    pub external_id: Option<String>,
+    pub app: Option<Id>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -71,12 +129,49 @@ pub struct Issue {
 }
 
 #[derive(Debug, Deserialize)]
+pub struct Pull {
+    pub number: u64,
+    #[serde(default)]
+    pub title: String,
+    pub body: Option<String>,
+    pub user: Option<User>,
+    #[serde(default)]
+    pub labels: Vec<Label>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Review {
+    pub id: u64,
+    pub body: Option<String>,
+    pub user: Option<User>,
+    /// `commented`, `approved`, `changes_requested`, in either case.
+    #[serde(default)]
+    pub state: String,
+    #[serde(default)]
+    pub submitted_at: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
 pub struct Comment {
     pub id: u64,
     pub body: Option<String>,
     pub user: Option<User>,
     #[serde(default)]
     pub created_at: String,
+}
+
+/// A comment on a line of a pull request.
+#[derive(Debug, Deserialize)]
+pub struct LineComment {
+    pub id: u64,
+    pub body: Option<String>,
+    pub user: Option<User>,
+    #[serde(default)]
+    pub created_at: String,
+    /// The first comment of the thread, in a reply.
+    pub in_reply_to_id: Option<u64>,
+    /// Each comment belongs to a review, be it one of its own.
+    pub pull_request_review_id: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use cloud_agent::webhook::{Heard, Names, hear, ignorable};
+use cloud_agent::webhook::{Heard, Names, Us, hear, ignorable};
 use serde_json::{Value, json};
 
 /// `(event, payload)` of every example, of github.com and of all versions of GitHub Enterprise Server.
@@ -25,8 +25,21 @@ fn examples() -> Vec<(String, Value)> {
     found
 }
 
+const US: Us = Us { bot_id: 1, app_id: 1 };
+/// The events that we read.
+const READ: [&str; 8] = [
+    "issues",
+    "issue_comment",
+    "pull_request",
+    "pull_request_review",
+    "pull_request_review_comment",
+    "check_run",
+    "check_suite",
+    "merge_group",
+];
+
 fn names() -> Names {
-    Names { mention: "cloud-agent".to_owned(), label: "bug".to_owned() }
+    Names { mention: "cloud-agent".to_owned() }
 }
 
 #[test]
@@ -37,15 +50,18 @@ fn every_example_is_read_or_ignored() {
         let envelope = serde_json::from_slice(&bytes).unwrap_or_else(|error| panic!("{event}: {error}"));
         let heard = match ignorable(&event, &envelope, &names()) {
             Some(_) => "ignored at the door",
-            None => match hear(&event, &bytes, &names(), 1) {
+            None => match hear(&event, &bytes, &names(), US) {
                 Ok(Heard::Ask(_)) => "asks",
+                Ok(Heard::Pull(_)) => "tells of a pull request",
+                Ok(Heard::Click(_)) => "clicks",
+                Ok(Heard::MergeGroup { .. }) => "asks for a merge group",
                 Ok(Heard::Nothing(_)) => "ignored by the worker",
                 Err(error) => panic!("{event}: {error}\n{payload:#}"),
             },
         };
         // The events that we read, read whole, whatever their action.
-        if matches!(event.as_str(), "issues" | "issue_comment") {
-            hear(&event, &bytes, &names(), 1).unwrap_or_else(|error| panic!("{event}: {error}\n{payload:#}"));
+        if READ.contains(&event.as_str()) {
+            hear(&event, &bytes, &names(), US).unwrap_or_else(|error| panic!("{event}: {error}\n{payload:#}"));
             *told.entry(format!("{event} {heard}")).or_default() += 1;
         } else {
             assert_eq!(heard, "ignored at the door", "{event}");
@@ -53,18 +69,28 @@ fn every_example_is_read_or_ignored() {
     }
     insta::assert_debug_snapshot!(told, @r#"
     {
+        "check_run ignored at the door": 15,
+        "check_run ignored by the worker": 3,
+        "check_suite ignored at the door": 16,
+        "check_suite ignored by the worker": 4,
         "issue_comment ignored at the door": 20,
         "issues asks": 2,
         "issues ignored at the door": 46,
         "issues ignored by the worker": 2,
+        "merge_group asks for a merge group": 2,
+        "pull_request asks": 4,
+        "pull_request ignored at the door": 21,
+        "pull_request ignored by the worker": 3,
+        "pull_request tells of a pull request": 18,
+        "pull_request_review ignored at the door": 11,
+        "pull_request_review_comment ignored at the door": 12,
     }
     "#);
 }
 
 #[test]
 fn what_github_may_change_tomorrow_changes_nothing() {
-    let reads = ["issues", "issue_comment"];
-    for (event, payload) in examples().into_iter().filter(|(event, _)| reads.contains(&event.as_str())) {
+    for (event, payload) in examples().into_iter().filter(|(event, _)| READ.contains(&event.as_str())) {
         for change in [
             json!({ "action": "made_up_tomorrow" }),
             json!({ "x_new": { "deep": [1, null, "x"] } }),
@@ -72,15 +98,19 @@ fn what_github_may_change_tomorrow_changes_nothing() {
         ] {
             let mut payload = payload.clone();
             payload.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
-            hear(&event, payload.to_string().as_bytes(), &names(), 1)
+            hear(&event, payload.to_string().as_bytes(), &names(), US)
                 .unwrap_or_else(|error| panic!("{event}: {error}"));
         }
         let mut payload = payload.clone();
-        payload["issue"]["user"] = Value::Null;
-        payload["issue"]["body"] = Value::Null;
-        if payload["comment"].is_object() {
-            payload["comment"]["user"] = Value::Null;
+        for part in ["issue", "pull_request", "comment", "review"] {
+            if payload[part].is_object() {
+                payload[part]["user"] = Value::Null;
+                payload[part]["body"] = Value::Null;
+            }
         }
-        hear(&event, payload.to_string().as_bytes(), &names(), 1).unwrap_or_else(|error| panic!("{event}: {error}"));
+        if payload["pull_request"]["head"].is_object() {
+            payload["pull_request"]["head"]["repo"] = Value::Null;
+        }
+        hear(&event, payload.to_string().as_bytes(), &names(), US).unwrap_or_else(|error| panic!("{event}: {error}"));
     }
 }

@@ -6,6 +6,7 @@ mod agent;
 mod corpus;
 mod gateway;
 mod git;
+mod lines;
 mod resume;
 mod github;
 mod sandbox;

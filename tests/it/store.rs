@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cloud_agent::store::{
-    Claimed, Decided, DeliveryState, Effect, Intent, NewDelivery, NewEvent, NewTask, Queue, Renewed, Store,
+    Claimed, Created, Decided, DeliveryState, Effect, Intent, NewDelivery, NewEvent, NewTask, Queue, Renewed, Store,
 };
-use cloud_agent::task::{Account, Ending, Place, Progress, Snapshot, State, TaskId, Trigger};
+use cloud_agent::task::{Account, Ending, Kind, Place, Progress, Snapshot, State, TaskId, Trigger};
 use tempfile::TempDir;
 
 use crate::world::Database;
@@ -62,8 +62,10 @@ impl Scene {
             trigger: Trigger::Opened,
             prompt: String::new(),
             snapshot: Snapshot::default(),
+            kind: Kind::Issue,
+            origin: None,
         };
-        let made = self.store.create_task(&claimed.lease, &new).await.unwrap();
+        let made = self.store.create_task(&claimed.lease, &new).await.unwrap() == Created::Made { superseded: None };
         let done = Decided { state: DeliveryState::Done, decision: String::new(), task_id: None };
         assert!(self.store.decided(&claimed.lease, &done).await.unwrap());
         made

@@ -137,6 +137,17 @@ impl Mirror {
         Ok(paths.iter().map(body).collect())
     }
 
+    /// Which of these names a commit has, whatever they are.
+    pub async fn present(&self, commit: &Sha, paths: &[&[u8]]) -> Result<BTreeSet<Vec<u8>>, GitError> {
+        let mut found = BTreeSet::new();
+        for some in batches(paths) {
+            let call = self.read("ls-tree").args(["-z", "--name-only", "--full-tree", "--end-of-options"]);
+            let call = call.arg(commit.as_str()).args(some.iter().map(|path| OsStr::from_bytes(path)));
+            found.extend(call.run().await?.stdout.split(|b| *b == 0).filter(|it| !it.is_empty()).map(<[u8]>::to_vec));
+        }
+        Ok(found)
+    }
+
     /// A git process that reads what may be strangers' work.
     fn read(&self, verb: &'static str) -> Call<'_> {
         let call = self.git.careful(verb, self.dir(), &Caps::default()).env("GIT_LITERAL_PATHSPECS", "1");

@@ -8,18 +8,22 @@
 //! review is posted for, because one bad line makes GitHub refuse the whole review.
 
 mod diff;
+mod dismiss;
 mod finding;
 mod ledger;
+mod made;
 mod parse;
 mod place;
 mod scope;
 
 pub use diff::{Diff, FileDiff, Hunk, Line, LineKind, Status};
+pub use dismiss::dismisses;
 pub use finding::{
     Category, EarlierAnswer, EarlierState, Finding, MOST_FINDINGS, ReviewAnswer, SecondLook, Severity, Side, Verdict,
     meant, read_answer, read_verdicts,
 };
 pub use ledger::{Found, Known, KnownState, Now, Reconciled, fingerprint, fingerprint_of, reconcile, still_there};
+pub use made::{Entry, LeftOutLine, Reviewed, Spot, Still};
 pub use place::{Annotation, Inline, Level, Placed, Rung, name_files, place, suggestion_block};
 pub use scope::{Attributes, LeftOut, Limits, Part, Plan, Why, plan};
 

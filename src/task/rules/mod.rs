@@ -34,7 +34,7 @@ pub struct Rules {
     pub review: Review,
     pub fix: Fix,
     pub ask: Ask,
-    /// The model that works here; the operator's when absent. Whether it is allowed is checked by who knows the operator.
+    /// The model that works here; the operator's when absent. What the operator's key can't use ends the run.
     pub model: Option<String>,
     /// Added to what the agent is told.
     pub instructions: String,

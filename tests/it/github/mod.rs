@@ -1,8 +1,7 @@
 //! The client of GitHub's API against the simulator: what it asks, what it reads, and what refusals become.
 
-use cloud_agent::github::{
-    Error, Github, NewLine, NewPull, NewReview, ReactTo, Reaction, Repo, ReviewEvent, Scope, Side,
-};
+use cloud_agent::github::{Error, Github, NewLine, NewPull, NewReview, ReactTo, Reaction, Repo, ReviewEvent, Scope};
+use cloud_agent::task::review::Side;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use simulator::GitHub;

@@ -33,7 +33,7 @@ stories! {
         world.settle().await;
         world.told();
         let url = format!("http://{}", world.address());
-        let id = world.store().last_task(world.github.repo_id("octo/app"), 1).await.unwrap().unwrap().id.to_string();
+        let id = world.last_task(1).await.unwrap().id.to_string();
 
         let told = tokio::task::spawn_blocking(move || {
             let env = [("CA_URL", url.as_str()), ("CA_API_KEY", "ca_test")];
@@ -165,6 +165,7 @@ fn config_shows_what_is_set_and_no_secret() {
     ANTHROPIC_API_KEY=********
     ANTHROPIC_BASE_URL=https://api.anthropic.com/
     CLAUDE_MODEL=
+    CLAUDE_VERIFY_MODEL=haiku
     CLAUDE_BIN=claude
     MODEL_PRICES=
     RUNS=4

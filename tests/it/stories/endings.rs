@@ -80,7 +80,7 @@ stories! {
         world.issue("The greeting is short", "");
         world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;
         world.wait_for("the agent to start", async || {
-            world.store().last_task(world.github.repo_id("octo/app"), 1).await.unwrap().is_some_and(|it| it.state.name() == "running")
+            world.last_task(1).await.is_some_and(|it| it.state.name() == "running")
         })
         .await;
         world.github.comment("rita", "octo/app#1", "@cloud-agent stop").await;

@@ -72,7 +72,7 @@ stories! {
         world.issue("The greeting is short", "");
         world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;
         world.wait_for("the task to wait", async || {
-            let task = world.store().last_task(world.github.repo_id("octo/app"), 1).await.unwrap();
+            let task = world.last_task(1).await;
             task.is_some_and(|task| task.state.name() == "waiting")
         })
         .await;

@@ -56,13 +56,15 @@ stories! {
 
           | say | and I |
           |---|---|
-          | `@cloud-agent fix this` | work on the issue and open a pull request |
-          | `@cloud-agent` and anything else | do what you say, in your words |
-          | `@cloud-agent stop` | end what I am doing on this issue |
-          | `@cloud-agent retry` | start again, with the issue as it is then |
+          | `@cloud-agent fix this` | work on the issue and open a pull request; on a pull request, commit to its branch |
+          | `@cloud-agent review` | review the pull request |
+          | `@cloud-agent` and anything else | do what you say, or answer what you ask, in your words |
+          | `@cloud-agent continue` | go on where I ended |
+          | `@cloud-agent retry` | try the same again, with everything as it is then |
+          | `@cloud-agent stop` | end what I am doing here |
           | `@cloud-agent help` | show this |
 
-          The label `cloud-agent` on an issue means the same as `fix this`.
+          The label `cloud-agent` means `fix this` on an issue and `review` on a pull request. What is set in `.github/cloud-agent.yml` on the default branch decides whether pull requests are reviewed without being asked for.
         ");
     }
 
@@ -98,20 +100,6 @@ stories! {
 
         let told = world.told();
         assert!(told.contains("this repository has no commits yet"), "{told}");
-    }
-
-    async fn a_pull_request_is_not_worked_on_yet(database: Database) {
-        let world = World::running(database).await;
-        world.github.push_quietly("bob", "octo/app", "feature", &[("a.txt", "a\n")], "Add a");
-        world.github.open_pull("bob", "octo/app", "feature", "main", "Add a").await;
-        world.settle().await;
-        world.told();
-
-        world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;
-        world.settle().await;
-
-        let told = world.told();
-        assert!(told.contains("I can't work on pull requests yet"), "{told}");
     }
 
     async fn the_bot_does_not_listen_to_itself_nor_to_other_bots(database: Database) {

@@ -9,13 +9,13 @@ use crate::world::World;
 
 /// Whether the task of the first issue is in this state.
 async fn is_in(world: &World, state: &str) -> bool {
-    let task = world.store().last_task(world.github.repo_id("octo/app"), 1).await.unwrap();
+    let task = world.last_task(1).await;
     task.is_some_and(|task| task.state.name() == state)
 }
 
 /// Whether the agent has said that it works.
 async fn agent_works(world: &World) -> bool {
-    let Some(task) = world.store().last_task(world.github.repo_id("octo/app"), 1).await.unwrap() else { return false };
+    let Some(task) = world.last_task(1).await else { return false };
     let events = world.store().events(&task.id.to_string(), 0, 100).await.unwrap();
     events.iter().any(|event| event.kind == "init")
 }

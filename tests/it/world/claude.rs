@@ -39,6 +39,66 @@ impl World {
         self.set("CLAUDE_BIN", path.to_str().unwrap());
     }
 
+    /// As `claude_will`, once `claude_goes_on` was called.
+    pub fn claude_waits(&mut self, script: &str) {
+        self.claude_will(&format!("touch WAITS; while [ ! -e GO ]; do sleep 0.02; done; rm GO WAITS\n{script}"));
+    }
+
+    /// Returns when a Claude that waits has begun.
+    pub async fn claude_is_waiting(&self) {
+        self.wait_for("Claude to begin", async || self.workspace("WAITS").is_some()).await;
+    }
+
+    pub fn claude_goes_on(&self) {
+        let waits = self.workspace("WAITS").expect("a Claude that waits");
+        std::fs::write(waits.with_file_name("GO"), "").unwrap();
+    }
+
+    /// A file of the working tree of a run, if it is there.
+    fn workspace(&self, name: &str) -> Option<PathBuf> {
+        let runs = std::fs::read_dir(self.data_dir().join("runs")).ok()?;
+        runs.flatten().map(|run| run.path().join("workspace").join(name)).find(|path| path.exists())
+    }
+
+    /// The next reviews find this: a JSON array of findings. What was found before is said to be fixed, and the second look
+    /// refutes nothing.
+    pub fn claude_finds(&mut self, findings: &str) {
+        self.claude_reviews(findings, "fixed", "");
+    }
+
+    /// The next reviews find this, say this of everything that was found before (`fixed` or `present`), and the second
+    /// look refutes the findings at these places, separated by spaces.
+    pub fn claude_reviews(&mut self, findings: &str, earlier: &str, refuted: &str) {
+        let answer = |given: &str| {
+            format!(
+                r#"printf '{{"type":"result","subtype":"success","is_error":false,"result":"done","num_turns":2,"session_id":"s","total_cost_usd":0.01,"structured_output":%s}}\n' "{given}""#
+            )
+        };
+        let verdicts = answer(r#"{\"verdicts\":[$VERDICTS]}"#);
+        let review = answer(
+            r#"{\"summary\":\"It greets the world.\",\"verdict\":\"concerns\",\"findings\":$FINDINGS,\"earlier\":[$EARLIER]}"#,
+        );
+        self.claude_plays(&format!(
+            r#"
+case "$PROMPT" in *"Another reviewer has found"*)
+    for i in {refuted}; do VERDICTS="$VERDICTS{{\"index\":$i,\"holds\":false,\"why\":\"no\"}},"; done
+    VERDICTS=${{VERDICTS%,}}
+    {verdicts}
+    exit ;;
+esac
+FINDINGS=$(cat <<'EOF_FINDINGS'
+{findings}
+EOF_FINDINGS
+)
+if [ -e /context/earlier.md ]; then
+    EARLIER=$(sed -n 's/^- id \([0-9a-f-]*\):.*/{{"id":"\1","state":"{earlier}"}},/p' /context/earlier.md | tr -d '\n')
+    EARLIER=${{EARLIER%,}}
+fi
+{review}
+"#
+        ));
+    }
+
     /// The next runs are the real Claude Code, against the scripted model.
     pub fn claude_is_real(&mut self) {
         self.set("CLAUDE_BIN", real_claude().to_str().unwrap());

@@ -4,7 +4,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use cloud_agent::cli::{self, Running};
-use cloud_agent::store::{Queue, Store};
+use cloud_agent::store::{Queue, Store, StoredTask};
 use simulator::github::Role;
 use simulator::{GitHub, Model};
 use tempfile::TempDir;
@@ -206,6 +206,27 @@ impl World {
         &self.store
     }
 
+    /// A pull request by bob from a branch of `octo/app` with these files; the bot has heard of it if it runs. Its number.
+    pub async fn pull(&self, branch: &str, files: &[(&str, &str)]) -> u64 {
+        self.github.branch_from("octo/app", branch, "main");
+        self.github.push_quietly("bob", "octo/app", branch, files, "Change things");
+        let number = self.github.open_pull("bob", "octo/app", branch, "main", "Change things").await;
+        self.github.told();
+        number
+    }
+
+    /// Put this on the default branch of `octo/app` as the repository's settings.
+    pub fn settings(&self, yaml: &str) {
+        self.github.push_quietly("ada", "octo/app", "main", &[(".github/cloud-agent.yml", yaml)], "Set the bot up");
+        self.github.told();
+    }
+
+    /// The newest task of an issue or pull request of `octo/app`.
+    pub async fn last_task(&self, number: u64) -> Option<StoredTask> {
+        let tasks = self.store.tasks_of_thread(self.github.repo_id("octo/app"), number).await.unwrap();
+        tasks.into_iter().next()
+    }
+
     /// An issue by alice that is there already; the bot has not heard of it.
     pub fn issue(&self, title: &str, body: &str) -> u64 {
         let number = self.github.open_issue_quietly("alice", "octo/app", title, body);
@@ -272,6 +293,10 @@ pub fn steady(text: &str) -> String {
     let mut out = String::new();
     for line in text.lines() {
         let mut line = replace_ids(line);
+        if let Some(at) = line.find("Date: ") {
+            // Of a commit, in a patch.
+            line.truncate(at + "Date: ".len());
+        }
         // `3 s · $0.02`: how long and how much differ from run to run.
         if let Some(at) = line.find(" · $") {
             let start = line[..at].rfind(['>', '.']).map_or(0, |it| it + 1);

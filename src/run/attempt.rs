@@ -1,0 +1,155 @@
+//! One attempt at a task: what every step needs, and what it means when a step fails.
+
+use tokio::sync::watch;
+use tracing::warn;
+
+use super::{Halt, Pause, Run, stopped};
+use crate::clock::{self, Millis};
+use crate::github;
+use crate::report::{Money, Undone, View};
+use crate::store;
+use crate::task::{Lane, Progress, State, Work};
+
+impl Run<'_> {
+    /// Move the task from where it stands; `Lost` when the claim is gone.
+    pub async fn advance(&self, to: State) -> Result<(), Halt> {
+        let from = State::named(&self.views.borrow().state).unwrap_or(self.task.state);
+        let moved = self.app.store.advance(self.job.lease(), from, to).await.map_err(Pause::Broken)?;
+        if !moved {
+            return Err(Halt::Pause(Pause::Lost));
+        }
+        self.show(|view| to.name().clone_into(&mut view.state));
+        Ok(())
+    }
+
+    pub async fn record(&self, progress: &Progress) -> Result<(), Halt> {
+        match self.app.store.record(self.job.lease(), progress).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Halt::Pause(Pause::Lost)),
+            Err(error) => Err(Halt::Pause(Pause::Broken(error))),
+        }
+    }
+
+    /// An end if a person asked for it, a pause if the process or the claim goes.
+    pub fn check_stop(&self) -> Result<(), Halt> {
+        match self.job.is_stopped() {
+            true => Err(stopped(self.job.why())),
+            false => Ok(()),
+        }
+    }
+
+    /// Change what the comment shows.
+    pub fn show(&self, change: impl FnOnce(&mut View)) {
+        self.views.send_modify(change);
+    }
+
+    pub fn view(&self) -> View {
+        self.views.borrow().clone()
+    }
+
+    pub fn money(&self) -> Money {
+        self.views.borrow().money
+    }
+
+    pub fn elapsed(&self) -> Millis {
+        clock::now() - self.task.created_at
+    }
+
+    /// Whether the work goes onto a branch of the repository: a person who may write asked for it, and the code is the
+    /// repository's own.
+    pub fn may_push(&self) -> bool {
+        let pull = self.task.snapshot.pull.as_ref();
+        self.task.snapshot.lane == Lane::Trusted && pull.is_none_or(|pull| pull.same_repository)
+    }
+
+    /// Hosts that the sandbox may reach besides the model. None in the untrusted lane.
+    pub fn egress(&self) -> Vec<String> {
+        match self.task.snapshot.lane {
+            Lane::Trusted => self.app.config.sandbox.egress(),
+            Lane::Untrusted => Vec::new(),
+        }
+    }
+
+    /// What the run may spend, in micro-dollars: what the repository says, and never more than the operator.
+    pub fn budget_micros(&self) -> i64 {
+        let most = self.app.config.runs.budget_run_usd.micros;
+        self.task.snapshot.rules().budget.run.map_or(most, |run| run.micros.min(most))
+    }
+
+    /// Whether what an earlier attempt left can still be published from this machine.
+    pub fn still_has(&self, work: &Work) -> bool {
+        work.head.is_none() || self.dir.join(super::inspect::BENCH).exists()
+    }
+
+    pub fn close_view_on_drop(&self) -> CloseView<'_> {
+        CloseView(&self.views)
+    }
+
+    /// Remove the run's files, and put the mirror in order. What a crash leaves is removed by `sweep`.
+    pub async fn tidy_up(&self) {
+        if let Ok(git) = self.app.git().await
+            && let Ok(mirror) = git.mirror(self.task.place.repository_id).await
+            && let Err(error) = mirror.maintain().await
+        {
+            warn!("Could not put the mirror in order: {error}");
+        }
+        if let Err(error) = tokio::fs::remove_dir_all(&self.dir).await
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            warn!("Could not remove {}: {error}", self.dir.display());
+        }
+    }
+}
+
+/// Tells the comment's follower that nothing more will come.
+pub struct CloseView<'a>(&'a watch::Sender<View>);
+
+impl Drop for CloseView<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|view| view.over = true);
+    }
+}
+
+impl From<Pause> for Halt {
+    fn from(pause: Pause) -> Self {
+        Self::Pause(pause)
+    }
+}
+
+impl From<github::Error> for Halt {
+    fn from(error: github::Error) -> Self {
+        Self::Pause(error.into())
+    }
+}
+
+impl From<Undone> for Pause {
+    fn from(undone: Undone) -> Self {
+        match undone {
+            Undone::Later { at, why, .. } => Self::Later { at, why },
+            Undone::Lost => Self::Lost,
+            other => Self::Broken(other.into()),
+        }
+    }
+}
+
+impl From<github::Error> for Pause {
+    fn from(error: github::Error) -> Self {
+        match error {
+            github::Error::Limited { until } => Self::Later { at: until, why: "GitHub asks us to wait".to_owned() },
+            error if error.is_final() => Self::Broken(error.into()),
+            error => Self::Later { at: clock::now() + 10_000, why: error.to_string() },
+        }
+    }
+}
+
+impl From<anyhow::Error> for Pause {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Broken(error)
+    }
+}
+
+impl From<store::Error> for Pause {
+    fn from(error: store::Error) -> Self {
+        Self::Broken(error.into())
+    }
+}

@@ -1,0 +1,57 @@
+//! What the agent knew, kept for the next task on the same pull request, and given back to it in a fresh sandbox.
+
+use bytes::Bytes;
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use super::Run;
+use crate::agent;
+use crate::sandbox::Sandbox;
+use crate::store::StoredSession;
+use crate::task::Lane;
+
+/// Most bytes of a packed conversation; one of a hundred turns has about 1 MB.
+const LARGEST: u64 = 24 << 20;
+
+/// A conversation to go on with.
+pub struct Earlier {
+    pub id: Uuid,
+    pub archive: Bytes,
+}
+
+impl Run<'_> {
+    /// The conversation that this task goes on with, if it does and there is one. What was said in a sandbox with a
+    /// stranger's code never comes into a trusted one: only trusted tasks keep theirs.
+    pub async fn earlier(&self) -> Option<Earlier> {
+        if !self.task.snapshot.goes_on || self.task.snapshot.lane != Lane::Trusted {
+            return None;
+        }
+        let place = &self.task.place;
+        let kept = match self.app.store.session_about(place.repository_id, place.number).await {
+            Ok(kept) => kept?,
+            Err(error) => {
+                warn!("Could not read the earlier conversation: {error:#}");
+                return None;
+            }
+        };
+        let id = kept.session_id.parse().ok()?;
+        info!("Going on with an earlier conversation");
+        Some(Earlier { id, archive: kept.archive.into() })
+    }
+
+    /// Keep the conversation, however the run came out: who asks to go on should find it. Best effort.
+    pub async fn keep_conversation(&self, sandbox: &dyn Sandbox, id: Uuid) {
+        if self.task.snapshot.lane != Lane::Trusted {
+            return;
+        }
+        let archive = match agent::session_out(sandbox, id, LARGEST).await {
+            Ok(Some(archive)) => archive.to_vec(),
+            Ok(None) => return,
+            Err(error) => return info!("The conversation could not be taken out of the sandbox: {error}"),
+        };
+        let session = StoredSession { session_id: id.to_string(), archive };
+        if let Err(error) = self.app.store.keep_session(self.job.lease(), &session).await {
+            warn!("Could not keep the conversation: {error:#}");
+        }
+    }
+}

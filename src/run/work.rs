@@ -1,0 +1,98 @@
+//! Work that ends in commits: for an issue on a branch of its own, on a pull request on that one's branch.
+
+use tracing::warn;
+
+use super::{ATTEMPTS, Halt, Run, publish};
+use crate::report::{self, Outbox, Undone};
+use crate::task::{Ending, Kind, Lane, Progress, Published, State, Work};
+
+/// From where the task stands to its ending.
+pub async fn work(run: &Run<'_>, outbox: &Outbox<'_>) -> Result<Ending, Halt> {
+    let (work, published) = match (&run.task.progress.work, &run.task.progress.published) {
+        // Past the point where anything can be stopped or given up: people see the branch.
+        (Some(work), Some(published)) => (work.clone(), published.clone()),
+        _ => {
+            let work = work_to_publish(run).await?;
+            run.show(|view| view.work = Some(work.clone()));
+            let Some(head) = work.head.clone() else {
+                return nothing_changed(run, outbox, work).await;
+            };
+            if !run.may_push() {
+                answer(run, outbox, &work, None).await?;
+                return Ok(Ending { by: Some(run.task.requester.login.clone()), ..Ending::new("patch", "") });
+            }
+            run.advance(State::Publishing).await?;
+            run.show(|view| view.step = "publishing");
+            let (work, published) = match run.task.kind {
+                Kind::Pull => run.push_onto(work).await?,
+                _ => {
+                    let branch = run.push(&head).await?;
+                    (work, Published { branch, head, pull: None })
+                }
+            };
+            run.record(&progress(&work, &published)).await?;
+            (work, published)
+        }
+    };
+    run.advance(State::Publishing).await?;
+    let work = Work { branch: published.branch.clone(), ..work };
+    run.show(|view| view.work = Some(work.clone()));
+    let ending = match run.task.kind == Kind::Pull && work.is_on_the_pull() {
+        true => Ending::new("pushed", ""),
+        false => open_pull(run, outbox, &work, &published).await?,
+    };
+    let (money, elapsed) = (run.money(), run.elapsed());
+    match report::check(outbox, &run.repo, run.task, &work, &published.head, money, elapsed).await {
+        Ok(_) => (),
+        // Without the permission for checks the comment and the pull request still say everything.
+        Err(Undone::Refused(why)) => warn!("GitHub does not let us make a check run: {why}"),
+        Err(other) => return Err(Halt::Pause(other.into())),
+    }
+    // What stands aside settles nothing yet.
+    let settles = (ending.code == "pushed").then_some(published.head.as_str());
+    answer(run, outbox, &work, settles).await?;
+    Ok(ending)
+}
+
+async fn open_pull(run: &Run<'_>, outbox: &Outbox<'_>, work: &Work, published: &Published) -> Result<Ending, Halt> {
+    let (money, elapsed) = (run.money(), run.elapsed());
+    let pull = report::pull(outbox, &run.repo, run.task, work, money, elapsed).await.map_err(publish::refused)?;
+    if published.pull.is_none() {
+        run.log.step("pull_request", &format!("#{}", pull.number));
+        let published = Published { pull: Some(pull.number), ..published.clone() };
+        run.record(&progress(work, &published)).await?;
+    }
+    Ok(Ending { pull: Some(pull.number), ..Ending::new("pull_request", "") })
+}
+
+/// A question has its answer, or there was nothing to do.
+async fn nothing_changed(run: &Run<'_>, outbox: &Outbox<'_>, work: Work) -> Result<Ending, Halt> {
+    if run.task.kind == Kind::Issue && run.task.snapshot.lane == Lane::Trusted {
+        return Ok(Ending::new("no_change", work.summary));
+    }
+    answer(run, outbox, &work, None).await?;
+    Ok(Ending::new("answered", ""))
+}
+
+async fn answer(run: &Run<'_>, outbox: &Outbox<'_>, work: &Work, head: Option<&str>) -> Result<(), Halt> {
+    report::answer(outbox, &run.repo, run.task, work, head).await.map_err(|undone| Halt::Pause(undone.into()))
+}
+
+/// What an earlier attempt has made, if it is on this machine, or what the agent makes now.
+async fn work_to_publish(run: &Run<'_>) -> Result<Work, Halt> {
+    if run.job.claimed.attempts >= ATTEMPTS {
+        return Err(Halt::End(Ending::new("gave_up", "")));
+    }
+    run.check_stop()?;
+    if let Some(work) = run.task.progress.work.as_ref().filter(|work| run.still_has(work)) {
+        return Ok(work.clone());
+    }
+    run.advance(State::Running).await?;
+    let work = run.make().await?;
+    run.record(&Progress { work: Some(work.clone()), ..Progress::default() }).await?;
+    Ok(work)
+}
+
+fn progress(work: &Work, published: &Published) -> Progress {
+    Progress { work: Some(work.clone()), published: Some(published.clone()), ..Progress::default() }
+}
