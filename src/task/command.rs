@@ -47,11 +47,6 @@ fn asks_for_review(words: &[&str]) -> bool {
     asked.len() == 1 && others.iter().all(|word| word.is_empty() || FILLERS.contains(&word.as_str()))
 }
 
-/// Whether a text speaks to `@mention` at all.
-pub fn speaks_to(text: &str, mention: &str) -> bool {
-    find(text, mention).is_some()
-}
-
 /// Where the first mention starts that a reader sees as speech.
 fn find(text: &str, mention: &str) -> Option<usize> {
     let silent = silent_ranges(text);

@@ -16,7 +16,7 @@ mod slug;
 mod state;
 
 pub use admit::{Admission, Facts, PullFacts, Refusal, Role, admit, review_asked};
-pub use command::{Command, parse, speaks_to};
+pub use command::{Command, parse};
 pub use progress::{FileLine, Progress, Published, ThreadLine, TodoLine, Work};
 pub use pull::{FailedCheck, LinkedIssue, PullSnapshot, Thread, ThreadRemark, closes};
 pub use slug::{branch, pull_branch};
