@@ -178,10 +178,6 @@ impl Repo {
         self.list(&format!("pulls/{number}/comments?per_page=100"), |page: Vec<ReviewComment>| page).await
     }
 
-    pub async fn review_comment(&self, id: u64) -> Result<ReviewComment, Error> {
-        self.get(&format!("pulls/comments/{id}")).await
-    }
-
     /// Our own comment on a line or file with this marker.
     pub async fn find_review_comment(&self, number: u64, marker: &str) -> Result<Option<u64>, Error> {
         let us = self.us().await?;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use super::inspect::{Caps, Status, objects, whole_lines};
+use super::inspect::{Caps, objects, whole_lines};
 use super::run::{Call, Input};
 use super::{GitError, Mirror, Sha};
 
@@ -18,27 +18,6 @@ pub struct Diffed {
     pub bytes: Vec<u8>,
     /// Whether there was more.
     pub cut: bool,
-}
-
-/// A file that differs. Both names are there unless it came or went; they differ when it was renamed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChangedPath {
-    pub status: Status,
-    pub old: Option<Vec<u8>>,
-    pub new: Option<Vec<u8>>,
-}
-
-impl ChangedPath {
-    /// Its name after the change, or before it when it is gone.
-    pub fn name(&self) -> &[u8] {
-        self.new.as_deref().or(self.old.as_deref()).unwrap_or_default()
-    }
-
-    /// All of its names, for [`Mirror::diff_of`]: with one of two, a rename is shown as a file that came or went.
-    pub fn names(&self) -> impl Iterator<Item = &[u8]> {
-        let old = self.old.as_deref().filter(|old| self.new.as_deref() != Some(*old));
-        old.into_iter().chain(self.new.as_deref())
-    }
 }
 
 /// `git diff`, but as plumbing, which no configuration changes. Renames are looked for among at most so many files on each
@@ -87,27 +66,6 @@ impl Mirror {
             }
         }
         Ok(all)
-    }
-
-    /// The files that differ, in the order of their names.
-    pub async fn changed_paths(&self, from: &Sha, to: &Sha) -> Result<Vec<ChangedPath>, GitError> {
-        let call = self.read("diff-tree").args(DIFF).args(["-z", "--name-status", "--end-of-options"]);
-        let out = call.args([from.as_str(), to.as_str()]).run().await?.stdout;
-        let mut tokens = out.split(|b| *b == 0).map(<[u8]>::to_vec);
-        let mut found = Vec::new();
-        while let Some(token) = tokens.next() {
-            let Some(letter) = token.first() else { break };
-            let first = tokens.next();
-            let (status, old, new) = match letter {
-                b'A' => (Status::Added, None, first),
-                b'D' => (Status::Deleted, first, None),
-                b'R' => (Status::Renamed, first, tokens.next()),
-                b'T' => (Status::Retyped, first.clone(), first),
-                _ => (Status::Modified, first.clone(), first),
-            };
-            found.push(ChangedPath { status, old, new });
-        }
-        Ok(found)
     }
 
     /// A file as it is in a commit. None when there is no such file, when it is a directory, a symlink or a submodule, or

@@ -98,8 +98,6 @@ pub enum Status {
     Deleted,
     /// A file became a symlink or the like.
     Retyped,
-    /// Only where renames are looked for, which an inspection does not: each path is judged for itself.
-    Renamed,
 }
 
 impl Inspection {

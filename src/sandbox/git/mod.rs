@@ -33,7 +33,7 @@ use std::time::Duration;
 
 use url::Url;
 
-pub use diff::{ChangedPath, Diffed};
+pub use diff::Diffed;
 pub use error::{GitError, redact};
 pub use findings::{HeldBack, Policy, judge};
 pub use inspect::{Caps, Change, Commit, Cut, Inspection, Status, Workbench};

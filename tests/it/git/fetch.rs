@@ -87,7 +87,8 @@ async fn a_pull_request_is_had_as_it_was() {
     assert_eq!(world.git.checkout(&order).await.unwrap(), first);
     assert_eq!(sh(&dest, "cat a b; git rev-parse HEAD"), format!("1b\n{first}\n"));
     let root = mirror.merge_base(&base, &first).await.unwrap().unwrap();
-    assert_eq!(mirror.changed_paths(&root, &first).await.unwrap().len(), 1);
+    let diff = mirror.diff(&root, &first, 1 << 20).await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&diff.bytes).matches("diff --git").count(), 1);
     assert_eq!(mirror.fetch(&remote, &[Want::Pull(3)]).await.unwrap(), std::slice::from_ref(&first));
 
     // A force push leaves the first behind; GitHub gives it all the same, and another remote only what is still there.
