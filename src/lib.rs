@@ -23,7 +23,7 @@
 //! | `gateway/` | stage 4: all that a sandbox may reach: model proxy, egress allow-list |
 //! | `report/` | stage 5: GitHub hears: reaction, comment, check run, pull request, review |
 //! | `api/`, `cli/` | doors: health and tasks over HTTP, the command lines |
-//! | `github/`, `store/`, `health.rs`, `app.rs`, `config.rs`, `clock.rs`, `text/` | tools |
+//! | `github/`, `store/`, `health.rs`, `app.rs`, `config/`, `clock.rs`, `text/` | tools |
 //!
 //! # Invariants
 //!

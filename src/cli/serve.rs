@@ -93,32 +93,23 @@ pub async fn start(config: Config, doors: bool) -> Result<Running> {
     let runner = app.clone();
     parts.spawn(queue::work(app.store.clone(), settings, move |job| run::run(runner.clone(), job), stop.clone()));
     if app.store.is_shared() {
-        let (url, wakes, stop) = (app.config.store.database_url(), app.store.wakes().clone(), stop.clone());
-        parts.spawn(async move {
-            tokio::select! {
-                () = store::listen(url, wakes) => (),
-                () = stop.cancelled() => (),
-            }
-            Ok(())
-        });
+        let (url, wakes) = (app.config.store.database_url(), app.store.wakes().clone());
+        beside(&mut parts, &stop, store::listen(url, wakes));
     }
-    let (swept, stopped) = (app.clone(), stop.clone());
-    parts.spawn(async move {
-        tokio::select! {
-            () = run::sweep(&swept) => (),
-            () = stopped.cancelled() => (),
-        }
-        Ok(())
-    });
-    let (watched, stopped) = (app.clone(), stop.clone());
-    parts.spawn(async move {
-        tokio::select! {
-            () = api::watch(&watched) => (),
-            () = stopped.cancelled() => (),
-        }
-        Ok(())
-    });
+    let swept = app.clone();
+    beside(&mut parts, &stop, async move { run::sweep(&swept).await });
+    let watched = app.clone();
+    beside(&mut parts, &stop, async move { api::watch(&watched).await });
     Ok(Running { app, address, stop, parts })
+}
+
+/// Do something beside the workers, until the stop.
+fn beside(parts: &mut JoinSet<Result<()>>, stop: &CancellationToken, work: impl Future<Output = ()> + Send + 'static) {
+    let stop = stop.clone();
+    parts.spawn(async move {
+        stop.run_until_cancelled_owned(work).await;
+        Ok(())
+    });
 }
 
 impl Running {

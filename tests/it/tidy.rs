@@ -20,7 +20,7 @@ const LAYERS: &[&[&str]] = &[
 const DOORS: &[(&str, &[&str], &str)] = &[
     ("octocrab::", &["github/"], "only `github/` speaks to GitHub's API"),
     ("sqlx::", &["store/"], "only `store/` knows SQL"),
-    ("std::env::var", &["config.rs"], "only `config` reads the environment"),
+    ("std::env::var", &["config/"], "only `config` reads the environment"),
     ("process::Command", &["sandbox/"], "only `sandbox/` starts processes"),
     ("unsafe {", &["sandbox/local/"], "unsafe code stays in the sandbox"),
 ];

@@ -1,0 +1,92 @@
+//! How single settings are written and read.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// The name in a mention: with or without its `@`, and one word.
+pub(super) fn mention(text: &str) -> Result<String, String> {
+    let name = text.trim_start_matches('@');
+    let fits = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+    fits.then(|| name.to_owned()).ok_or_else(|| format!("`{text}` can't be mentioned; write letters, digits and -"))
+}
+
+/// A lease long enough to be renewed in time.
+pub(super) fn lease(text: &str) -> Result<Span, String> {
+    let span: Span = text.parse()?;
+    (span.0 >= Duration::from_secs(1)).then_some(span).ok_or_else(|| "a lease lasts 1s or longer".to_owned())
+}
+
+/// A length of time written `90s`, `60m` or `2h`; a bare number is minutes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span(pub Duration);
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let amount: u64 = digits.parse().map_err(|_| format!("`{text}` is no length of time; write 90s, 60m or 2h"))?;
+        let millis = match &text[digits.len()..] {
+            "ms" => 1,
+            "s" => 1000,
+            "" | "m" => 60_000,
+            "h" => 3_600_000,
+            unit => return Err(format!("`{unit}` is no unit of time; write 90s, 60m or 2h")),
+        };
+        let total = amount.checked_mul(millis).filter(|total| *total > 0);
+        total.map(|total| Self(Duration::from_millis(total))).ok_or_else(|| format!("`{text}` is out of range"))
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = self.0.as_millis();
+        match millis {
+            _ if millis.is_multiple_of(3_600_000) => write!(f, "{}h", millis / 3_600_000),
+            _ if millis.is_multiple_of(60_000) => write!(f, "{}m", millis / 60_000),
+            _ if millis.is_multiple_of(1000) => write!(f, "{}s", millis / 1000),
+            _ => write!(f, "{millis}ms"),
+        }
+    }
+}
+
+/// US dollars in a setting, kept as micro-dollars.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Dollars {
+    pub micros: i64,
+}
+
+impl FromStr for Dollars {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let amount: f64 =
+            text.trim_start_matches('$').parse().map_err(|_| format!("`{text}` is no amount of dollars"))?;
+        if !(amount.is_finite() && 0.0 < amount && amount < 1e9) {
+            return Err(format!("`{text}` must be more than 0"));
+        }
+        Ok(Self { micros: (amount * 1e6).round() as i64 })
+    }
+}
+
+impl fmt::Display for Dollars {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.2}", self.micros as f64 / 1e6)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_read_and_written() {
+        for (text, millis) in [("90s", 90_000), ("60m", 3_600_000), ("2h", 7_200_000), ("5", 300_000), ("250ms", 250)] {
+            assert_eq!(text.parse::<Span>().unwrap().0.as_millis(), millis, "{text}");
+        }
+        assert_eq!("60m".parse::<Span>().unwrap().to_string(), "1h");
+        assert!("soon".parse::<Span>().is_err());
+        assert!("0s".parse::<Span>().is_err());
+    }
+}
