@@ -56,6 +56,7 @@ impl App {
         }
         let store = Store::connect(&config.store.database_url()).await?;
         store.migrate().await?;
+        let github = github.paced_by(Arc::new(store.clone()));
         let admin_key = admin_key(config.server.admin_api_key.as_ref(), data_dir)?;
         Ok(Self {
             secrets: secrets.into(),

@@ -43,7 +43,7 @@ impl Undone {
     /// What an error means that is not for good.
     pub fn later(error: &Error) -> Self {
         match error {
-            Error::Limited { until } => Self::Later { at: *until, why: error.to_string(), limited: true },
+            Error::Limited { until, .. } => Self::Later { at: *until, why: error.to_string(), limited: true },
             _ => Self::Later { at: clock::now() + LATER, why: error.to_string(), limited: false },
         }
     }

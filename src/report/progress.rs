@@ -159,6 +159,10 @@ impl<'a> Board<'a> {
 
     /// Show a view on the way. The last edit is what counts; this one is a courtesy.
     pub async fn show(&self, view: &View) {
+        // What GitHub takes in an hour is for what has to be said.
+        if self.repo.is_pressed().await {
+            return debug!("Left an edit of the progress comment out: GitHub takes little more at the moment");
+        }
         let body = || progress_words(self.config, self.task, view, None);
         let edited = match self.at {
             At::Comment(id) => self.repo.edit_comment(id, &body()).await,

@@ -135,7 +135,7 @@ impl From<Undone> for Pause {
 impl From<github::Error> for Pause {
     fn from(error: github::Error) -> Self {
         match error {
-            github::Error::Limited { until } => Self::Later { at: until, why: "GitHub asks us to wait".to_owned() },
+            github::Error::Limited { until, .. } => Self::Later { at: until, why: error.to_string() },
             error if error.is_final() => Self::Broken(error.into()),
             error => Self::Later { at: clock::now() + 10_000, why: error.to_string() },
         }

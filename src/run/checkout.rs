@@ -1,7 +1,6 @@
 //! Step 1: a working tree at the commit of the snapshot, made on the host from the repository's mirror.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::{Halt, Pause, Run};
 use crate::clock;
@@ -13,9 +12,6 @@ use crate::task::Ending;
 pub const OBJECTS_INSIDE: &str = "/srv/mirror/objects";
 /// The branch that the agent finds itself on.
 const BRANCH: &str = "cloud-agent/work";
-
-/// A token needs a moment until every server of GitHub's knows it.
-pub const YOUNG: Duration = Duration::from_secs(2);
 
 /// Most bytes of a pull request's diff that are read; what is beyond is said not to have been.
 const LARGEST_DIFF: usize = 48 << 20;
@@ -47,7 +43,7 @@ impl Run<'_> {
             None => vec![Want::Sha(base.clone())],
         };
         let branch: Branch = BRANCH.parse().map_err(|_| cant("the branch name can't be used"))?;
-        let (mut renewed, mut followed) = (false, false);
+        let (mut refusals, mut followed) = (0, false);
         loop {
             let token = self.repo.git_token(Scope::Fetch).await.map_err(Pause::from)?;
             let remote = Remote::new(&git, &self.repo.name(), Some(token)).map_err(|error| cant(&error.to_string()))?;
@@ -62,10 +58,8 @@ impl Run<'_> {
             match git.checkout(&order).await {
                 Ok(_) => break,
                 // A kept token can die early: a key was rolled, the installation was changed.
-                Err(GitError::Auth(_)) if !renewed => {
-                    renewed = true;
-                    self.repo.forget_token(Scope::Fetch).await;
-                    tokio::time::sleep(YOUNG).await;
+                Err(GitError::Auth(_)) if self.repo.git_may_try_again(Scope::Fetch, refusals).await => {
+                    refusals += 1;
                     let _ = tokio::fs::remove_dir_all(&workspace).await;
                 }
                 // git follows no redirect with a token.

@@ -15,8 +15,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 mod delivery;
 mod effect;
 mod event;
+mod installation;
 mod job;
 mod ledger;
+mod pace;
 mod task;
 mod wake;
 

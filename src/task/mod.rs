@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 mod admit;
 mod command;
+mod gone;
 mod progress;
 mod pull;
 pub mod rules;
@@ -17,6 +18,7 @@ mod state;
 
 pub use admit::{Admission, Facts, PullFacts, Refusal, Role, admit, review_asked};
 pub use command::{Command, parse};
+pub use gone::Gone;
 pub use progress::{FileLine, Progress, Published, ThreadLine, TodoLine, Work};
 pub use pull::{FailedCheck, LinkedIssue, PullSnapshot, Thread, ThreadRemark, closes};
 pub use slug::{branch, pull_branch};

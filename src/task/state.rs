@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Gone;
+
 /// Where a task stands. `store.advance` is the only thing that moves it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
@@ -79,6 +81,7 @@ impl Ending {
         match self.code.as_str() {
             "pull_request" | "no_change" | "pushed" | "patch" | "answered" | "reviewed" => State::Completed,
             "cancelled" | "superseded" | "closed" => State::Cancelled,
+            code if Gone::coded(code).is_some() => State::Cancelled,
             _ => State::Failed,
         }
     }

@@ -71,7 +71,7 @@ impl<E: Into<anyhow::Error>> From<E> for Trouble {
             Err(error) => error,
         };
         match error.downcast::<Error>() {
-            Ok(Error::Limited { until }) => Self::Later { at: until, why: "GitHub asks us to wait".to_owned() },
+            Ok(error @ Error::Limited { until, .. }) => Self::Later { at: until, why: error.to_string() },
             Ok(error) if !error.is_final() => Self::Later { at: clock::now() + 5_000, why: error.to_string() },
             Ok(error) => Self::Ours(error.into()),
             Err(error) => Self::Ours(error),
