@@ -15,3 +15,6 @@ create table pace (
     -- Refusals one after another that did not say for how long.
     strikes         bigint not null default 0
 );
+
+-- What a suspension has stopped is told when it ends.
+create index task_installation on task (installation_id, ended_at);

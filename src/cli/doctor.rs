@@ -11,7 +11,7 @@ use crate::agent;
 use crate::app;
 use crate::config::{self, Config};
 use crate::gateway::{Gateway, GatewaySettings};
-use crate::github::Github;
+use crate::github::{Github, Installation};
 use crate::sandbox::{Finding, Grade, Limits, Provider, Spec};
 use crate::store::Store;
 
@@ -123,6 +123,38 @@ async fn github(config: &Config) -> Vec<Finding> {
             found.push(said_missing("App events", &deaf));
         }
         Err(error) => found.push(finding(Grade::Bad, "App permissions", error.to_string())),
+    }
+    match github.installations().await {
+        Ok(all) => found.extend(installations(&all)),
+        Err(error) => found.push(finding(Grade::Bad, "installations", error.to_string())),
+    }
+    found
+}
+
+/// Those that don't do: an installation keeps what it was granted until its owner accepts what the App asks for since.
+fn installations(all: &[Installation]) -> Vec<Finding> {
+    const MOST: usize = 20;
+    let trouble = |it: &Installation| {
+        let missing: Vec<_> = PERMISSIONS.iter().filter(|(name, level)| !it.grants(name, level)).collect();
+        if it.is_suspended() {
+            return Some("suspended".to_owned());
+        }
+        let list: Vec<_> = missing.iter().map(|(name, level)| format!("{name}: {level}")).collect();
+        (!list.is_empty()).then(|| format!("its owner has not granted {}", list.join(", ")))
+    };
+    let bad: Vec<_> = all.iter().filter_map(|it| trouble(it).map(|why| (it, why))).collect();
+    let mut found: Vec<_> = bad
+        .iter()
+        .take(MOST)
+        .map(|(it, why)| finding(Grade::Warning, "installation", format!("{} ({}): {why}", it.owner(), it.id)))
+        .collect();
+    match (all.len(), bad.len()) {
+        (0, _) => found.push(finding(Grade::Warning, "installations", "none yet: install the App on an account")),
+        (_, 0) => found.push(finding(Grade::Good, "installations", format!("{}, all in order", all.len()))),
+        (_, bad) if bad > MOST => {
+            found.push(finding(Grade::Warning, "installations", format!("and {} more", bad - MOST)))
+        }
+        _ => (),
     }
     found
 }

@@ -235,7 +235,9 @@ mod tests {
         };
         assert!(matches!(of("FORBIDDEN"), Error::Forbidden(said) if said == "said"));
         assert!(matches!(of("NOT_FOUND"), Error::NotFound(_)));
-        assert!(matches!(of("RATE_LIMITED"), Error::Limited { until, limit: Limit::Secondary } if until > clock::now() + 50_000));
+        assert!(
+            matches!(of("RATE_LIMITED"), Error::Limited { until, limit: Limit::Secondary } if until > clock::now() + 50_000)
+        );
         assert!(matches!(of("UNPROCESSABLE"), Error::Invalid(_)));
         let untyped = |said: &str| read(&format!(r#"{{"errors":[{{"message":"{said}"}}]}}"#)).unwrap();
         assert!(matches!(untyped("Resource not accessible by integration"), Error::Forbidden(_)));

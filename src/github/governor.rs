@@ -19,7 +19,7 @@ use super::time;
 use crate::clock::{self, Millis};
 
 /// A limit that ends within this time is waited for in place; a longer one is told to the caller.
-const SHORT_WAIT: Millis = 5_000;
+pub(super) const SHORT_WAIT: Millis = 5_000;
 /// GitHub takes 100 calls at once from an installation; the other half is for other processes.
 const AT_ONCE: usize = 50;
 /// How old may be what is known of the shared line before a read. A write always asks.
@@ -229,8 +229,20 @@ impl Governor {
         };
         let known = match known {
             Some(known) => known,
-            // Memory never fails.
-            None => self.alone.turn(self.installation, &mut change).await.unwrap_or_default(),
+            None => {
+                // What others have said before the database went still holds.
+                let (before, ahead) = {
+                    let seen = self.seen();
+                    (seen.line, seen.ahead)
+                };
+                let mut change = |line: &mut Line, now: Millis| {
+                    line.silent_until = line.silent_until.max(before.silent_until - ahead);
+                    line.graphql_until = line.graphql_until.max(before.graphql_until - ahead);
+                    change(line, now);
+                };
+                // Memory never fails.
+                self.alone.turn(self.installation, &mut change).await.unwrap_or_default()
+            }
         };
         self.know(known);
         known

@@ -187,9 +187,7 @@ impl Line {
 
     /// Whether what can be left out should be: silence is in force, or little more may be said for a while.
     pub fn is_pressed(&self, now: Millis) -> bool {
-        self.silent_until > now
-            || MINUTE.is_nearly_used(self.minute_at, now)
-            || HOUR.is_nearly_used(self.hour_at, now)
+        self.silent_until > now || MINUTE.is_nearly_used(self.minute_at, now) || HOUR.is_nearly_used(self.hour_at, now)
     }
 
     fn mend(&mut self, now: Millis, spacing: Millis) {

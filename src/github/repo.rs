@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::cache::Whose;
 use super::call::{Answer, Ask, Kind, call};
+use super::governor::SHORT_WAIT;
 use super::token::Token;
 use super::{Error, Github, Scope};
 use crate::clock;
@@ -20,6 +21,8 @@ use crate::task::{Account, Role};
 const YOUNG: clock::Millis = 5_000;
 /// Reading again changes nothing, so it is done here; a write that failed is the outbox's business.
 const READ_TRIES: u32 = 2;
+/// How often a short limit is waited for.
+const LIMITED_TRIES: u32 = 3;
 /// Most pages that a listing is followed for.
 const PAGES: usize = 10;
 
@@ -150,6 +153,18 @@ impl Repo {
         })
     }
 
+    /// Whether nobody can write here any more, asked by the id.
+    pub async fn is_archived(&self) -> Result<bool, Error> {
+        #[derive(Deserialize)]
+        struct Archived {
+            #[serde(default)]
+            archived: bool,
+        }
+        let route = format!("/repositories/{}", self.id);
+        let found: Archived = self.send_once(&Ask::get(&route), Scope::Talk).await?.json()?;
+        Ok(found.archived)
+    }
+
     /// The default branch and where it stands.
     pub async fn default_branch(&self, branch: &str) -> Result<Default, Error> {
         #[derive(Deserialize)]
@@ -266,6 +281,7 @@ impl Repo {
         let mut waits = [1, 2, 4].into_iter();
         let mut renewed = false;
         let mut tries = 0;
+        let mut limited = 0;
         loop {
             let token = self.token(scope).await?;
             let installation = self.installation();
@@ -279,11 +295,14 @@ impl Repo {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
+            inner.tokens.note(installation, self.id, &error);
             let unknown = match &error {
                 Error::Unauthorized(_) => true,
                 Error::Forbidden(said) => said.contains("replicated"),
                 _ => false,
             };
+            // It was refused, so nothing has happened yet; what is short is waited for before it is sent again.
+            let soon = matches!(&error, Error::Limited { until, .. } if until - clock::now() <= SHORT_WAIT);
             let young = clock::now() - token.minted_at < YOUNG;
             if unknown && !renewed && !young {
                 renewed = true;
@@ -296,6 +315,8 @@ impl Repo {
             } else if ask.kind.reads() && matches!(error, Error::Unreachable(_)) && tries < READ_TRIES {
                 tries += 1;
                 tokio::time::sleep(Duration::from_millis(250 << tries)).await;
+            } else if soon && limited < LIMITED_TRIES {
+                limited += 1;
             } else {
                 return Err(error);
             }

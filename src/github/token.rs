@@ -94,13 +94,7 @@ pub(super) struct Tokens {
 
 impl Tokens {
     /// A token for one repository; concurrent callers share one minting.
-    pub async fn get(
-        &self,
-        github: &Github,
-        installation: u64,
-        repository: u64,
-        scope: Scope,
-    ) -> Result<Token, Error> {
+    pub async fn get(&self, github: &Github, installation: u64, repository: u64, scope: Scope) -> Result<Token, Error> {
         let slot = self.slot((installation, repository, scope));
         let mut held = slot.lock().await;
         if let Some(token) = held.as_ref().filter(|token| token.is_good()) {
@@ -158,7 +152,8 @@ impl Tokens {
         found.map_or(Ok(()), |(error, _)| Err(error.clone()))
     }
 
-    fn note(&self, installation: u64, repository: u64, error: &Error) {
+    /// There is nobody any more who gives tokens: those that are kept are of no use either.
+    pub fn note(&self, installation: u64, repository: u64, error: &Error) {
         let what = match error {
             Error::Suspended | Error::Uninstalled => 0,
             Error::Uncovered => repository,
@@ -166,6 +161,8 @@ impl Tokens {
         };
         let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
         gone.insert((installation, what), (error.clone(), clock::now() + GONE));
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.retain(|key, _| key.0 != installation || (what != 0 && key.1 != what));
     }
 }
 

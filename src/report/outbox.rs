@@ -10,6 +10,7 @@ use tracing::{info, warn};
 use crate::clock::{self, Millis};
 use crate::github::Error;
 use crate::store::{self, Effect, Intent, Lease, Store};
+use crate::task::Gone;
 
 /// Tries within one run; what still fails is tried again later.
 const TRIES: u32 = 4;
@@ -32,6 +33,9 @@ pub enum Undone {
     /// Not now: GitHub is away or asks us to wait.
     #[error("not before {at}: {why}")]
     Later { at: Millis, why: String, limited: bool },
+    /// There is nothing to write to any more. Nothing is settled: it may come back.
+    #[error("{}", .0.says())]
+    Gone(Gone),
     /// The claim is somebody else's.
     #[error("the claim was lost")]
     Lost,
@@ -86,6 +90,9 @@ impl Outbox<'_> {
                 }
                 Err(error) => error,
             };
+            if let Some(gone) = error.gone() {
+                return Err(Undone::Gone(gone));
+            }
             if error.is_final() {
                 // "Already exists" is a refusal too, and what exists may be ours.
                 match look().await {

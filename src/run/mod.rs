@@ -7,6 +7,7 @@ mod agent;
 mod attempt;
 mod checkout;
 mod context;
+mod gone;
 mod inspect;
 mod log;
 mod publish;
@@ -26,7 +27,7 @@ use crate::github::{Reaction, Repo};
 use crate::queue::{Job, Stop, Verdict};
 use crate::report::{self, Board, Money, Outbox, Undone, View};
 use crate::store::StoredTask;
-use crate::task::{CLOSED, Ending, Kind, State};
+use crate::task::{CLOSED, Ending, Gone, Kind, State};
 use crate::text;
 
 use self::log::Log;
@@ -50,7 +51,14 @@ pub async fn run(app: App, job: Job) -> Verdict {
         repository = tracing::field::Empty
     );
     async move {
-        match drive(&app, &job).await {
+        let driven = match drive(&app, &job).await {
+            Err(Pause::Broken(error)) => match gone::found(&error) {
+                Some(gone) => gone::end(&app, &job, gone).await,
+                None => Err(Pause::Broken(error)),
+            },
+            other => other,
+        };
+        match driven {
             Ok(()) => Verdict::Done,
             Err(Pause::Lost) => {
                 warn!("This claim is void: another worker has the task, or will");
@@ -114,6 +122,9 @@ async fn drive(app: &App, job: &Job) -> Result<(), Pause> {
         app.store.conclude(job.lease(), &Ending::new("gave_up", "")).await?;
         app.store.end(job.lease(), State::Failed).await?;
         return Ok(());
+    }
+    if let Some(gone) = job.claimed.cancelled_by.as_deref().and_then(Gone::stopped_by) {
+        return gone::end(app, job, gone).await;
     }
     let repo = app.github.repo(task.place.installation_id, task.place.repository_id, &task.place.repository);
     let (views, shown) = watch::channel(View {
@@ -190,6 +201,9 @@ async fn plot(run: &Run<'_>, outbox: &Outbox<'_>) -> Result<Ending, Halt> {
 
 /// The last words: the comment's final text and the reaction. Repeating them changes nothing.
 async fn tell(run: &Run<'_>, outbox: &Outbox<'_>, board: Option<&Board<'_>>, ending: &Ending) -> Result<(), Pause> {
+    if Gone::coded(&ending.code).is_some() {
+        return Ok(());
+    }
     run.show(|view| view.elapsed = run.elapsed());
     let view = run.view();
     if let Some(board) = board {
@@ -240,7 +254,10 @@ fn refused_is_fine(done: Result<(), Undone>) -> Result<(), Pause> {
 fn stopped(why: Stop) -> Halt {
     match why {
         Stop::Cancelled(by) if by == CLOSED => Halt::End(Ending::new("closed", "")),
-        Stop::Cancelled(by) => Halt::End(Ending { by: Some(by), ..Ending::new("cancelled", "") }),
+        Stop::Cancelled(by) => Halt::End(match Gone::stopped_by(&by) {
+            Some(gone) => Ending::new(gone.code(), ""),
+            None => Ending { by: Some(by), ..Ending::new("cancelled", "") },
+        }),
         Stop::Lost => Halt::Pause(Pause::Lost),
         Stop::Draining => Halt::Pause(Pause::Draining),
     }

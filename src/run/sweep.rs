@@ -6,8 +6,8 @@ use tracing::{info, warn};
 
 use crate::app::App;
 use crate::clock::{self, Millis};
-use crate::report;
 use crate::store::StoredTask;
+use crate::{github, report};
 
 /// How often check runs are looked after. Unfinished ones would stand on the pull request for two weeks.
 const EVERY: Duration = Duration::from_mins(5);
@@ -62,6 +62,8 @@ async fn complete(app: &App, task: &StoredTask) -> anyhow::Result<()> {
     let place = &task.place;
     let repo = app.github.repo(place.installation_id, place.repository_id, &place.repository);
     match report::review::complete_stranded(&repo, task).await {
+        // It may come back.
+        Err(github::Error::Suspended) => return Ok(()),
         // The repository or the installation is gone, and its check runs with it.
         Err(error) if error.is_final() => warn!("GitHub does not let us complete it: {error}"),
         // Whoever makes it may still be about to.

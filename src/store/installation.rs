@@ -1,16 +1,48 @@
 //! What becomes of open tasks when an installation or a repository changes. Found by way of the queue's rows, of which
 //! there are few, whatever the history.
 
-use super::Store;
+use super::{Store, StoredTask};
+use crate::clock::Millis;
+use crate::task::Gone;
 
 impl Store {
-    /// The open tasks of an installation, or of these repositories of it.
-    pub async fn open_tasks_of(&self, installation: u64, repositories: Option<&[u64]>) -> sqlx::Result<Vec<String>> {
+    /// The open tasks of an installation, or of these repositories of it: each with its repository.
+    pub async fn open_tasks_of(
+        &self,
+        installation: u64,
+        repositories: Option<&[u64]>,
+    ) -> sqlx::Result<Vec<(String, u64)>> {
         const SQL: &str = "select task.task_id, task.repository_id from job join task on task.task_id = job.job_id
                            where job.queue = 'task' and task.installation_id = $1 order by task.created_at";
         let rows: Vec<(String, i64)> = sqlx::query_as(SQL).bind(installation as i64).fetch_all(&self.read).await?;
-        let wanted = |repository: i64| repositories.is_none_or(|them| them.contains(&(repository as u64)));
-        Ok(rows.into_iter().filter(|(_, repository)| wanted(*repository)).map(|(id, _)| id).collect())
+        let rows = rows.into_iter().map(|(id, repository)| (id, repository as u64));
+        Ok(rows.filter(|(_, repository)| repositories.is_none_or(|them| them.contains(repository))).collect())
+    }
+
+    /// The tasks of an installation that were stopped for this since then, the oldest first.
+    pub async fn stopped_tasks_of(
+        &self,
+        installation: u64,
+        gone: Gone,
+        since: Millis,
+    ) -> anyhow::Result<Vec<StoredTask>> {
+        const MOST: i64 = 200;
+        const SQL: &str = "select task_id from task
+                           where installation_id = $1 and ended_at > $2 and ending like $3
+                           order by ended_at limit $4";
+        let ids: Vec<String> = sqlx::query_scalar(SQL)
+            .bind(installation as i64)
+            .bind(since)
+            .bind(format!("%{}%", gone.code()))
+            .bind(MOST)
+            .fetch_all(&self.read)
+            .await?;
+        let mut found = Vec::new();
+        for id in ids {
+            let task = self.task(&id).await?;
+            found.extend(task.filter(|task| task.ending.as_ref().is_some_and(|it| it.code == gone.code())));
+        }
+        Ok(found)
     }
 
     /// A repository has another name, and perhaps another owner with an installation of their own: its open tasks follow.

@@ -58,7 +58,9 @@ impl Store {
     /// The time in an SQL text: the database's, where several processes compare what they read.
     fn now(&self) -> String {
         match self.dialect {
-            Dialect::Postgres => "cast(floor(extract(epoch from clock_timestamp()) * 1000) as bigint) as now".to_owned(),
+            Dialect::Postgres => {
+                "cast(floor(extract(epoch from clock_timestamp()) * 1000) as bigint) as now".to_owned()
+            }
             Dialect::Sqlite => format!("{} as now", clock::now()),
         }
     }

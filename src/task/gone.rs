@@ -15,8 +15,7 @@ pub enum Gone {
 }
 
 impl Gone {
-    pub const ALL: [Self; 5] =
-        [Self::Suspended, Self::Uninstalled, Self::Uncovered, Self::Deleted, Self::Archived];
+    pub const ALL: [Self; 5] = [Self::Suspended, Self::Uninstalled, Self::Uncovered, Self::Deleted, Self::Archived];
 
     /// The code of the ending.
     pub fn code(self) -> &'static str {
@@ -26,6 +25,17 @@ impl Gone {
             Self::Uncovered => "repository_removed",
             Self::Deleted => "repository_deleted",
             Self::Archived => "repository_archived",
+        }
+    }
+
+    /// For the log and whoever asks why nothing was done.
+    pub fn says(self) -> &'static str {
+        match self {
+            Self::Suspended => "the installation is suspended",
+            Self::Uninstalled => "the App is not installed there any more",
+            Self::Uncovered => "the installation no longer covers the repository",
+            Self::Deleted => "the repository was deleted",
+            Self::Archived => "the repository is archived",
         }
     }
 

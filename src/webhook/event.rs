@@ -1,5 +1,6 @@
 //! What a delivery asks for, if anything. Pure: the payload comes in, an ask or a reason goes out.
 
+use super::installation::{self, Change};
 use super::payload::{CheckEvent, Common, Envelope, Issue, IssueEvent, MergeGroupEvent, Pull, PullEvent, User};
 use crate::task::{Account, Command, Place, Said, Trigger, parse};
 
@@ -31,6 +32,8 @@ pub enum Heard {
         place: Place,
         head_sha: String,
     },
+    /// An installation or a repository has changed as a whole.
+    Installation(Change),
     /// Nothing to do, and why.
     Nothing(&'static str),
 }
@@ -95,7 +98,7 @@ pub enum Wants {
     Stop,
 }
 
-const NOT_READ: &str = "we do not act on this event";
+pub(super) const NOT_READ: &str = "we do not act on this event";
 const A_BOT: &str = "bots are not listened to";
 const NO_MENTION: &str = "it does not speak to us";
 const OURS: &str = "it is our own";
@@ -107,6 +110,7 @@ pub fn ignorable(event: &str, envelope: &Envelope, names: &Names) -> Option<&'st
     let action = envelope.action.as_deref().unwrap_or_default();
     let texts = match (event, action) {
         ("ping", _) => return Some("GitHub only says hello"),
+        _ if installation::is_change(event, action) => return None,
         ("issue_comment" | "pull_request_review_comment", "created") => [envelope.comment.as_ref(), None],
         ("issues", "opened") => [envelope.issue.as_ref(), None],
         // Of a bot's own pull request every review may concern it.
@@ -157,7 +161,7 @@ pub fn hear(event: &str, payload: &[u8], names: &Names, us: Us) -> Result<Heard,
                 None => NO_INSTALLATION,
             })
         }
-        _ => Ok(Heard::Nothing(NOT_READ)),
+        _ => installation::hear(event, payload),
     }
 }
 

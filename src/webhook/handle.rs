@@ -4,14 +4,14 @@ use tracing::{Instrument as _, info, info_span, warn};
 
 use super::event::{Heard, Names, Us, hear};
 use super::json::json_of;
-use super::{ask, click, moved};
+use super::{ask, click, installation, moved};
 use crate::app::App;
 use crate::clock;
 use crate::github::{Error, Repo};
 use crate::queue::{Job, Verdict};
 use crate::report::{Outbox, Undone};
 use crate::store::{Decided, DeliveryState};
-use crate::task::{Place, Trigger};
+use crate::task::{Gone, Place, Trigger};
 
 /// Crashes and errors of ours after which a delivery is set aside.
 const ATTEMPTS: i64 = 8;
@@ -35,6 +35,7 @@ async fn handle_in_span(app: App, job: Job) -> Verdict {
             return Verdict::Again { at, failed: false };
         }
         Err(Trouble::Lost) => return Verdict::Done,
+        Err(Trouble::Gone(gone)) => done(DeliveryState::Ignored, gone.says()),
         Err(Trouble::Ours(error)) if job.claimed.attempts + 1 < ATTEMPTS => {
             warn!("Could not handle a delivery: {error:#}");
             return Verdict::Again { at: clock::now() + (2000 << job.claimed.attempts.min(8)), failed: true };
@@ -56,8 +57,13 @@ async fn handle_in_span(app: App, job: Job) -> Verdict {
 
 /// Why a delivery has no decision yet.
 pub(super) enum Trouble {
-    Later { at: clock::Millis, why: String },
+    Later {
+        at: clock::Millis,
+        why: String,
+    },
     Lost,
+    /// There is nobody left to answer.
+    Gone(Gone),
     Ours(anyhow::Error),
 }
 
@@ -67,11 +73,13 @@ impl<E: Into<anyhow::Error>> From<E> for Trouble {
         let error = match error.downcast::<Undone>() {
             Ok(Undone::Later { at, why, .. }) => return Self::Later { at, why },
             Ok(Undone::Lost) => return Self::Lost,
+            Ok(Undone::Gone(gone)) => return Self::Gone(gone),
             Ok(other) => return Self::Ours(other.into()),
             Err(error) => error,
         };
         match error.downcast::<Error>() {
             Ok(error @ Error::Limited { until, .. }) => Self::Later { at: until, why: error.to_string() },
+            Ok(error) if error.gone().is_some() => error.gone().map_or(Self::Lost, Self::Gone),
             Ok(error) if !error.is_final() => Self::Later { at: clock::now() + 5_000, why: error.to_string() },
             Ok(error) => Self::Ours(error.into()),
             Err(error) => Self::Ours(error),
@@ -117,6 +125,10 @@ async fn look(app: &App, job: &Job) -> Result<Decided, Trouble> {
         Heard::Ask(it) => ask::decide(&desk(&it.place), &it).await,
         Heard::Pull(it) => moved::decide(&desk(&it.ask.place), &it).await,
         Heard::Click(it) => click::decide(&desk(&it.place), &it).await,
+        Heard::Installation(it) => {
+            tracing::Span::current().record("installation.id", it.installation);
+            installation::decide(app, job, &it).await
+        }
         Heard::MergeGroup { place, head_sha } => moved::answer_merge_queue(&desk(&place), &head_sha).await,
     }
 }

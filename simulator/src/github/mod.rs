@@ -73,6 +73,8 @@ pub struct Options {
     pub content_budget: (usize, usize),
     /// Requests per hour and token.
     pub primary_limit: u64,
+    /// How long an installation token lives, in seconds: an hour on GitHub.
+    pub token_life: u64,
     pub webhook_secret: String,
     /// How long a webhook delivery waits for the bot.
     pub delivery_timeout: Duration,
@@ -88,6 +90,7 @@ impl Default for Options {
             rate_limit_headers: true,
             content_budget: (80, 500),
             primary_limit: 5000,
+            token_life: 3600,
             webhook_secret: "it is a secret to everybody".to_owned(),
             delivery_timeout: Duration::from_secs(10),
         }

@@ -9,7 +9,7 @@ use crate::report::View;
 use crate::report::words::ending_words;
 use crate::store::StoredTask;
 use crate::task::review::{Entry, Finding, Reviewed, Severity, Spot, suggestion_block};
-use crate::task::{Ending, Lane};
+use crate::task::{Ending, Gone, Lane};
 use crate::text;
 
 /// A completed check run.
@@ -49,6 +49,7 @@ pub fn check_words(config: &Config, task: &StoredTask, view: &View, ending: &End
         (_, code) => {
             let conclusion = match code {
                 "cancelled" | "closed" | "superseded" => Conclusion::Cancelled,
+                code if Gone::coded(code).is_some() => Conclusion::Cancelled,
                 // A required check must not pass because nobody has looked.
                 _ if gate => Conclusion::Failure,
                 _ => Conclusion::Neutral,

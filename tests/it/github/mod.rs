@@ -9,6 +9,7 @@ use simulator::github::{Options, Role};
 
 mod checks;
 mod odd;
+mod pace;
 mod threads;
 
 /// The lines of `new.txt`, each of which can be commented on: more than fit on one page.

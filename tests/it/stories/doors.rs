@@ -283,6 +283,7 @@ async fn the_doctor_says_what_is_well_and_what_is_not() {
     let (code, text) = world.command("doctor").await;
     let bad: Vec<_> = text.lines().filter(|line| line.starts_with("BAD")).collect();
     assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("octo (70000001): its owner has not granted pull_requests: write, checks: write"), "{text}");
     assert_snapshot!(bad.join("\n").replace(world.model.url(), "MODEL"), @"
     BAD   App permissions        missing: pull_requests: write, checks: write; add them on the App's settings page
     BAD   model                  MODEL/ does not take the key in ANTHROPIC_API_KEY
