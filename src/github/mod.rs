@@ -38,7 +38,7 @@ pub use contents::File;
 pub use error::Error;
 pub use installation::Installation;
 pub use issues::{Author, Issue, Label, ReactTo, Reaction, Remark};
-pub use line::{Limit, Line, Order};
+pub use line::{Limit, Line};
 pub use pace::Pace;
 pub use pulls::{NewPull, Pull, PullEnd, PullRepo, PullRequest};
 pub use repo::{Default, Repo};

@@ -78,6 +78,9 @@ fn every_example_is_read_or_ignored() {
         "check_run ignored by the worker": 3,
         "check_suite ignored at the door": 16,
         "check_suite ignored by the worker": 4,
+        "installation ignored at the door": 4,
+        "installation tells of a change": 12,
+        "installation_repositories tells of a change": 12,
         "issue_comment ignored at the door": 20,
         "issues asks": 2,
         "issues ignored at the door": 46,
@@ -89,6 +92,9 @@ fn every_example_is_read_or_ignored() {
         "pull_request tells of a pull request": 18,
         "pull_request_review ignored at the door": 11,
         "pull_request_review_comment ignored at the door": 12,
+        "repository ignored at the door": 20,
+        "repository ignored by the worker": 4,
+        "repository tells of a change": 2,
     }
     "#);
 }
