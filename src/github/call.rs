@@ -131,10 +131,11 @@ pub(super) async fn call(
     let (cache, whose) = cache;
     let kept = if ask.kind == Kind::Read { cache.get(whose, ask.route) } else { None };
     // Held until what the answer says is known: the next write may not go before.
-    let _pass = governor.enter(ask).await?;
+    // Boxed, as what waits is large and every caller's future would hold it.
+    let _pass = Box::pin(governor.enter(ask)).await?;
     let Raw { status, mut headers, body } = send(client, ask, kept.as_ref().map(|kept| &kept.etag)).await?;
     if let (StatusCode::NOT_MODIFIED, Some(kept)) = (status, kept) {
-        governor.learn(ask, &headers, None).await;
+        Box::pin(governor.learn(ask, &headers, None)).await;
         if let Some(link) = kept.link {
             headers.insert(header::LINK, link);
         }
@@ -145,7 +146,7 @@ pub(super) async fn call(
         kind if kind.is_graphql() && status.is_success() => Error::read_graphql(&headers, &body),
         _ => Error::read(status, &headers, &body),
     };
-    match governor.learn(ask, &headers, refused).await {
+    match Box::pin(governor.learn(ask, &headers, refused)).await {
         Some(error) => Err(error),
         None => {
             if ask.kind == Kind::Read {

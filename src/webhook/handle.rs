@@ -127,7 +127,7 @@ async fn look(app: &App, job: &Job) -> Result<Decided, Trouble> {
         Heard::Click(it) => click::decide(&desk(&it.place), &it).await,
         Heard::Installation(it) => {
             tracing::Span::current().record("installation.id", it.installation);
-            installation::decide(app, job, &it).await
+            Box::pin(installation::decide(app, job, &it)).await
         }
         Heard::MergeGroup { place, head_sha } => moved::answer_merge_queue(&desk(&place), &head_sha).await,
     }
