@@ -152,7 +152,7 @@ fn installations(all: &[Installation]) -> Vec<Finding> {
         (0, _) => found.push(finding(Grade::Warning, "installations", "none yet: install the App on an account")),
         (_, 0) => found.push(finding(Grade::Good, "installations", format!("{}, all in order", all.len()))),
         (_, bad) if bad > MOST => {
-            found.push(finding(Grade::Warning, "installations", format!("and {} more", bad - MOST)))
+            found.push(finding(Grade::Warning, "installations", format!("and {} more", bad - MOST)));
         }
         _ => (),
     }

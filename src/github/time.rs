@@ -35,7 +35,7 @@ fn http_date(text: &str) -> Option<Millis> {
     let word = words.next()?;
     let month = MONTHS.iter().position(|it| *it == word)? as i64 + 1;
     let year = words.next()?.parse().ok()?;
-    let mut parts = words.next()?.split(':').map(|it| it.parse::<i64>());
+    let mut parts = words.next()?.split(':').map(str::parse::<i64>);
     let mut part = || parts.next()?.ok();
     let seconds = part()? * 3600 + part()? * 60 + part()?;
     Some((days(year, month, day) * 86_400 + seconds) * 1000)
