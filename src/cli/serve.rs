@@ -81,6 +81,8 @@ pub async fn start(config: Config, doors: bool) -> Result<Running> {
             lease: app.config.runs.lease.0,
             drain: DELIVERY_DRAIN,
         };
+        let missed = app.clone();
+        beside(&mut parts, &stop, async move { webhook::missed::sweep(&missed).await });
         parts.spawn(queue::work(app.store.clone(), settings, move |job| webhook::handle(app.clone(), job), stop));
     }
     let settings = Settings {

@@ -88,6 +88,7 @@ fn lines(config: &Config) -> Vec<(&'static str, String)> {
         ("GITHUB_APP_PRIVATE_KEY_FILE", shown(github.private_key_file.as_ref().map(|it| it.display()))),
         ("GITHUB_WEBHOOK_SECRET", masked(github.webhook_secret.as_ref())),
         ("GITHUB_WRITE_SPACING_MS", github.write_spacing_ms.to_string()),
+        ("SWEEP_INTERVAL", github.sweep_interval.to_string()),
         ("MENTION", github.mention.clone()),
         ("LABEL", github.label.clone()),
         ("ANTHROPIC_API_KEY", masked(model.api_key.as_ref())),

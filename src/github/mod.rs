@@ -16,11 +16,13 @@ mod call;
 mod checks;
 mod contents;
 mod error;
+mod hook;
 mod issues;
 mod jobs;
 mod pulls;
 mod repo;
 mod reviews;
+mod since;
 mod threads;
 mod token;
 
@@ -29,10 +31,12 @@ pub use checks::{
 };
 pub use contents::File;
 pub use error::Error;
+pub use hook::{Delivered, Installed};
 pub use issues::{Author, Issue, Label, ReactTo, Reaction, Remark};
 pub use pulls::{NewPull, Pull, PullEnd, PullRepo, PullRequest};
 pub use repo::{Default, Repo};
 pub use reviews::{NewLine, NewReview, Review, ReviewComment, ReviewEvent};
+pub use since::{IssueNow, Labeling};
 pub use threads::{Thread, ThreadComment};
 pub use token::Scope;
 

@@ -35,14 +35,19 @@ pub fn react_to(trigger: &Trigger, number: u64) -> Option<ReactTo> {
 
 /// React, once a subject and reaction.
 pub async fn react(outbox: &Outbox<'_>, repo: &Repo, to: ReactTo, reaction: Reaction) -> Result<(), Undone> {
+    let key = reaction_key(repo, to, reaction);
+    // Reacting twice is the same as once, so there is nothing to look for first.
+    outbox.once(&key, || async { Ok(None::<()>) }, || repo.react(to, reaction)).await
+}
+
+/// The key of a reaction's effect: whoever looks for what was missed sees by it what was heard.
+pub fn reaction_key(repo: &Repo, to: ReactTo, reaction: Reaction) -> String {
     let target = match to {
         ReactTo::Issue(number) => format!("issue-{number}"),
         ReactTo::Comment(id) => format!("comment-{id}"),
         ReactTo::ReviewComment(id) => format!("review-comment-{id}"),
     };
-    let key = format!("{}:{target}:{}", repo.key(), reaction.name());
-    // Reacting twice is the same as once, so there is nothing to look for first.
-    outbox.once(&key, || async { Ok(None::<()>) }, || repo.react(to, reaction)).await
+    format!("{}:{target}:{}", repo.key(), reaction.name())
 }
 
 #[expect(clippy::too_many_arguments, reason = "who, where, why, and how often")]

@@ -17,6 +17,7 @@ mod effect;
 mod event;
 mod job;
 mod ledger;
+mod missed;
 mod task;
 mod wake;
 
@@ -26,6 +27,7 @@ pub use effect::{Effect, Intent};
 pub use event::{Event, NewEvent};
 pub use job::{Claimed, Lease, OpenJob, Queue, Renewed};
 pub use ledger::{StoredFinding, StoredSession};
+pub use missed::{Listing, Source, Sweep};
 pub use task::{Created, NewTask, StoredTask};
 pub use wake::{Wakes, listen};
 

@@ -105,19 +105,17 @@ const NO_INSTALLATION: Heard = Heard::Nothing("it names no installation");
 /// cheap and says "look" when in doubt.
 pub fn ignorable(event: &str, envelope: &Envelope, names: &Names) -> Option<&'static str> {
     let action = envelope.action.as_deref().unwrap_or_default();
+    if let Some(why) = never_read(event, action) {
+        return Some(why);
+    }
     let texts = match (event, action) {
-        ("ping", _) => return Some("GitHub only says hello"),
         ("issue_comment" | "pull_request_review_comment", "created") => [envelope.comment.as_ref(), None],
         ("issues", "opened") => [envelope.issue.as_ref(), None],
         // Of a bot's own pull request every review may concern it.
         ("pull_request_review", "submitted") => [envelope.review.as_ref(), None],
         // Which label is ours, and which bots count, is the repository's to say.
         ("issues", "labeled") => return by_bot(envelope).then_some(A_BOT),
-        ("pull_request", "opened" | "reopened" | "ready_for_review" | "synchronize" | "closed" | "labeled")
-        | ("check_run", "rerequested" | "requested_action")
-        | ("check_suite", "rerequested")
-        | ("merge_group", "checks_requested") => return None,
-        _ => return Some(NOT_READ),
+        _ => return None,
     };
     if by_bot(envelope) {
         return Some(A_BOT);
@@ -130,12 +128,27 @@ pub fn ignorable(event: &str, envelope: &Envelope, names: &Names) -> Option<&'st
     (!texts.any(|text| names_us(text, &names.mention))).then_some(NO_MENTION)
 }
 
+/// Whether the event's name alone says that nobody needs to look.
+pub fn never_read(event: &str, action: &str) -> Option<&'static str> {
+    match (event, action) {
+        ("ping", _) => Some("GitHub only says hello"),
+        ("issue_comment" | "pull_request_review_comment", "created")
+        | ("issues", "opened" | "labeled")
+        | ("pull_request_review", "submitted")
+        | ("pull_request", "opened" | "reopened" | "ready_for_review" | "synchronize" | "closed" | "labeled")
+        | ("check_run", "rerequested" | "requested_action")
+        | ("check_suite", "rerequested")
+        | ("merge_group", "checks_requested") => None,
+        _ => Some(NOT_READ),
+    }
+}
+
 fn by_bot(envelope: &Envelope) -> bool {
     envelope.sender.as_ref().is_some_and(|sender| sender.kind == "Bot")
 }
 
 /// Whether the mention's letters occur at all.
-fn names_us(text: &str, mention: &str) -> bool {
+pub fn names_us(text: &str, mention: &str) -> bool {
     let needle = mention.as_bytes();
     text.as_bytes().windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle))
 }

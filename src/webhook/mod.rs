@@ -1,9 +1,12 @@
 //! Stage 1: GitHub speaks. Verified over the raw bytes, stored before it is acknowledged, looked at by a worker.
 
 mod door;
+mod take;
+pub mod missed;
 mod event;
 mod handle;
 mod ask;
+mod late;
 mod moved;
 mod click;
 mod snapshot;

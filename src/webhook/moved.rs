@@ -38,6 +38,10 @@ async fn of(desk: &Desk<'_>, it: &Moved, origin: Option<String>) -> Result<Decid
     }
     let tasks = app.store.tasks_of_thread(place.repository_id, place.number).await?;
     if it.action == "closed" {
+        // It may be open again, and this only late.
+        if tasks.iter().any(|task| !task.state.is_final()) && desk.repo.pull(place.number).await?.is_open() {
+            return Ok(done(DeliveryState::Ignored, "it is open again"));
+        }
         let stopped = ask::stop(desk, &tasks, CLOSED).await?;
         return Ok(match stopped {
             0 => done(DeliveryState::Ignored, "nothing ran on the closed pull request"),
