@@ -145,7 +145,7 @@ impl Store {
     /// Whether one of these writes was ever intended.
     pub async fn is_intended(&self, keys: &[String]) -> sqlx::Result<bool> {
         let sql = format!("select 1 from effect where key in {}", super::placeholders(1, keys.len()));
-        let query = keys.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, key| query.bind(key));
+        let query = keys.iter().fold(sqlx::query(AssertSqlSafe(sql)), sqlx::query::Query::bind);
         Ok(query.fetch_optional(&self.read).await?.is_some())
     }
 

@@ -46,18 +46,16 @@ pub async fn is_moot(desk: &Desk<'_>, ask: &Ask) -> Result<Option<&'static str>,
     Ok(was_stopped(desk, ask).await?.then_some("somebody has stopped it before it began"))
 }
 
-/// The tasks that a stop is about. One that was asked for after a late stop goes on.
+/// The tasks that a stop is about: one that was asked for after it goes on.
 pub async fn meant<'t>(desk: &Desk<'_>, ask: &Ask, tasks: &'t [StoredTask]) -> Result<Vec<&'t StoredTask>, Trouble> {
-    let all = || Ok(tasks.iter().collect());
-    let Some(said) = asked_at(ask).filter(|at| !at.is_empty()) else { return all() };
-    if !is_late(desk, ask).await? {
-        return all();
-    }
-    let asked = |task: &StoredTask| match &task.snapshot.comment {
-        Some(comment) if !comment.at.is_empty() => comment.at.clone(),
-        _ => clock::iso(task.created_at),
+    let Some(said) = asked_at(ask).filter(|at| !at.is_empty()) else { return Ok(tasks.iter().collect()) };
+    let late = is_late(desk, ask).await?;
+    let is_meant = |task: &&StoredTask| match &task.snapshot.comment {
+        Some(comment) => comment.at.as_str() <= said,
+        // By our own clock, which is only near to GitHub's.
+        None => !late || clock::iso(task.created_at).as_str() <= said,
     };
-    Ok(tasks.iter().filter(|task| asked(task).as_str() <= said).collect())
+    Ok(tasks.iter().filter(is_meant).collect())
 }
 
 /// Whether GitHub did not bring it, or brought it long after it was said.

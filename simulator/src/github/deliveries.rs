@@ -95,6 +95,25 @@ impl World {
         let _ = in_flight.wait_for(|it| *it == 0).await;
     }
 
+    /// The GUID of the newest event of this kind that was to be delivered, such as `pull_request.closed`.
+    pub fn newest_delivery(&self, kind: &str) -> Option<String> {
+        let state = self.state();
+        let is_it = |it: &&Delivery| format!("{}.{}", it.event, it.action.as_deref().unwrap_or_default()) == kind;
+        state.deliveries.iter().rev().find(is_it).map(|it| it.guid.clone())
+    }
+
+    /// Forgets all deliveries, as GitHub does after some days.
+    pub fn forget_deliveries(&self) {
+        self.state().deliveries.clear();
+    }
+
+    /// Takes a delivery for failed although it was answered, as when the answer came too late.
+    pub fn miss_the_answer(&self, guid: &str) {
+        for it in self.state().deliveries.iter_mut().filter(|it| it.guid == guid) {
+            (it.status, it.answer) = (504, "timed out".to_owned());
+        }
+    }
+
     /// Sends an event again, as the button in the App's settings does; same GUID. The bot's status, 0 if unknown.
     pub async fn redeliver(&self, guid: &str) -> u16 {
         let Some(old) = self.state().deliveries.iter().rev().find(|it| it.guid == guid).cloned() else { return 0 };

@@ -295,6 +295,7 @@ fn first_state(options: &Options) -> State {
         accounts: vec![bot],
         repos: Vec::new(),
         notes: std::collections::BTreeMap::new(),
+        labelings: Vec::new(),
         reviews: std::collections::BTreeMap::new(),
         inlines: std::collections::BTreeMap::new(),
         resolved: std::collections::BTreeMap::new(),

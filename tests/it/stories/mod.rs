@@ -26,6 +26,7 @@ mod deliveries;
 mod doors;
 mod endings;
 mod mention;
+mod missed;
 mod outages;
 mod refusals;
 mod restart;
