@@ -119,6 +119,31 @@ pub struct Runs {
     /// How long a worker's claim on a task lasts without being renewed.
     #[arg(long, env = "LEASE", default_value = "30s", value_parser = lease)]
     pub lease: Span,
+    /// Tasks on one issue or pull request within an hour, whoever asks; one more, and nothing begins there until somebody
+    /// who may write says `resume`.
+    #[arg(
+        long,
+        env = "TASKS_PER_THREAD_HOUR",
+        default_value_t = 10,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub tasks_per_thread_hour: u32,
+    /// Of these, tasks that bots cause with their pushes, the bot's own among them.
+    #[arg(
+        long,
+        env = "BOT_TASKS_PER_THREAD_HOUR",
+        default_value_t = 5,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub bot_tasks_per_thread_hour: u32,
+    /// Tasks that one person may ask for within an hour, everywhere.
+    #[arg(
+        long,
+        env = "TASKS_PER_PERSON_HOUR",
+        default_value_t = 30,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub tasks_per_person_hour: u32,
     /// The least time between two edits of a progress comment.
     #[arg(long, env = "COMMENT_INTERVAL", default_value = "5s")]
     pub comment_interval: Span,

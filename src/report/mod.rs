@@ -18,7 +18,9 @@ pub use settings::settings_check;
 pub use threads::answer;
 pub use words::{Money, progress_words};
 
+use crate::clock::Millis;
 use crate::github::{ReactTo, Reaction, Repo};
+use crate::task::breaker::Tripped;
 use crate::task::{Account, Refusal, Trigger};
 use crate::text;
 
@@ -91,6 +93,22 @@ pub async fn help(
     let body =
         text::render("report/help.md", &json!({ "marker": marker, "mention": names.mention, "label": names.label }));
     say(outbox, repo, number, &key, &marker, &body).await
+}
+
+/// Say that nothing more begins on a thread until somebody resumes, once each time that it comes to that.
+pub async fn too_much(
+    outbox: &Outbox<'_>,
+    repo: &Repo,
+    names: &crate::config::Github,
+    number: u64,
+    why: Tripped,
+    count: u32,
+    at: Millis,
+) -> Result<(), Undone> {
+    let key = format!("{}:breaker:{number}:{at}", repo.key());
+    let marker = format!("<!-- cloud-agent:breaker={at} -->");
+    let words = json!({ "marker": marker, "why": why.name(), "count": count, "mention": names.mention });
+    say(outbox, repo, number, &key, &marker, &text::render("report/breaker.md", &words)).await
 }
 
 async fn say(outbox: &Outbox<'_>, repo: &Repo, number: u64, key: &str, marker: &str, body: &str) -> Result<(), Undone> {

@@ -12,6 +12,7 @@ use sqlx::{Any, AnyPool, Connection as _, Executor as _, Row as _, Transaction};
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+mod breaker;
 mod delivery;
 mod effect;
 mod event;
@@ -21,6 +22,7 @@ mod missed;
 mod task;
 mod wake;
 
+pub use breaker::Breaker;
 use delivery::Deciding;
 pub use delivery::{Decided, DeliveryState, NewDelivery, StoredDelivery};
 pub use effect::{Effect, Intent};

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 mod admit;
+pub mod breaker;
 mod command;
 mod progress;
 mod pull;

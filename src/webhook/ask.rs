@@ -1,5 +1,6 @@
 //! Somebody wants something: who may, and what comes of it.
 
+use super::breaker::{self, May};
 use super::event::Ask;
 use super::handle::{Desk, Trouble, done, refused_is_fine};
 use super::late;
@@ -8,7 +9,8 @@ use crate::github::{PullRequest, Reaction};
 use crate::report::{self, Undone};
 use crate::store::{Created, Decided, DeliveryState, NewTask, StoredTask};
 use crate::task::{
-    Admission, Command, Facts, Kind, Lane, Place, PullFacts, Refusal, TaskId, ThreadRemark, Trigger, admit, review_asked,
+    Admission, Command, Facts, Kind, Lane, Place, PullFacts, Refusal, TaskId, ThreadRemark, Trigger, admit,
+    review_asked,
 };
 
 /// What a task is made of besides the snapshot.
@@ -65,6 +67,8 @@ pub async fn decide(desk: &Desk<'_>, ask: &Ask) -> Result<Decided, Trouble> {
         open_task: tasks.iter().any(|task| task.kind != Kind::Review && !task.state.is_final()),
         ended_task: tasks.iter().any(|task| task.state.is_final()) || (opened && ask.command == Command::Continue),
         has_commits: setting.default.head.is_some() || pull.is_some(),
+        broken: ask.command == Command::Resume
+            && app.store.breaker(place).await?.is_some_and(|breaker| breaker.resumed_at.is_none()),
     };
     // Of labels and new issues a second word would be noise.
     let quiet = matches!(ask.trigger, Trigger::Opened | Trigger::Labeled);
@@ -88,6 +92,11 @@ pub async fn decide(desk: &Desk<'_>, ask: &Ask) -> Result<Decided, Trouble> {
             greet(desk, ask).await?;
             return Ok(done(DeliveryState::Done, "asked the running task to stop"));
         }
+        Admission::Resume => {
+            app.store.resume(place, &ask.asker.login).await?;
+            greet(desk, ask).await?;
+            return Ok(done(DeliveryState::Done, "resumed"));
+        }
         Admission::Retry => retry(&tasks, ask.on_pull, lane),
         Admission::Continue => {
             let prompt = "Go on where you stopped.".to_owned();
@@ -96,7 +105,11 @@ pub async fn decide(desk: &Desk<'_>, ask: &Ask) -> Result<Decided, Trouble> {
         Admission::Review { lane } => review(lane),
         Admission::Start { prompt, lane } => Order { kind, lane, prompt, goes_on: ask.on_pull, origin: None },
     };
-    start(desk, ask, &setting, pull.as_ref(), Order { origin, ..order }, quiet).await
+    match breaker::may(desk, place, &ask.asker, &ask.trigger).await? {
+        May::Begin => start(desk, ask, &setting, pull.as_ref(), Order { origin, ..order }, quiet).await,
+        May::NotHere(decided) => Ok(decided),
+        May::NotNow => refuse(desk, ask, Refusal::TooMuchAtOnce).await,
+    }
 }
 
 const HAS_ASKED: &str = "the same words have asked already";

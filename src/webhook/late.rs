@@ -35,7 +35,7 @@ pub async fn is_moot(desk: &Desk<'_>, ask: &Ask) -> Result<Option<&'static str>,
     {
         return Ok(Some("the label is gone meanwhile"));
     }
-    if matches!(ask.command, Command::Stop | Command::Help) {
+    if matches!(ask.command, Command::Stop | Command::Resume | Command::Help) {
         return Ok(None);
     }
     let closed = now.closed_at.as_deref().is_some_and(|at| asked_at(ask).is_none_or(|asked| asked < at));
@@ -80,7 +80,8 @@ async fn was_stopped(desk: &Desk<'_>, ask: &Ask) -> Result<bool, Trouble> {
     let Trigger::Comment { id } = ask.trigger else { return Ok(false) };
     let Some(since) = asked_at(ask).filter(|at| !at.is_empty()) else { return Ok(false) };
     let mention = &desk.app.config.github.mention;
-    let stops = |it: &Remark| it.id > id && parse(it.body.as_deref().unwrap_or_default(), mention) == Some(Command::Stop);
+    let stops =
+        |it: &Remark| it.id > id && parse(it.body.as_deref().unwrap_or_default(), mention) == Some(Command::Stop);
     let later = desk.repo.said_since(ask.place.number, since).await?;
     for user in later.iter().filter(|it| stops(it)).filter_map(|it| it.user.as_ref()) {
         let account = Account { id: user.id, login: user.login.clone() };

@@ -6,6 +6,7 @@ pub mod missed;
 mod event;
 mod handle;
 mod ask;
+mod breaker;
 mod late;
 mod moved;
 mod click;

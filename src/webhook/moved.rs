@@ -1,6 +1,7 @@
 //! A pull request came, moved or went, and nobody said anything: what the repository's settings want then.
 
 use super::ask::{self, Order, head_of};
+use super::breaker::{self, May};
 use super::event::{Ask, Moved};
 use super::handle::{Desk, Trouble, done, refused_is_fine};
 use super::snapshot::{self, Setting};
@@ -60,6 +61,9 @@ async fn of(desk: &Desk<'_>, it: &Moved, origin: Option<String>) -> Result<Decid
     });
     if again {
         return Ok(done(DeliveryState::Ignored, "this commit is reviewed already, or about to be"));
+    }
+    if let May::NotHere(decided) = breaker::may(desk, place, &it.ask.asker, &Trigger::Pull).await? {
+        return Ok(decided);
     }
     let lane = if pull.is_from_fork() { Lane::Untrusted } else { Lane::Trusted };
     let order = Order { kind: Kind::Review, lane, prompt: String::new(), goes_on: false, origin: None };

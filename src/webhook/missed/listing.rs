@@ -110,7 +110,8 @@ impl<'a> Shelf<'a> {
         events.sort_by(|a, b| a.at.cmp(&b.at));
         let mut new = 0;
         for it in events {
-            let envelope: Envelope = serde_json::from_value(it.payload.clone()).map_err(|it| Trouble::Ours(it.into()))?;
+            let envelope: Envelope =
+                serde_json::from_value(it.payload.clone()).map_err(|it| Trouble::Ours(it.into()))?;
             let arrived = Arrived {
                 delivery_id: Uuid::now_v7(),
                 guid: it.guid,

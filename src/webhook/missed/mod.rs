@@ -25,11 +25,8 @@ const OVERLAP: Millis = 10 * 60 * 1000;
 
 /// Look for what was missed, for as long as the process lives.
 pub async fn sweep(app: &App) {
-    let turn = Turn {
-        app,
-        app_id: app.config.github.app_id.unwrap_or_default() as i64,
-        owner: Uuid::new_v4().to_string(),
-    };
+    let turn =
+        Turn { app, app_id: app.config.github.app_id.unwrap_or_default() as i64, owner: Uuid::new_v4().to_string() };
     let every = app.config.github.sweep_interval.0;
     let mut fresh = Some(());
     loop {

@@ -160,6 +160,7 @@ fn config_shows_what_is_set_and_no_secret() {
     GITHUB_APP_PRIVATE_KEY_FILE=
     GITHUB_WEBHOOK_SECRET=********
     GITHUB_WRITE_SPACING_MS=1000
+    SWEEP_INTERVAL=5m
     MENTION=cloud-agent
     LABEL=cloud-agent
     ANTHROPIC_API_KEY=********
@@ -173,6 +174,9 @@ fn config_shows_what_is_set_and_no_secret() {
     RUN_TIMEOUT=1h
     RUN_TURNS=100
     BUDGET_RUN_USD=5.00
+    TASKS_PER_THREAD_HOUR=10
+    BOT_TASKS_PER_THREAD_HOUR=5
+    TASKS_PER_PERSON_HOUR=30
     LEASE=30s
     COMMENT_INTERVAL=5s
     SANDBOX=local

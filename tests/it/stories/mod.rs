@@ -21,6 +21,7 @@ macro_rules! stories {
     };
 }
 
+mod breaker;
 mod cage;
 mod deliveries;
 mod doors;
