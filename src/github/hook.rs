@@ -17,8 +17,7 @@ pub struct Delivered {
     /// Of the event: attempts to deliver it again have the same.
     pub guid: String,
     pub delivered_at: String,
-    #[serde(default)]
-    pub status_code: u16,
+    pub status_code: Option<u16>,
     pub event: String,
     pub action: Option<String>,
     pub installation_id: Option<u64>,
@@ -31,7 +30,7 @@ impl Delivered {
 
     /// Whether somebody has taken it.
     pub fn was_taken(&self) -> bool {
-        (200..300).contains(&self.status_code)
+        self.status_code.is_some_and(|status| (200..300).contains(&status))
     }
 }
 

@@ -22,7 +22,7 @@ impl Store {
     pub async fn breaker(&self, place: &Place) -> Result<Option<Breaker>> {
         const SQL: &str = "select why, tripped_at, resumed_at from breaker where repository_id = $1 and number = $2";
         let row = sqlx::query(SQL).bind(place.repository_id as i64).bind(place.number as i64);
-        let Some(row) = row.fetch_optional(&self.write).await? else { return Ok(None) };
+        let Some(row) = row.fetch_optional(&self.read).await? else { return Ok(None) };
         let why: String = row.try_get(0)?;
         let why = Tripped::named(&why).with_context(|| format!("a breaker is open for the unknown reason {why}"))?;
         Ok(Some(Breaker { why, tripped_at: row.try_get(1)?, resumed_at: row.try_get(2)? }))
@@ -57,12 +57,12 @@ impl Store {
         const PERSON: &str = "select count(*) from task where requester_id = $1 and created_at > $2
                                 and trigger_json <> '{\"kind\":\"pull\"}'";
         let thread = sqlx::query(THREAD).bind(place.repository_id as i64).bind(place.number as i64).bind(since);
-        let thread = thread.fetch_one(&self.write).await?;
+        let thread = thread.fetch_one(&self.read).await?;
         let person = sqlx::query_scalar::<_, i64>(PERSON).bind(person as i64).bind(lately);
         Ok(Tally {
             thread: thread.try_get::<i64, _>(0)? as u32,
             bots: thread.try_get::<i64, _>(1)? as u32,
-            person: person.fetch_one(&self.write).await? as u32,
+            person: person.fetch_one(&self.read).await? as u32,
         })
     }
 }

@@ -68,7 +68,7 @@ impl Store {
     /// Keep that right, or take it when it has lapsed. False when it is somebody else's.
     pub async fn keep_sweep(&self, app_id: i64, owner: &str, lease: Duration) -> sqlx::Result<bool> {
         let now = match self.dialect {
-            Dialect::Sqlite => "cast(unixepoch('subsec') * 1000 as bigint)",
+            Dialect::Sqlite => "cast((julianday('now') - 2440587.5) * 86400000 as bigint)",
             Dialect::Postgres => "cast(extract(epoch from clock_timestamp()) * 1000 as bigint)",
         };
         let sql = format!(
@@ -124,7 +124,7 @@ impl Store {
         let given = super::placeholders(1, guids.len());
         let sql = format!("select guid from delivery where guid in {given} and app_id = ${}", guids.len() + 1);
         let query = guids.iter().fold(sqlx::query_scalar(AssertSqlSafe(sql)), |query, guid| query.bind(*guid));
-        let known: HashSet<String> = query.bind(app_id).fetch_all(&self.write).await?.into_iter().collect();
+        let known: HashSet<String> = query.bind(app_id).fetch_all(&self.read).await?.into_iter().collect();
         Ok(guids.iter().copied().filter(|guid| !known.contains(*guid)).collect())
     }
 

@@ -37,6 +37,7 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
         "report/help.md",
         "report/progress.md",
         "report/pull.md",
+        "report/breaker.md",
         "report/refusal.md",
         "report/review/comment.md",
         "report/review/merge_group.md",

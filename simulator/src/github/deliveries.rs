@@ -107,10 +107,10 @@ impl World {
         self.state().deliveries.clear();
     }
 
-    /// Takes a delivery for failed although it was answered, as when the answer came too late.
-    pub fn miss_the_answer(&self, guid: &str) {
+    /// Takes a delivery to have been answered so, whatever the answer was: 504 as when it came too late.
+    pub fn record_answer(&self, guid: &str, status: u16) {
         for it in self.state().deliveries.iter_mut().filter(|it| it.guid == guid) {
-            (it.status, it.answer) = (504, "timed out".to_owned());
+            (it.status, it.answer) = (status, String::new());
         }
     }
 

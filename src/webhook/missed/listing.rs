@@ -151,7 +151,8 @@ impl<'a> Shelf<'a> {
                 true => ("pull_request", "pull_request", self.repo.whole_pull(number).await?),
                 false => ("issues", "issue", issue.clone()),
             };
-            if opened && (on_pull || names_us) {
+            // Who has no account any more gives no orders.
+            if opened && (on_pull || names_us) && issue["user"].is_object() {
                 events.push(Event {
                     guid: format!("listed:opened:{}", id_of(&issue)),
                     name,
@@ -185,8 +186,9 @@ impl<'a> Shelf<'a> {
                 continue;
             }
             let Some(number) = number_in(text(&comment, "issue_url")) else { continue };
-            let issue = self.repo.whole_issue(number).await?;
-            events.push(self.said("issue_comment", &comment, json!({ "issue": issue, "comment": comment })));
+            if let Some(issue) = if_there(self.repo.whole_issue(number).await)? {
+                events.push(self.said("issue_comment", &comment, json!({ "issue": issue, "comment": comment })));
+            }
         }
         for comment in self.repo.review_comments_since(since).await? {
             let id = id_of(&comment);
@@ -194,9 +196,10 @@ impl<'a> Shelf<'a> {
                 continue;
             }
             let Some(number) = number_in(text(&comment, "pull_request_url")) else { continue };
-            let pull = self.repo.whole_pull(number).await?;
-            let more = json!({ "pull_request": pull, "comment": comment });
-            events.push(self.said("pull_request_review_comment", &comment, more));
+            if let Some(pull) = if_there(self.repo.whole_pull(number).await)? {
+                let more = json!({ "pull_request": pull, "comment": comment });
+                events.push(self.said("pull_request_review_comment", &comment, more));
+            }
         }
         Ok(events)
     }
@@ -247,6 +250,14 @@ impl<'a> Shelf<'a> {
             payload.extend(more);
         }
         payload
+    }
+}
+
+/// What has gone meanwhile is nothing to stop at.
+fn if_there(found: Result<Value, Error>) -> Result<Option<Value>, Error> {
+    match found {
+        Err(error) if error.is_final() => Ok(None),
+        other => other.map(Some),
     }
 }
 

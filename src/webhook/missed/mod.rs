@@ -27,16 +27,19 @@ const OVERLAP: Millis = 10 * 60 * 1000;
 pub async fn sweep(app: &App) {
     let turn =
         Turn { app, app_id: app.config.github.app_id.unwrap_or_default() as i64, owner: Uuid::new_v4().to_string() };
-    let every = app.config.github.sweep_interval.0;
-    let mut fresh = Some(());
+    let every = app.config.github.sweep_interval.0.max(Duration::from_secs(1));
+    let mut now = true;
     loop {
-        let looked = turn.look(fresh.is_some()).await;
+        let looked = turn.look(now).await;
         let pause = match looked {
             Ok(Looked::All) => {
-                fresh = None;
+                now = false;
                 every
             }
-            Ok(Looked::Part) => MORE,
+            Ok(Looked::Part) => {
+                now = true;
+                MORE
+            }
             // Should that process die, somebody goes on.
             Ok(Looked::Elsewhere) => every.min(LEASE),
             Err(error) => {

@@ -101,7 +101,7 @@ stories! {
             world.settle().await;
         }
         let told = world.told();
-        assert_eq!(told.matches("Bots have set me to work here 1 times within an hour").count(), 1, "{told}");
+        assert_eq!(told.matches("Bots have set me to work here 1 time within an hour").count(), 1, "{told}");
         let runs = world.github.check_runs("octo/app");
         assert_eq!(runs.iter().map(|it| it.status.as_str()).collect::<Vec<_>>(), ["completed"], "nothing hangs");
 

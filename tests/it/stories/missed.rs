@@ -33,6 +33,12 @@ async fn come_back(world: &mut World) {
             world.store().swept_until(app_id).await.is_ok_and(|it| it > before)
         })
         .await;
+    world
+        .wait_for("the look to end", async || {
+            matches!(world.store().begin_sweep(app_id, "test", Duration::from_secs(9)).await, Ok(Some(_)))
+        })
+        .await;
+    world.store().end_sweep(app_id, "test").await.unwrap();
 }
 
 /// As if the bot had been away for longer than GitHub lists deliveries.
@@ -60,7 +66,7 @@ async fn decision(world: &World, guid: &str) -> String {
 stories! {
     async fn what_was_asked_while_the_bot_was_away_is_done_once(database: Database) {
         let mut world = World::on(database).await;
-        world.claude_says("echo 'hello, world' > README.md", r#"{"title":"Greet","summary":"","details":"","verification":"","changed":true,"verdict":"pass","findings":[],"earlier":[]}"#);
+        world.claude_says("echo 'hello, world' > README.md", r#"{"title":"Greet","summary":"","details":"","verification":"","changed":true,"verdict":"concerns","findings":[],"earlier":[]}"#);
         world.settings(ON);
         come_back(&mut world).await;
         world.issue("One", "");
@@ -117,12 +123,36 @@ stories! {
         let asked = world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;
         world.settle().await;
         world.told();
-        world.github.miss_the_answer(&asked.guid);
+        world.github.record_answer(&asked.guid, 504);
         leave(&mut world).await;
         come_back(&mut world).await;
         world.settle().await;
         assert_eq!(world.told(), "");
         assert_eq!(pulls_of_payloads(&world), 0);
+    }
+
+    async fn a_first_start_takes_up_what_nobody_has_taken(database: Database) {
+        let mut world = World::on(database).await;
+        world.claude_will("true");
+        for title in ["Nobody was there", "An earlier server has taken it", "And has answered this"] {
+            world.issue(title, "");
+        }
+        cut_off(&world);
+        let missed = world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;
+        let taken = world.github.comment("alice", "octo/app#2", "@cloud-agent fix this").await;
+        world.github.record_answer(&taken.guid, 202);
+        let answered = world.github.label("alice", "octo/app#3", "cloud-agent").await;
+        world.github.react(&world.github.bot_login(), "octo/app#3", "eyes");
+        // GitHub writes times in seconds.
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+        come_back(&mut world).await;
+        world.settle().await;
+
+        world.told();
+        assert_eq!(decision(&world, &missed.guid).await, "done: made a task");
+        assert_eq!(world.store().delivery_decision(&taken.guid).await.unwrap(), None);
+        assert_eq!(decision(&world, &answered.guid).await, "ignored: it was answered before this database was there");
+        assert_eq!(calls(&world, "/installation/repositories"), 0, "nothing older is looked for");
     }
 
     async fn what_nobody_wants_any_more_is_not_done(database: Database) {
@@ -190,8 +220,6 @@ stories! {
         world.github.reopen("alice", "octo/app#1").await;
         world.github.deliver_to(&door);
         world.claude_waits("true");
-        world.stop().await;
-        world.start().await;
         world.github.comment("alice", "octo/app#1", "@cloud-agent greet the world").await;
         world.claude_is_waiting().await;
         world.github.redeliver(&closed).await;
@@ -227,7 +255,7 @@ stories! {
 
     async fn after_a_week_the_repositories_are_looked_through(database: Database) {
         let mut world = World::on(database).await;
-        world.claude_says("echo 'hello, world' > README.md", r#"{"title":"Greet","summary":"","details":"","verification":"","changed":true,"verdict":"pass","findings":[],"earlier":[]}"#);
+        world.claude_says("echo 'hello, world' > README.md", r#"{"title":"Greet","summary":"","details":"","verification":"","changed":true,"verdict":"concerns","findings":[],"earlier":[]}"#);
         world.settings(ON);
         come_back(&mut world).await;
         for title in ["Answered", "Labelled", "Asked", "Asked by a reader", "Nothing wanted", "Closed"] {
