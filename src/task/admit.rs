@@ -21,6 +21,7 @@ impl Role {
 }
 
 /// What must be known to decide.
+#[expect(clippy::struct_excessive_bools, reason = "facts that have nothing to do with each other")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Facts {
     pub role: Role,

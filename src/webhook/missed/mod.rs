@@ -54,7 +54,7 @@ pub async fn sweep(app: &App) {
 /// How long GitHub asks us to wait, if it does.
 fn after(error: &anyhow::Error) -> Option<Duration> {
     match error.downcast_ref::<Error>()? {
-        Error::Limited { until } => Some(Duration::from_millis((until - clock::now()).max(1000) as u64)),
+        Error::Limited { until, .. } => Some(Duration::from_millis((until - clock::now()).max(1000) as u64)),
         _ => None,
     }
 }
