@@ -46,7 +46,7 @@ pub async fn doctor(config: Config) -> Result<ExitCode> {
         }
     };
     tell(settings(&config));
-    tell(vec![database(&config).await]);
+    tell(database(&config).await);
     tell(github(&config).await);
     tell(vec![model(&config).await]);
     match app::provider(&config.sandbox.sandbox, &config.store.data_dir) {
@@ -80,16 +80,68 @@ fn settings(config: &Config) -> Vec<Finding> {
     found
 }
 
-async fn database(config: &Config) -> Finding {
+async fn database(config: &Config) -> Vec<Finding> {
     let connected = async {
         let store = Store::connect(&config.store.database_url()).await?;
         store.ping().await?;
-        Ok::<_, anyhow::Error>(store.is_shared())
+        Ok::<_, anyhow::Error>(store)
     };
-    match connected.await {
-        Ok(true) => finding(Grade::Good, "database", "PostgreSQL answers; several processes may share it"),
-        Ok(false) => finding(Grade::Good, "database", "SQLite can be opened; one process uses it"),
-        Err(error) => finding(Grade::Bad, "database", format!("{error:#}")),
+    let store = match connected.await {
+        Ok(store) => store,
+        Err(error) => return vec![finding(Grade::Bad, "database", format!("{error:#}"))],
+    };
+    let says = match store.is_shared() {
+        true => "PostgreSQL answers; several processes may share it",
+        false => "SQLite can be opened; one process uses it",
+    };
+    let mut found = vec![finding(Grade::Good, "database", says)];
+    if let Err(error) = config.store.retention.check() {
+        found.push(finding(Grade::Bad, "retention", error.to_string()));
+    }
+    found.push(encryption(config, &store).await);
+    found
+}
+
+/// Whether what is sealed can be opened, and which older keys are still needed for it.
+async fn encryption(config: &Config, store: &Store) -> Finding {
+    const WHAT: &str = "encryption key";
+    let keys = match app::known_keys(&config.store) {
+        Ok(keys) => keys,
+        Err(error) => return finding(Grade::Bad, WHAT, format!("{error:#}")),
+    };
+    // An error: the tables are not there yet.
+    let sealing = store.sealing().await.unwrap_or_default();
+    let Some(keys) = keys else {
+        return match sealing.key_id {
+            Some(id) => finding(
+                Grade::Bad,
+                WHAT,
+                format!("the database was sealed with key id {id}, and there is none here; set ENCRYPTION_KEY"),
+            ),
+            None => finding(Grade::Good, WHAT, "made at the first start, and kept in DATA_DIR"),
+        };
+    };
+    let ours: Vec<String> = keys.ids().collect();
+    let is_foreign = |id: &str| !id.is_empty() && !ours.iter().any(|ours| ours == id);
+    if let Some(id) = sealing.key_id.iter().chain(sealing.rows.iter().map(|(id, _)| id)).find(|id| is_foreign(id)) {
+        let says = format!("the database needs key id {id}, which is not in ENCRYPTION_KEY; it has {}", ours.join(", "));
+        return finding(Grade::Bad, WHAT, says);
+    }
+    let older: Vec<String> = sealing
+        .rows
+        .iter()
+        .filter(|(id, _)| *id != ours[0])
+        .map(|(id, rows)| match id.as_str() {
+            "" => format!("{rows} rows are not sealed yet"),
+            id => format!("{rows} rows still need the older key id {id}"),
+        })
+        .collect();
+    if !older.is_empty() {
+        return finding(Grade::Warning, WHAT, format!("{}; `serve` seals them anew", older.join("; ")));
+    }
+    match ours.len() {
+        1 => finding(Grade::Good, WHAT, format!("key id {}", ours[0])),
+        _ => finding(Grade::Good, WHAT, format!("key id {}; no row needs the older ones, drop them", ours[0])),
     }
 }
 

@@ -8,8 +8,9 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, Config, LogFormat};
-use crate::store::Store;
+use crate::store::{Sole, Store};
 
+mod backup;
 pub mod ca;
 mod doctor;
 mod serve;
@@ -34,6 +35,8 @@ enum Command {
     Work(Box<Config>),
     /// Bring the database up to date and exit. `serve` and `work` do it too when they start.
     Migrate(MigrateArgs),
+    /// Copy a SQLite database into a file, while `serve` uses it.
+    Backup(backup::BackupArgs),
     /// Look at this machine, the GitHub App, the model and the sandbox, and say what to mend.
     Doctor(Box<Config>),
     /// Print the settings in force, with secrets masked; or look at a repository's own settings.
@@ -112,12 +115,14 @@ async fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Migrate(args) => {
             log_as(&args.log)?;
+            let _sole = Sole::take(&args.store.database_url())?;
             let store = Store::connect(&args.store.database_url()).await?;
             store.migrate().await?;
             store.close().await;
             tracing::info!("The database is up to date");
             Ok(ExitCode::SUCCESS)
         }
+        Command::Backup(args) => backup::backup(&args).await,
         Command::Doctor(config) => doctor::doctor(*config).await,
         Command::Config(args) => settings::settings(&args),
     }

@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 use crate::app::App;
 use crate::config::Config;
 use crate::queue::{self, Settings};
-use crate::store::{self, Queue};
+use crate::store::{self, Keep, Queue, Sole};
 use crate::{api, run, webhook};
 
 /// Deliveries looked at at once: each is a few calls to GitHub.
@@ -32,6 +32,8 @@ pub struct Running {
     pub address: Option<SocketAddr>,
     stop: CancellationToken,
     parts: JoinSet<Result<()>>,
+    /// A SQLite file is ours until the end.
+    _sole: Option<Sole>,
 }
 
 /// `cloud-agent serve`.
@@ -55,6 +57,7 @@ pub async fn work(config: Config) -> Result<ExitCode> {
 
 /// Start workers and, with `doors`, the server.
 pub async fn start(config: Config, doors: bool) -> Result<Running> {
+    let sole = Sole::take(&config.store.database_url())?;
     let listener = if doors {
         let address = config.server.address();
         Some(TcpListener::bind(address).await.with_context(|| format!("listen on {address} (LISTEN)"))?)
@@ -100,7 +103,15 @@ pub async fn start(config: Config, doors: bool) -> Result<Running> {
     beside(&mut parts, &stop, async move { run::sweep(&swept).await });
     let watched = app.clone();
     beside(&mut parts, &stop, async move { api::watch(&watched).await });
-    Ok(Running { app, address, stop, parts })
+    let retention = &app.config.store.retention;
+    let keep = Keep {
+        deliveries: retention.deliveries.0,
+        events: retention.events.0,
+        transcripts: retention.transcripts.0,
+        tasks: retention.tasks.0,
+    };
+    beside(&mut parts, &stop, store::clean(app.store.clone(), keep));
+    Ok(Running { app, address, stop, parts, _sole: sole })
 }
 
 /// Do something beside the workers, until the stop.

@@ -5,13 +5,15 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use url::Url;
 
 mod github;
+mod store;
 mod values;
 
 pub use github::Github;
+pub use store::{Retention, Store};
 pub use values::{Dollars, Span};
 
 use values::lease;
@@ -54,18 +56,6 @@ pub struct Server {
     /// Seconds that SIGTERM waits for runs to end before it gives their leases back.
     #[arg(long, env = "DRAIN_SECONDS", default_value_t = 60)]
     pub drain_seconds: u64,
-}
-
-/// Where things are kept.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Store")]
-pub struct Store {
-    /// Directory for the database, repository mirrors and the files of running tasks.
-    #[arg(long, env = "DATA_DIR", default_value = "./data")]
-    pub data_dir: PathBuf,
-    /// `postgres://…`, or `sqlite://path`; when absent, sqlite://$DATA_DIR/cloud-agent.db.
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
-    pub database_url: Option<SecretString>,
 }
 
 /// Claude Code and the model behind it.
@@ -178,20 +168,6 @@ impl Server {
             (None, Some(port)) => SocketAddr::from(([0, 0, 0, 0], port)),
             (None, None) => SocketAddr::from(([127, 0, 0, 1], 3000)),
         }
-    }
-}
-
-impl Store {
-    /// Whether several processes can use the database: PostgreSQL, and not a file.
-    pub fn is_shared(&self) -> bool {
-        self.database_url().expose_secret().starts_with("postgres")
-    }
-
-    /// The database URL in force.
-    pub fn database_url(&self) -> SecretString {
-        self.database_url.clone().unwrap_or_else(|| {
-            SecretString::from(format!("sqlite://{}", self.data_dir.join("cloud-agent.db").display()))
-        })
     }
 }
 

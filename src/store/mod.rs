@@ -12,20 +12,32 @@ use sqlx::{Any, AnyPool, Connection as _, Executor as _, Row as _, Transaction};
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+mod backup;
 mod delivery;
 mod effect;
 mod event;
 mod job;
 mod ledger;
+mod migrate;
+mod retain;
+mod seal;
+mod sealed;
+mod sole;
+mod stranded;
 mod task;
 mod wake;
 
+pub use backup::backup;
 use delivery::Deciding;
 pub use delivery::{Decided, DeliveryState, NewDelivery, StoredDelivery};
 pub use effect::{Effect, Intent};
 pub use event::{Event, NewEvent};
 pub use job::{Claimed, Lease, OpenJob, Queue, Renewed};
 pub use ledger::{StoredFinding, StoredSession};
+pub use retain::{Keep, clean};
+pub use seal::Keys;
+pub use sealed::Sealing;
+pub use sole::Sole;
 pub use task::{Created, NewTask, StoredTask};
 pub use wake::{Wakes, listen};
 
@@ -48,8 +60,6 @@ const LOG_BYTES: u32 = 16 << 20;
 /// Decisions that may wait for their writer before handlers wait themselves.
 const DECISIONS: usize = 64;
 
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
-
 /// The database.
 #[derive(Clone)]
 pub struct Store {
@@ -60,6 +70,8 @@ pub struct Store {
     wakes: Wakes,
     /// Where decisions are gathered; PostgreSQL needs nobody to.
     decider: Option<mpsc::Sender<Deciding>>,
+    /// What seals; a process that only looks has none.
+    keys: Option<Arc<Keys>>,
     /// Ends the housekeeping with the last `Store`.
     _housekeeping: Arc<DropGuard>,
 }
@@ -69,6 +81,18 @@ pub struct Store {
 enum Dialect {
     Sqlite,
     Postgres,
+}
+
+impl Dialect {
+    /// The present moment as the database sees it. Leases and due times are set and compared by this clock alone, so that
+    /// machines whose clocks differ neither steal work nor starve. On SQLite it is the one process's own.
+    fn now(self) -> &'static str {
+        match self {
+            Self::Sqlite => "cast(round(unixepoch('subsec') * 1000) as integer)",
+            // Not `clock_timestamp()`: that may change within a statement, so no index would be used with it.
+            Self::Postgres => "cast(extract(epoch from statement_timestamp()) * 1000 as bigint)",
+        }
+    }
 }
 
 impl Store {
@@ -113,18 +137,7 @@ impl Store {
             sender
         });
         let housekeeping = Arc::new(ended.drop_guard());
-        Ok(Self { write, read, dialect, wakes: Wakes::default(), decider, _housekeeping: housekeeping })
-    }
-
-    /// Bring the schema up to date. Forward only.
-    pub async fn migrate(&self) -> Result<()> {
-        if self.dialect == Dialect::Postgres {
-            // The one word that the engines don't share: PostgreSQL calls it bytea.
-            const SQL: &str =
-                "do $$ begin create domain blob as bytea; exception when duplicate_object then null; end $$";
-            self.write.execute(SQL).await.context("prepare the schema")?;
-        }
-        MIGRATIONS.run(&self.write).await.context("migrate the database")
+        Ok(Self { write, read, dialect, wakes: Wakes::default(), decider, keys: None, _housekeeping: housekeeping })
     }
 
     /// Whether the database answers.
@@ -187,7 +200,9 @@ async fn sqlite(url: &str, connections: u32) -> Result<AnyPool> {
                 let busy = format!("pragma busy_timeout = {}", BUSY_TIMEOUT.as_millis());
                 let fold = format!("pragma wal_autocheckpoint = {LOG_PAGES}");
                 let cut = format!("pragma journal_size_limit = {LOG_BYTES}");
-                for pragma in [&busy, "pragma journal_mode = wal", "pragma synchronous = full", &fold, &cut] {
+                // Only a new file takes this: what the cleaner frees can be given back to the disk.
+                let pages = "pragma auto_vacuum = incremental";
+                for pragma in [&busy, pages, "pragma journal_mode = wal", "pragma synchronous = full", &fold, &cut] {
                     connection.execute(sqlx::AssertSqlSafe(pragma.to_owned())).await?;
                 }
                 Ok(())

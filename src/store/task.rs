@@ -59,7 +59,7 @@ pub struct StoredTask {
     pub ended_at: Option<Millis>,
 }
 
-const COLUMNS: &str =
+pub(super) const COLUMNS: &str =
     "task_id, kind, delivery_id, installation_id, repository_id, repository, number, requester_id, requester,
     trigger_json, prompt, snapshot, state, progress, ending, spent_micros, turns, created_at, started_at, ended_at";
 
@@ -90,8 +90,11 @@ impl Store {
             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'queued', $11, $12, $13, $14, $15)
             on conflict do nothing";
         const DELIVERY: &str = "update delivery set task_id = $1 where delivery_id = $2";
-        const JOB: &str =
-            "insert into job (job_id, queue, lane, thread, run_at, created_at) values ($1, $2, $3, $4, $5, $6)";
+        let job = format!(
+            "insert into job (job_id, queue, lane, thread, run_at, created_at)
+             values ($1, $2, $3, $4, {} + $5, $6)",
+            self.dialect.now()
+        );
         let (id, now) = (new.id.to_string(), clock::now());
         let (repository, number) = (new.place.repository_id as i64, new.place.number as i64);
         let mut tx = self.begin().await?;
@@ -136,13 +139,13 @@ impl Store {
         }
         sqlx::query(DELIVERY).bind(&id).bind(&lease.job_id).execute(&mut *tx).await?;
         // A review begins once its check run is there: two who make it at the same time would make two.
-        let run_at = if new.kind == Kind::Review { now + HOLD } else { now };
-        sqlx::query(JOB)
+        let held: Millis = if new.kind == Kind::Review { HOLD } else { 0 };
+        sqlx::query(sqlx::AssertSqlSafe(job))
             .bind(&id)
             .bind(Queue::Task.name())
             .bind(repository.to_string())
             .bind(format!("{repository}#{number}"))
-            .bind(run_at)
+            .bind(held)
             .bind(now)
             .execute(&mut *tx)
             .await?;
@@ -152,9 +155,11 @@ impl Store {
 
     /// Let a task begin that was held back until people see it.
     pub async fn release_task(&self, id: &str) -> Result<()> {
-        const SQL: &str = "update job set run_at = $1 where job_id = $2 and run_at > $1 and lease_owner is null";
+        let now = self.dialect.now();
+        let sql =
+            format!("update job set run_at = {now} where job_id = $1 and run_at > {now} and lease_owner is null");
         let mut tx = self.begin().await?;
-        sqlx::query(SQL).bind(clock::now()).bind(id).execute(&mut *tx).await?;
+        sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id).execute(&mut *tx).await?;
         Ok(self.commit_and_wake(tx, Queue::Task).await?)
     }
 
@@ -200,26 +205,6 @@ impl Store {
     pub async fn reviews_of(&self, repository_id: u64, number: u64) -> Result<Vec<StoredTask>> {
         let is_so = "repository_id = $1 and number = $2 and kind = 'review' and state = 'completed'";
         self.tasks_where(is_so, repository_id, number as i64).await
-    }
-
-    /// Reviews that have ended and whose check run nobody has completed, the oldest first.
-    pub async fn stranded_reviews(&self) -> Result<Vec<StoredTask>> {
-        const MOST: i64 = 50;
-        let sql = format!(
-            "select {COLUMNS} from task
-             where kind = 'review' and state in ('completed', 'failed', 'cancelled') and ended_at > $1
-               and exists (select 1 from effect
-                   where effect.key = 'task:' || task.task_id || ':review-check' and effect.state = 'done')
-               and not exists (select 1 from effect
-                   where effect.key in ('task:' || task.task_id || ':review-check-end:0',
-                                        'task:' || task.task_id || ':review-check-end:plain')
-                     and effect.state = 'done')
-             order by ended_at limit $2"
-        );
-        // After two weeks GitHub itself takes them for stale.
-        let since = clock::now() - 14 * 24 * 3_600_000;
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(since).bind(MOST).fetch_all(&self.read).await?;
-        rows.iter().map(read).collect()
     }
 
     async fn tasks_where<'q, T>(&self, is_so: &str, repository_id: u64, value: T) -> Result<Vec<StoredTask>>
@@ -322,7 +307,7 @@ impl Store {
     }
 }
 
-fn read(row: &AnyRow) -> Result<StoredTask> {
+pub(super) fn read(row: &AnyRow) -> Result<StoredTask> {
     let state: String = row.try_get("state")?;
     let kind: String = row.try_get("kind")?;
     let ending: Option<String> = row.try_get("ending")?;

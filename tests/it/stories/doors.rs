@@ -128,7 +128,7 @@ fn errors_say_what_to_do() {
     [("GITHUB_WEBHOOK_SECRET", "s"), ("GITHUB_APP_ID", "one")] # 2
       error: invalid value 'one' for '--github-app-id <APP_ID>': invalid digit found in string
     [("GITHUB_WEBHOOK_SECRET", "s"), ("RUN_TIMEOUT", "soon")] # 2
-      error: invalid value 'soon' for '--run-timeout <RUN_TIMEOUT>': `soon` is no length of time; write 90s, 60m or 2h
+      error: invalid value 'soon' for '--run-timeout <RUN_TIMEOUT>': `soon` is no length of time; write 90s, 60m, 2h or 14d
     cloud-agent: GITHUB_APP_PRIVATE_KEY_FILE: read none.pem: No such file or directory (os error 2)
     "#);
 }
@@ -140,6 +140,7 @@ fn config_shows_what_is_set_and_no_secret() {
         ("ANTHROPIC_API_KEY", "hush"),
         ("GITHUB_APP_PRIVATE_KEY", "hush"),
         ("DATABASE_URL", "postgres://me:hush@db/x"),
+        ("ENCRYPTION_KEY", "hush"),
         ("GITHUB_URL", "https://git.example.com"),
         ("PORT", "8080"),
     ];
@@ -153,6 +154,11 @@ fn config_shows_what_is_set_and_no_secret() {
     DRAIN_SECONDS=60
     DATA_DIR=./data
     DATABASE_URL=postgres://me:********@db/x
+    ENCRYPTION_KEY=********
+    RETENTION_DELIVERIES=14d
+    RETENTION_EVENTS=30d
+    RETENTION_TRANSCRIPTS=30d
+    RETENTION_TASKS=365d
     GITHUB_URL=https://git.example.com/
     GITHUB_API_URL=https://git.example.com/api/v3
     GITHUB_APP_ID=

@@ -52,6 +52,8 @@ impl World {
             ("LISTEN", "127.0.0.1:0"),
             ("DATA_DIR", dir.path().join("data").to_str().unwrap()),
             ("DATABASE_URL", &url),
+            // Processes that share a database share it.
+            ("ENCRYPTION_KEY", "5ea1ab1e5ea1ab1e5ea1ab1e5ea1ab1e5ea1ab1e5ea1ab1e5ea1ab1e5ea1ab1e"),
             ("GITHUB_URL", github.url()),
             ("GITHUB_API_URL", github.api_url()),
             ("GITHUB_APP_ID", &github.app_id().to_string()),
@@ -181,7 +183,7 @@ impl World {
 
     /// What must never be seen in a sandbox, by name.
     pub fn secrets(&self) -> Vec<(String, String)> {
-        let names = ["GITHUB_WEBHOOK_SECRET", "ANTHROPIC_API_KEY", "DATABASE_URL", "GITHUB_APP_PRIVATE_KEY"];
+        let names = ["ENCRYPTION_KEY", "GITHUB_WEBHOOK_SECRET", "ANTHROPIC_API_KEY", "DATABASE_URL", "GITHUB_APP_PRIVATE_KEY"];
         let mut secrets: Vec<_> =
             self.settings.iter().filter(|(name, _)| names.contains(&name.as_str())).cloned().collect();
         for (name, value) in &mut secrets {

@@ -3,94 +3,10 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use cloud_agent::store::{
-    Claimed, Created, Decided, DeliveryState, Effect, Intent, NewDelivery, NewEvent, NewTask, Queue, Renewed, Store,
-};
-use cloud_agent::task::{Account, Ending, Kind, Place, Progress, Snapshot, State, TaskId, Trigger};
-use tempfile::TempDir;
+use cloud_agent::store::{Effect, Intent, NewEvent, Queue, Renewed};
+use cloud_agent::task::{Ending, Progress, State};
 
-use crate::world::Database;
-
-const LEASE: Duration = Duration::from_secs(30);
-const NO_LEASE: Duration = Duration::ZERO;
-
-struct Scene {
-    store: Store,
-    _database: Database,
-    _dir: TempDir,
-}
-
-impl Scene {
-    async fn on(database: Database) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::connect(&database.url(dir.path()).into()).await.unwrap();
-        store.migrate().await.unwrap();
-        Self { store, _database: database, _dir: dir }
-    }
-
-    /// Store a delivery; whether it was new.
-    async fn deliver(&self, guid: &str) -> bool {
-        let delivery = NewDelivery {
-            delivery_id: uuid::Uuid::now_v7(),
-            app_id: 1,
-            guid: guid.to_owned(),
-            event: "issues".to_owned(),
-            action: None,
-            installation_id: Some(1),
-            repository: None,
-            content_type: "application/json".to_owned(),
-            body: Bytes::from(zstd::bulk::compress(b"{}", 1).unwrap()),
-            received_at: 1,
-            ignored: None,
-        };
-        !self.store.accept(&[delivery]).await.unwrap().is_empty()
-    }
-
-    async fn claim(&self, queue: Queue, lease: Duration, lane_limit: Option<u32>) -> Option<Claimed> {
-        self.store.claim(queue, "worker", lease, 1, lane_limit).await.unwrap().pop()
-    }
-
-    /// A task on an issue of a repository, as a delivery makes it.
-    async fn task(&self, repository_id: u64, number: u64) -> bool {
-        self.deliver(&format!("{repository_id}-{number}-{}", uuid::Uuid::now_v7())).await;
-        let claimed = self.claim(Queue::Delivery, LEASE, None).await.unwrap();
-        let new = NewTask {
-            id: TaskId::fresh(),
-            place: Place { installation_id: 1, repository_id, repository: "o/r".to_owned(), number },
-            requester: Account { id: 1, login: "alice".to_owned() },
-            trigger: Trigger::Opened,
-            prompt: String::new(),
-            snapshot: Snapshot::default(),
-            kind: Kind::Issue,
-            origin: None,
-        };
-        let made = self.store.create_task(&claimed.lease, &new).await.unwrap() == Created::Made { superseded: None };
-        let done = Decided { state: DeliveryState::Done, decision: String::new(), task_id: None };
-        assert!(self.store.decided(&claimed.lease, &done).await.unwrap());
-        made
-    }
-}
-
-macro_rules! on_both {
-    ($(async fn $name:ident($scene:ident) $test:block)*) => {
-        $(async fn $name($scene: Scene) $test)*
-
-        mod on_sqlite {
-            $(#[tokio::test]
-            async fn $name() {
-                super::$name(super::Scene::on(crate::world::Database::sqlite()).await).await;
-            })*
-        }
-
-        mod on_postgres {
-            $(#[tokio::test]
-            async fn $name() {
-                super::$name(super::Scene::on(crate::world::Database::postgres()).await).await;
-            })*
-        }
-    };
-}
+use super::{LEASE, NO_LEASE};
 
 on_both! {
     async fn a_guid_is_stored_once(scene) {
