@@ -124,7 +124,8 @@ async fn encryption(config: &Config, store: &Store) -> Finding {
     let ours: Vec<String> = keys.ids().collect();
     let is_foreign = |id: &str| !id.is_empty() && !ours.iter().any(|ours| ours == id);
     if let Some(id) = sealing.key_id.iter().chain(sealing.rows.iter().map(|(id, _)| id)).find(|id| is_foreign(id)) {
-        let says = format!("the database needs key id {id}, which is not in ENCRYPTION_KEY; it has {}", ours.join(", "));
+        let says =
+            format!("the database needs key id {id}, which is not in ENCRYPTION_KEY; it has {}", ours.join(", "));
         return finding(Grade::Bad, WHAT, says);
     }
     let older: Vec<String> = sealing

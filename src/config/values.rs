@@ -26,7 +26,8 @@ impl FromStr for Span {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-        let amount: u64 = digits.parse().map_err(|_| format!("`{text}` is no length of time; write 90s, 60m, 2h or 14d"))?;
+        let amount: u64 =
+            digits.parse().map_err(|_| format!("`{text}` is no length of time; write 90s, 60m, 2h or 14d"))?;
         let millis = match &text[digits.len()..] {
             "ms" => 1,
             "s" => 1000,
@@ -85,10 +86,19 @@ mod tests {
 
     #[test]
     fn spans_are_read_and_written() {
-        for (text, millis) in [("90s", 90_000), ("60m", 3_600_000), ("2h", 7_200_000), ("5", 300_000), ("250ms", 250), ("14d", 1_209_600_000)] {
+        for (text, millis) in [
+            ("90s", 90_000),
+            ("60m", 3_600_000),
+            ("2h", 7_200_000),
+            ("5", 300_000),
+            ("250ms", 250),
+            ("14d", 1_209_600_000),
+        ] {
             assert_eq!(text.parse::<Span>().unwrap().0.as_millis(), millis, "{text}");
         }
-        for (text, shown) in [("60m", "1h"), ("14d", "14d"), ("336h", "14d"), ("1d", "24h"), ("36h", "36h"), ("90s", "90s")] {
+        for (text, shown) in
+            [("60m", "1h"), ("14d", "14d"), ("336h", "14d"), ("1d", "24h"), ("36h", "36h"), ("90s", "90s")]
+        {
             assert_eq!(text.parse::<Span>().unwrap().to_string(), shown, "{text}");
         }
         assert!("soon".parse::<Span>().is_err());

@@ -147,7 +147,8 @@ impl Store {
     /// The newest conversation about a pull request or issue that a trusted task has left: of work on it, or of the task
     /// that opened it.
     pub async fn session_about(&self, repository_id: u64, number: u64) -> Result<Option<StoredSession>> {
-        const SQL: &str = "select session.session_id, session.archive, session.task_id, session.sealed_with from session
+        const SQL: &str =
+            "select session.session_id, session.archive, session.task_id, session.sealed_with from session
                            join task on task.task_id = session.task_id
                            where task.repository_id = $1 and (task.number = $2 or task.pull = $2)
                            order by session.created_at desc limit 1";

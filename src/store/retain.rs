@@ -124,10 +124,12 @@ impl Store {
     /// Empty the bodies of old deliveries that nobody had to look at, from the one after `seen` on. How many; `None` when
     /// all were looked at.
     async fn empty_bodies(&self, seen: &mut String, before: Millis) -> Result<Option<u64>> {
-        const LOOK: &str = "select delivery_id, cast(case when state = 'ignored' and length(body) > 0 then 1 else 0 end as bigint)
+        const LOOK: &str =
+            "select delivery_id, cast(case when state = 'ignored' and length(body) > 0 then 1 else 0 end as bigint)
                             from delivery where delivery_id > $1 and delivery_id < $2 order by delivery_id limit $3";
         const SQL: &str = "update delivery set body = $1 where delivery_id in ";
-        let rows = sqlx::query(LOOK).bind(seen.as_str()).bind(first_id(before)).bind(READ).fetch_all(&self.read).await?;
+        let rows =
+            sqlx::query(LOOK).bind(seen.as_str()).bind(first_id(before)).bind(READ).fetch_all(&self.read).await?;
         let Some(last) = rows.last() else { return Ok(None) };
         let last: String = last.try_get(0)?;
         let mut ids = Vec::new();

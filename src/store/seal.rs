@@ -2,7 +2,7 @@
 //! audited, quick on every processor that runs this, and its nonces can't be chosen wrongly.
 
 use anyhow::{Context as _, Result, bail, ensure};
-use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, NONCE_LEN, RandomizedNonceKey};
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret as _, SecretString, zeroize::Zeroizing};
@@ -29,7 +29,10 @@ impl Keys {
     pub fn read(text: &SecretString) -> Result<Self> {
         let words = text.expose_secret().split(',').map(str::trim).filter(|word| !word.is_empty());
         let keys = words.map(Key::read).collect::<Result<Vec<_>>>()?;
-        ensure!(!keys.is_empty(), "ENCRYPTION_KEY is empty: write 32 random bytes, such as `openssl rand -hex 32` prints");
+        ensure!(
+            !keys.is_empty(),
+            "ENCRYPTION_KEY is empty: write 32 random bytes, such as `openssl rand -hex 32` prints"
+        );
         Ok(Self { keys })
     }
 
@@ -47,8 +50,10 @@ impl Keys {
     pub fn seal(&self, place: &str, plain: &[u8]) -> Result<Vec<u8>> {
         let Key { id, key } = &self.keys[0];
         let mut bytes = plain.to_vec();
-        let nonce =
-            key.seal_in_place_append_tag(aad(*id, place), &mut bytes).ok().context("seal something for the database")?;
+        let nonce = key
+            .seal_in_place_append_tag(aad(*id, place), &mut bytes)
+            .ok()
+            .context("seal something for the database")?;
         let mut sealed = Vec::with_capacity(HEAD + bytes.len());
         sealed.push(VERSION);
         sealed.extend_from_slice(id);

@@ -23,7 +23,8 @@ pub struct Sealing {
 impl Store {
     /// Use these keys. An error when the database was sealed with another one: better now than with each conversation.
     pub async fn unlock(&mut self, keys: Keys) -> Result<()> {
-        const FIRST: &str = "insert into seal_key (id, key_id, created_at) values (1, $1, $2) on conflict (id) do nothing";
+        const FIRST: &str =
+            "insert into seal_key (id, key_id, created_at) values (1, $1, $2) on conflict (id) do nothing";
         const LAST: &str = "select key_id from seal_key where id = 1";
         const ROTATED: &str = "update seal_key set key_id = $1, created_at = $2 where id = 1 and key_id = $3";
         let sealing = keys.sealing();

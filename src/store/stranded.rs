@@ -4,8 +4,8 @@
 use anyhow::Result;
 use sqlx::AssertSqlSafe;
 
-use super::task::{COLUMNS, StoredTask, read};
 use super::Store;
+use super::task::{COLUMNS, StoredTask, read};
 use crate::clock::{self, Millis};
 
 /// After this time a check run that nobody has begun to make will not come any more.
@@ -61,7 +61,8 @@ impl Store {
             if ids.is_empty() {
                 return Ok(());
             }
-            let sql = format!("update task set check_settled = 1 where task_id in {}", super::placeholders(1, ids.len()));
+            let sql =
+                format!("update task set check_settled = 1 where task_id in {}", super::placeholders(1, ids.len()));
             let mut query = sqlx::query(AssertSqlSafe(sql));
             for id in &ids {
                 query = query.bind(id);

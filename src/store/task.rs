@@ -156,8 +156,7 @@ impl Store {
     /// Let a task begin that was held back until people see it.
     pub async fn release_task(&self, id: &str) -> Result<()> {
         let now = self.dialect.now();
-        let sql =
-            format!("update job set run_at = {now} where job_id = $1 and run_at > {now} and lease_owner is null");
+        let sql = format!("update job set run_at = {now} where job_id = $1 and run_at > {now} and lease_owner is null");
         let mut tx = self.begin().await?;
         sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id).execute(&mut *tx).await?;
         Ok(self.commit_and_wake(tx, Queue::Task).await?)

@@ -40,7 +40,10 @@ async fn a_copy_is_whole_though_others_write() {
     let nowhere = scene.dir.path().join("no/such/place.db");
     assert!(says(store::backup(&url, &nowhere, false).await).contains("copy the database to"));
     let empty = format!("sqlite://{}", scene.dir.path().join("none.db").display()).into();
-    assert!(says(store::backup(&empty, &scene.dir.path().join("other.db"), false).await).contains("there is no database at"));
+    assert!(
+        says(store::backup(&empty, &scene.dir.path().join("other.db"), false).await)
+            .contains("there is no database at")
+    );
     assert!(!scene.dir.path().join("none.db").exists(), "a look makes nothing");
     let postgres = "postgres://me@db/x".to_owned().into();
     assert!(says(store::backup(&postgres, &to, true).await).contains("pg_dump --format=custom"));

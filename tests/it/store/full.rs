@@ -57,7 +57,8 @@ async fn sqlite_heals_when_there_is_room_again() {
     let rest = std::fs::File::create(disk.0.join("rest")).unwrap();
     while std::io::Write::write_all(&mut &rest, &[0; 4096]).is_ok() {}
     for n in 0..5 {
-        let batch = [large(&format!("batch {n}")), NewDelivery { ignored: Some("nobody"), ..large(&format!("other {n}")) }];
+        let batch =
+            [large(&format!("batch {n}")), NewDelivery { ignored: Some("nobody"), ..large(&format!("other {n}")) }];
         assert!(store.accept(&batch).await.is_err(), "in a transaction");
         assert!(store.accept(&batch[1..]).await.is_err(), "in a statement of its own");
     }

@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use cloud_agent::store::{
-    Claimed, Created, Decided, DeliveryState, Keys, NewDelivery, NewTask, Queue, Store,
-};
+use cloud_agent::store::{Claimed, Created, Decided, DeliveryState, Keys, NewDelivery, NewTask, Queue, Store};
 use cloud_agent::task::{Account, Kind, Place, Snapshot, TaskId, Trigger};
 use sqlx::{AnyConnection, Connection as _};
 use tempfile::TempDir;

@@ -10,7 +10,12 @@ use cloud_agent::task::{State, TaskId};
 use super::{LEASE, Scene, ago, delivery, id_of, until};
 
 const DAY: Duration = Duration::from_hours(24);
-const KEEP: Keep = Keep { deliveries: DAY.saturating_mul(14), events: DAY.saturating_mul(30), transcripts: DAY.saturating_mul(30), tasks: DAY.saturating_mul(365) };
+const KEEP: Keep = Keep {
+    deliveries: DAY.saturating_mul(14),
+    events: DAY.saturating_mul(30),
+    transcripts: DAY.saturating_mul(30),
+    tasks: DAY.saturating_mul(365),
+};
 
 fn received(days_ago: u64, guid: &str, ignored: Option<&'static str>) -> NewDelivery {
     NewDelivery { delivery_id: id_of(days_ago), ignored, ..delivery(guid) }
@@ -19,9 +24,7 @@ fn received(days_ago: u64, guid: &str, ignored: Option<&'static str>) -> NewDeli
 /// Clean as a server does, until there is nothing left to clean.
 async fn clean(scene: &Scene) {
     // The last thing that a pass looks at.
-    scene
-        .sql(&[format!("insert into effect (key, state, created_at) values ('last', 'done', {})", ago(366))])
-        .await;
+    scene.sql(&[format!("insert into effect (key, state, created_at) values ('last', 'done', {})", ago(366))]).await;
     let cleaner = tokio::spawn(store::clean(scene.store.clone(), KEEP));
     until("the cleaner", async || scene.count("select count(*) from effect where key = 'last'").await == 0).await;
     cleaner.abort();
@@ -135,6 +138,7 @@ async fn a_sqlite_file_shrinks_when_much_has_gone() {
     }
     let before = scene.count("select page_count from pragma_page_count").await;
     let cleaner = tokio::spawn(store::clean(scene.store.clone(), KEEP));
-    until("the file to shrink", async || scene.count("select page_count from pragma_page_count").await < before / 4).await;
+    until("the file to shrink", async || scene.count("select page_count from pragma_page_count").await < before / 4)
+        .await;
     cleaner.abort();
 }

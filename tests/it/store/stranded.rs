@@ -7,7 +7,8 @@ use super::{Scene, ago, id_of};
 /// A review that ended some hours ago; `effects` are its writes: purpose and state.
 async fn review(scene: &Scene, number: u64, hours_ago: i64, effects: &[(&str, &str)]) -> String {
     let id = id_of(0).to_string();
-    let (trigger, snapshot) = (serde_json::to_string(&Trigger::Opened).unwrap(), serde_json::to_string(&Snapshot::default()).unwrap());
+    let (trigger, snapshot) =
+        (serde_json::to_string(&Trigger::Opened).unwrap(), serde_json::to_string(&Snapshot::default()).unwrap());
     let at = ago(0) - hours_ago * 3_600_000;
     let mut sql = vec![format!(
         "insert into task (task_id, installation_id, repository_id, repository, number, delivery_id, requester_id, requester,

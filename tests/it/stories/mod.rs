@@ -22,6 +22,7 @@ macro_rules! stories {
 }
 
 mod cage;
+mod data;
 mod deliveries;
 mod doors;
 mod endings;

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 mod claude;
 mod database;
+mod machines;
 
 pub use claude::real_claude;
 pub use database::Database;
@@ -116,22 +117,14 @@ impl World {
         (output.status.code(), text)
     }
 
-    /// A worker beside the server, for as long as the value lives.
-    pub fn start_worker(&self) -> impl Drop {
-        struct Worker(Child);
-        impl Drop for Worker {
-            fn drop(&mut self) {
-                let _ = self.0.kill();
-                let _ = self.0.wait();
-            }
-        }
-        let data = self.dir.path().join("worker");
-        Worker(self.program("work").env("DATA_DIR", data).stderr(self.log_file()).spawn().unwrap())
-    }
-
     fn program(&self, verb: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cloud-agent"));
-        command.arg(verb).env_clear().env("PATH", std::env::var("PATH").unwrap()).envs(self.settings.iter().cloned());
+        command
+            .args(verb.split(' '))
+            .current_dir(self.dir.path())
+            .env_clear()
+            .env("PATH", std::env::var("PATH").unwrap())
+            .envs(self.settings.iter().cloned());
         command
     }
 
@@ -183,7 +176,8 @@ impl World {
 
     /// What must never be seen in a sandbox, by name.
     pub fn secrets(&self) -> Vec<(String, String)> {
-        let names = ["ENCRYPTION_KEY", "GITHUB_WEBHOOK_SECRET", "ANTHROPIC_API_KEY", "DATABASE_URL", "GITHUB_APP_PRIVATE_KEY"];
+        let names =
+            ["ENCRYPTION_KEY", "GITHUB_WEBHOOK_SECRET", "ANTHROPIC_API_KEY", "DATABASE_URL", "GITHUB_APP_PRIVATE_KEY"];
         let mut secrets: Vec<_> =
             self.settings.iter().filter(|(name, _)| names.contains(&name.as_str())).cloned().collect();
         for (name, value) in &mut secrets {
