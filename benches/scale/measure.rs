@@ -16,7 +16,7 @@ use super::fill;
 /// Rounds, in which the two stores take turns; and questions of each kind in a round.
 const ROUNDS: u64 = 12;
 const ASKED: u64 = 15;
-const LEASE: Duration = Duration::from_secs(60);
+const LEASE: Duration = Duration::from_mins(1);
 
 type Times = BTreeMap<&'static str, Vec<f64>>;
 

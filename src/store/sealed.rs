@@ -67,6 +67,7 @@ impl Store {
         // Not what was kept anew meanwhile.
         const SQL: &str = "update session set archive = $1, sealed_with = $2
                            where task_id = $3 and sealed_with = $4 and created_at = $5";
+        const DROP: &str = "delete from session where task_id = $1 and sealed_with = $2";
         let keys = self.keys()?;
         let older = std::iter::once(String::new()).chain(keys.ids().skip(1));
         for key_id in older {
@@ -81,7 +82,6 @@ impl Store {
                     Err(error) => {
                         // It opens for nobody, and would be in the way of the others for ever.
                         warn!("Dropped a conversation that can't be opened: {error:#}");
-                        const DROP: &str = "delete from session where task_id = $1 and sealed_with = $2";
                         sqlx::query(DROP).bind(&task_id).bind(&key_id).execute(&self.write).await?;
                         continue;
                     }
