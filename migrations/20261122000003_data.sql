@@ -20,5 +20,5 @@ create index task_unsettled on task (ended_at) where kind = 'review' and check_s
 create index task_newest on task (created_at, task_id);
 
 -- What belongs to a task goes with it; what belongs to none, such as a refusal, goes by age.
-create index effect_task on effect (task_id);
+create index effect_task on effect (task_id) where task_id is not null;
 create index effect_age on effect (created_at) where task_id is null;

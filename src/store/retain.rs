@@ -184,9 +184,9 @@ impl Store {
     async fn drop_tasks(&self, before: Millis) -> Result<u64> {
         const LOOK: &str = "select task_id, repository_id, number from task
                             where task_id < $1 and ended_at < $2 order by task_id limit $3";
-        const FOUND: &str = "delete from finding where repository_id = $1 and number = $2 and not exists (
-                                 select 1 from task where task.repository_id = $1
-                                     and (task.number = $2 or task.pull = $2))";
+        const FOUND: &str = "delete from finding where repository_id = $1 and number = $2
+                             and not exists (select 1 from task where task.repository_id = $1 and task.number = $2)
+                             and not exists (select 1 from task where task.repository_id = $1 and task.pull = $2)";
         let rows = sqlx::query(LOOK).bind(first_id(before)).bind(before).bind(TASKS).fetch_all(&self.read).await?;
         if rows.is_empty() {
             return Ok(0);

@@ -94,13 +94,13 @@ stories! {
         let mut world = World::on(database).await;
         world.start_process().await;
         world.stop().await;
-        assert_snapshot!(key(&world).await, @"ok    encryption key         key id d7ec2ffb62c5f1bb");
+        assert_snapshot!(key(&world).await, @"ok    encryption key         key id f545043b3e5ecc9b");
 
         let (old, new) = ("5ea1ab1e".repeat(8), "0b".repeat(32));
         world.set("ENCRYPTION_KEY", &new);
         let (code, text) = world.command("serve").await;
         assert_eq!(code, Some(1));
-        assert!(text.contains("the database was sealed with another ENCRYPTION_KEY (key id d7ec2ffb62c5f1bb; this process has"), "{text}");
+        assert!(text.contains("the database was sealed with another ENCRYPTION_KEY (key id f545043b3e5ecc9b; this process has"), "{text}");
         assert!(!text.contains(&new), "{text}");
         assert!(key(&world).await.starts_with("BAD"));
 

@@ -229,6 +229,7 @@ fn help_teaches() {
       serve    Take webhooks and run tasks, in one process
       work     Run tasks that another process has accepted. Needs a PostgreSQL that both share
       migrate  Bring the database up to date and exit. `serve` and `work` do it too when they start
+      backup   Copy a SQLite database into a file, while `serve` uses it
       doctor   Look at this machine, the GitHub App, the model and the sandbox, and say what to mend
       config   Print the settings in force, with secrets masked; or look at a repository's own settings
       help     Print this message or the help of the given subcommand(s)

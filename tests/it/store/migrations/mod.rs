@@ -46,7 +46,11 @@ impl Stage {
 
     async fn raw(&self) -> AnyConnection {
         match self.database {
-            Database::Sqlite => raw(&format!("{}?mode=rwc", self.url)).await,
+            Database::Sqlite => {
+                let mut raw = raw(&format!("{}?mode=rwc", self.url)).await;
+                raw.execute("pragma journal_mode = wal").await.unwrap();
+                raw
+            }
             Database::Postgres(_) => raw(&self.url).await,
         }
     }
