@@ -192,6 +192,8 @@ async fn sqlite(url: &str, connections: u32) -> Result<AnyPool> {
         .min_connections(1)
         // A file does not hang up; asking first whether it has would cost as much as many a statement.
         .test_before_acquire(false)
+        // On a full disk SQLite ends a transaction by itself; the connection then believes for ever that it is in one.
+        .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
         .idle_timeout(None)
         .max_lifetime(None)
         .after_connect(|connection, _| {
