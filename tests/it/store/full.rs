@@ -56,11 +56,15 @@ async fn sqlite_heals_when_there_is_room_again() {
     // Fill what is left, so that not even a small thing can be written.
     let rest = std::fs::File::create(disk.0.join("rest")).unwrap();
     while std::io::Write::write_all(&mut &rest, &[0; 4096]).is_ok() {}
+    // The log may still have a page to use again; what is answered with yes has to be there later, and nothing else.
     for n in 0..5 {
-        let batch =
-            [large(&format!("batch {n}")), NewDelivery { ignored: Some("nobody"), ..large(&format!("other {n}")) }];
-        assert!(store.accept(&batch).await.is_err(), "in a transaction");
-        assert!(store.accept(&batch[1..]).await.is_err(), "in a statement of its own");
+        let (waits, ignored) = (format!("waits {n}"), format!("ignored {n}"));
+        if store.accept(&[large(&waits)]).await.is_ok() {
+            stored.push(waits);
+        }
+        if store.accept(&[NewDelivery { ignored: Some("nobody"), ..large(&ignored) }]).await.is_ok() {
+            stored.push(ignored);
+        }
     }
     let done = Decided { state: DeliveryState::Done, decision: "did it".to_owned(), task_id: None };
     store.ping().await.unwrap();
