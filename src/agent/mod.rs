@@ -15,7 +15,7 @@ mod todo;
 
 pub use binary::{ClaudeBinary, locate, preflight};
 pub use command::{Invocation, Session, Tools};
-pub use keep::{session_in, session_out};
+pub use keep::{session_in, session_left, session_out};
 pub use lines::{LineSplitter, Piece};
 pub use outcome::{Answer, Outcome, ThreadAnswer, Why};
 pub use session::{Finished, Grace, Turn, run};

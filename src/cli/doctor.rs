@@ -12,6 +12,7 @@ use crate::app;
 use crate::config::{self, Config};
 use crate::gateway::{Gateway, GatewaySettings};
 use crate::github::Github;
+use crate::health;
 use crate::sandbox::{Finding, Grade, Limits, Provider, Spec};
 use crate::store::Store;
 
@@ -46,7 +47,7 @@ pub async fn doctor(config: Config) -> Result<ExitCode> {
         }
     };
     tell(settings(&config));
-    tell(vec![database(&config).await]);
+    tell(vec![database(&config).await, disk(&config)]);
     tell(github(&config).await);
     tell(vec![model(&config).await]);
     match app::provider(&config.sandbox.sandbox, &config.store.data_dir) {
@@ -90,6 +91,16 @@ async fn database(config: &Config) -> Finding {
         Ok(true) => finding(Grade::Good, "database", "PostgreSQL answers; several processes may share it"),
         Ok(false) => finding(Grade::Good, "database", "SQLite can be opened; one process uses it"),
         Err(error) => finding(Grade::Bad, "database", format!("{error:#}")),
+    }
+}
+
+/// A directory that is not there yet will be on the disk of the nearest one above it.
+fn disk(config: &Config) -> Finding {
+    let dir = std::path::absolute(&config.store.data_dir).unwrap_or_else(|_| config.store.data_dir.clone());
+    let there = dir.ancestors().find(|it| it.exists()).unwrap_or(&dir);
+    match health::disk(there, config.store.disk_free_mb) {
+        None => finding(Grade::Good, "disk", format!("more than {} MiB are free", config.store.disk_free_mb)),
+        Some(wrong) => finding(Grade::Bad, "disk", format!("{wrong}; runs wait until there is more")),
     }
 }
 

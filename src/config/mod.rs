@@ -66,6 +66,9 @@ pub struct Store {
     /// `postgres://…`, or `sqlite://path`; when absent, sqlite://$DATA_DIR/cloud-agent.db.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<SecretString>,
+    /// Runs wait while the disk of DATA_DIR has less room than this, in MiB.
+    #[arg(long, env = "DISK_FREE_MB", default_value_t = 1024)]
+    pub disk_free_mb: u64,
 }
 
 /// Claude Code and the model behind it.
@@ -119,6 +122,9 @@ pub struct Runs {
     /// How long a worker's claim on a task lasts without being renewed.
     #[arg(long, env = "LEASE", default_value = "30s", value_parser = lease)]
     pub lease: Span,
+    /// How long a task waits for GitHub, the model or this machine before it ends, such as `24h`.
+    #[arg(long, env = "WAIT_LIMIT", default_value = "24h")]
+    pub wait_limit: Span,
     /// The least time between two edits of a progress comment.
     #[arg(long, env = "COMMENT_INTERVAL", default_value = "5s")]
     pub comment_interval: Span,

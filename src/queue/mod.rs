@@ -4,4 +4,4 @@ mod accept;
 mod worker;
 
 pub use accept::{Accepted, Acceptor};
-pub use worker::{Job, Settings, Stop, Verdict, work};
+pub use worker::{Abandon, Job, Settings, Stop, Verdict, work};

@@ -23,9 +23,11 @@ const POLL: Duration = Duration::from_secs(5);
 const GRACE: Duration = Duration::from_secs(25);
 /// Longest pause between two looks at a database that fails.
 const SICK: Duration = Duration::from_secs(5);
+/// Between two tries to give a claim back.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// How a queue is worked.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Settings {
     pub queue: Queue,
     /// Jobs at once in this process.
@@ -36,7 +38,16 @@ pub struct Settings {
     pub lease: Duration,
     /// How long running jobs may go on after a stop before their claims are given back.
     pub drain: Duration,
+    /// Take only what is to be stopped, however busy the others are.
+    pub cancelled_only: bool,
+    /// Give everything back at once.
+    pub hurry: CancellationToken,
+    /// Ends what a handler that was left where it was has set in motion, before another may begin.
+    pub abandon: Abandon,
 }
+
+/// Called with the job's id.
+pub type Abandon = Arc<dyn Fn(String) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// A claimed job, as the handler sees it.
 #[derive(Clone)]
@@ -109,7 +120,8 @@ where
     H: Fn(Job) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Verdict> + Send + 'static,
 {
-    let name = format!("{}-{}", settings.queue.name(), uuid::Uuid::now_v7());
+    let what = if settings.cancelled_only { "stop" } else { settings.queue.name() };
+    let name = format!("{what}-{}", uuid::Uuid::now_v7());
     let worker = Worker {
         store,
         owner: name.clone(),
@@ -228,9 +240,7 @@ impl Worker {
     async fn give_back_the_rest(&self) {
         let rest: Vec<Lease> = lock(&self.claimed).drain().map(|(_, lease)| lease).collect();
         for lease in rest {
-            if let Err(error) = self.store.give_back(&lease, clock::now(), false).await {
-                warn!("Could not give job {} back, its lease will lapse: {error}", lease.job_id);
-            }
+            self.give_back(&lease, clock::now(), false).await;
         }
     }
 
@@ -240,7 +250,7 @@ impl Worker {
         loop {
             if std::mem::take(&mut seen.emptied) {
                 if seen.due.is_some_and(|due| due <= clock::now()) {
-                    seen.due = self.store.next_due(self.settings.queue).await.ok().flatten();
+                    seen.due = self.due().await;
                 }
                 shutdown.run_until_cancelled(self.rest(seen.due)).await;
             }
@@ -255,10 +265,14 @@ impl Worker {
                 }
             }
             let it = &self.settings;
-            match self.store.claim(it.queue, &self.owner, it.lease, permits.len(), it.lane_limit).await {
+            let claimed = match it.cancelled_only {
+                true => self.store.claim_cancelled(it.queue, &self.owner, it.lease, permits.len()).await,
+                false => self.store.claim(it.queue, &self.owner, it.lease, permits.len(), it.lane_limit).await,
+            };
+            match claimed {
                 Ok(claimed) if claimed.is_empty() => {
                     drop(permits);
-                    *seen = Seen { emptied: true, due: self.store.next_due(it.queue).await.ok().flatten() };
+                    *seen = Seen { emptied: true, due: self.due().await };
                 }
                 Ok(claimed) => {
                     seen.emptied = claimed.len() < permits.len();
@@ -278,14 +292,28 @@ impl Worker {
         }
     }
 
+    /// When the next job is due, as far as it can be known.
+    async fn due(&self) -> Option<Millis> {
+        match self.settings.cancelled_only {
+            true => None,
+            false => self.store.next_due(self.settings.queue).await.ok().flatten(),
+        }
+    }
+
     /// Sleep until a wake-up, the next due job, or the poll.
     async fn rest(&self, due: Option<Millis>) {
         let sleep = match due.map(|due| due - clock::now()) {
             Some(left) if left > 0 => POLL.min(Duration::from_millis(left as u64 + 1)),
             _ => POLL,
         };
+        let woken = async {
+            match self.settings.cancelled_only {
+                true => self.store.wakes().cancelled().await,
+                false => self.store.wakes().woken(self.settings.queue).await,
+            }
+        };
         tokio::select! {
-            () = self.store.wakes().woken(self.settings.queue) => (),
+            () = woken => (),
             () = tokio::time::sleep(sleep) => (),
         }
     }
@@ -308,9 +336,17 @@ impl Worker {
         let turn = lock(&self.carried).entry(job.lease().job_id.clone()).or_default().clone();
         let before = turn.lock().await;
         let verdict = tokio::select! {
-            verdict = handler(job.clone()) => verdict,
+            verdict = handler(job.clone()) => Some(verdict),
             // A handler that has to stop and does not is left where it is; what it did is found by the next.
-            () = overdue(&job) => Verdict::Again { at: clock::now(), failed: false },
+            () = overdue(&job) => None,
+            () = self.settings.hurry.cancelled() => None,
+        };
+        let verdict = match verdict {
+            Some(verdict) => verdict,
+            None => {
+                (self.settings.abandon)(job.lease().job_id.clone()).await;
+                Verdict::Again { at: clock::now(), failed: false }
+            }
         };
         drop(before);
         lock(&self.carried).retain(|_, turn| Arc::strong_count(turn) > 1);
@@ -318,10 +354,24 @@ impl Worker {
             if failed {
                 warn!(job = job.lease().job_id, "Will try job {} again", job.lease().job_id);
             }
-            if let Err(error) = self.store.give_back(job.lease(), at, failed).await {
-                error!("Could not give job {} back, its lease will lapse: {error}", job.lease().job_id);
+            self.give_back(job.lease(), at, failed).await;
+        }
+    }
+
+    /// Give a claim back. As long as it would last anyway, a database that is away is asked again.
+    async fn give_back(&self, lease: &Lease, at: Millis, failed: bool) {
+        let until = Instant::now() + self.settings.lease;
+        loop {
+            match self.store.give_back(lease, at, failed).await {
+                Ok(()) => return,
+                Err(error) if Instant::now() + AGAIN < until && !self.settings.hurry.is_cancelled() => {
+                    warn!("Could not give job {} back, trying again: {error}", lease.job_id);
+                    tokio::time::sleep(AGAIN).await;
+                }
+                Err(error) => {
+                    return error!("Could not give job {} back, its lease will lapse: {error}", lease.job_id);
+                }
             }
-            self.store.wakes().wake(self.settings.queue);
         }
     }
 }

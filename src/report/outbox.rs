@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::json;
 use tracing::{info, warn};
 
 use crate::clock::{self, Millis};
 use crate::github::Error;
-use crate::store::{self, Effect, Intent, Lease, Store};
+use crate::store::{self, Effect, Intent, Lease, NewEvent, Store};
+use crate::text;
 
 /// Tries within one run; what still fails is tried again later.
 const TRIES: u32 = 4;
@@ -101,6 +103,7 @@ impl Outbox<'_> {
                 }
                 info!(effect = key, "GitHub refused a write: {error}");
                 self.store.settle_effect(key, false, &error.to_string()).await?;
+                self.tell(key, &error).await;
                 return Err(Undone::Refused(error.to_string()));
             }
             if matches!(error, Error::Limited { .. }) || tries == TRIES {
@@ -113,6 +116,18 @@ impl Outbox<'_> {
             if self.store.intend(&effect).await? == Intent::Lost {
                 return Err(Undone::Lost);
             }
+        }
+    }
+
+    /// A write that was refused for good stands in the task's log, where people look for what is missing on GitHub.
+    async fn tell(&self, key: &str, error: &Error) {
+        let Some(task_id) = self.task_id else { return };
+        let what = key.rsplit_once(task_id).map_or(key, |(_, purpose)| purpose.trim_start_matches(':'));
+        let says = text::redact(&format!("{what}: {error}"));
+        let body = json!({ "step": "refused", "message": says, "text": format!("refused {says}") });
+        let event = NewEvent { kind: "run".to_owned(), body: body.to_string() };
+        if let Err(error) = self.store.append_events(task_id, &[event]).await {
+            warn!("Could not write down that GitHub refused a write: {error}");
         }
     }
 

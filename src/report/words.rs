@@ -5,7 +5,7 @@ use serde_json::json;
 use super::View;
 use crate::config::Config;
 use crate::store::StoredTask;
-use crate::task::{Ending, Trigger, Work};
+use crate::task::{Ending, Trigger, WaitsFor, Work};
 use crate::text;
 
 /// What a run has cost.
@@ -35,6 +35,7 @@ pub fn progress_words(config: &Config, task: &StoredTask, view: &View, ending: O
             "said": ending.map(|ending| ending_words(config, task, view, ending).trim().to_owned()),
             "branch": view.work.as_ref().map(|work| work.branch.clone()),
             "state": view.state,
+            "waits": waits(view),
             "step": view.step,
             "asked": asked,
             "todos": view.todos,
@@ -48,6 +49,12 @@ pub fn progress_words(config: &Config, task: &StoredTask, view: &View, ending: O
         }),
     );
     text::cut(&body, text::LONGEST_COMMENT)
+}
+
+/// What a task waits for, and until when, as the templates read it. What is wrong in detail is the operator's.
+pub fn waits(view: &View) -> serde_json::Value {
+    let waiting = &view.waiting;
+    json!({ "on": waiting.on.map(WaitsFor::name), "until": waiting.until.map(text::time_of_day) })
 }
 
 /// How a task ended, and what to do about it.

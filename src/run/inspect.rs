@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::json;
 
+use super::agent::sandbox_trouble;
 use super::checkout::{Tree, git_trouble};
 use super::{Halt, Pause, Run};
 use crate::agent::binary::run_in;
@@ -16,6 +17,8 @@ use crate::text;
 
 /// The throw-away repository in the run's directory; the push is made from it.
 pub const BENCH: &str = "inspect.git";
+/// What the sandbox has packed.
+pub const BUNDLE: &str = "work.bundle";
 
 /// Bytes of a patch that is told instead of pushed; a comment takes less.
 const LARGEST_PATCH: usize = 256 << 10;
@@ -34,15 +37,15 @@ impl Run<'_> {
             return Ok(work);
         }
         let caps = Caps::default();
-        let bundle = self.dir.join("work.bundle");
+        let bundle = self.dir.join(BUNDLE);
         let bytes = match sandbox.get(Path::new("/out/work.bundle"), caps.bundle_bytes).await {
             Ok(bytes) => bytes,
             Err(SandboxError::TooLarge(_, limit)) => {
                 return Err(held_back(&[json!({ "kind": "bundle", "size": limit >> 20 })]));
             }
-            Err(error) => return Err(Pause::Broken(error.into()).into()),
+            Err(error) => return Err(sandbox_trouble(error)),
         };
-        tokio::fs::write(&bundle, bytes).await.map_err(|error| Pause::Broken(error.into()))?;
+        tokio::fs::write(&bundle, bytes).await.map_err(|error| Pause::from(anyhow::Error::from(error)))?;
 
         let bench = Workbench::make(&tree.mirror, &self.dir.join(BENCH)).await.map_err(inspecting)?;
         let head = bench.take(&bundle, &caps).await.map_err(inspecting)?;
@@ -82,8 +85,7 @@ impl Run<'_> {
 
     /// Run the packing script inside, without network.
     async fn pack(&self, sandbox: &dyn Sandbox, tree: &Tree, title: &str) -> Result<Packed, Halt> {
-        let broken = |error: SandboxError| Halt::from(Pause::Broken(error.into()));
-        sandbox.put(&[("/context/pack.sh".into(), PACK_SCRIPT.into())]).await.map_err(broken)?;
+        sandbox.put(&[("/context/pack.sh".into(), PACK_SCRIPT.into())]).await.map_err(sandbox_trouble)?;
         let exec = Exec {
             argv: ["/bin/sh", "/context/pack.sh"].map(str::to_owned).to_vec(),
             env: BTreeMap::from([
@@ -93,7 +95,7 @@ impl Run<'_> {
             cwd: "/workspace".into(),
             ..Exec::default()
         };
-        let ran = run_in(sandbox, exec).await.map_err(broken)?;
+        let ran = run_in(sandbox, exec).await.map_err(sandbox_trouble)?;
         let said = ran.stdout.trim().lines().next_back().unwrap_or_default().to_owned();
         match (ran.exit.code, said.as_str()) {
             (Some(0), "unchanged") => Ok(Packed::Unchanged),

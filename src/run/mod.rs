@@ -8,11 +8,13 @@ mod attempt;
 mod checkout;
 mod context;
 mod inspect;
+mod left;
 mod log;
 mod publish;
 mod review;
 mod session;
 mod sweep;
+mod wait;
 mod work;
 
 use std::path::PathBuf;
@@ -26,11 +28,12 @@ use crate::github::{Reaction, Repo};
 use crate::queue::{Job, Stop, Verdict};
 use crate::report::{self, Board, Money, Outbox, Undone, View};
 use crate::store::StoredTask;
-use crate::task::{CLOSED, Ending, Kind, State};
+use crate::task::{CLOSED, Ending, Kind, State, Wait};
 use crate::text;
 
 use self::log::Log;
 
+pub use left::abandon;
 pub use sweep::sweep;
 
 /// Crashes and errors of ours after which a task is given up.
@@ -54,12 +57,13 @@ pub async fn run(app: App, job: Job) -> Verdict {
             Ok(()) => Verdict::Done,
             Err(Pause::Lost) => {
                 warn!("This claim is void: another worker has the task, or will");
-                Verdict::Done
+                // Where nobody has it yet, because only the lease has lapsed, it is nobody's failed attempt.
+                Verdict::Again { at: clock::now(), failed: false }
             }
             Err(Pause::Draining) => Verdict::Again { at: clock::now(), failed: false },
-            Err(Pause::Later { at, why }) => {
-                info!("Will go on later: {why}");
-                Verdict::Again { at, failed: false }
+            Err(Pause::Later(wait)) => {
+                info!(waits_for = wait.on.name(), "Will go on later: {}", wait.why);
+                Verdict::Again { at: wait.until.unwrap_or_else(clock::now), failed: false }
             }
             Err(Pause::Broken(error)) => {
                 warn!("The run broke: {error:#}");
@@ -77,8 +81,8 @@ enum Pause {
     Lost,
     /// The process goes down.
     Draining,
-    /// GitHub is away or asks us to wait.
-    Later { at: Millis, why: String },
+    /// Something that the run needs is not to be had at the moment.
+    Later(Wait),
     /// Our own fault, or the database's.
     Broken(anyhow::Error),
 }
@@ -94,7 +98,7 @@ struct Run<'a> {
     app: &'a App,
     job: &'a Job,
     task: &'a StoredTask,
-    repo: Repo,
+    repo: &'a Repo,
     /// The files of this run on the host: `DATA_DIR/runs/<task>`.
     dir: PathBuf,
     views: watch::Sender<View>,
@@ -130,30 +134,44 @@ async fn drive(app: &App, job: &Job) -> Result<(), Pause> {
         dir: app.config.store.data_dir.join("runs").join(&id),
         log: Log::start(app.store.clone(), id.clone()),
         task: &task,
-        repo: repo.clone(),
+        repo: &repo,
         app,
         job,
         views,
     };
     let outbox = Outbox { store: &app.store, lease: job.lease(), task_id: Some(&id) };
-
-    let opened = Board::open(&outbox, &app.config, &repo, &task, &run.view()).await;
-    let board = match opened {
-        Ok(board) => Some(board),
-        // The thread is locked, or we may not make checks: the work itself can still be done.
-        Err(Undone::Refused(why)) => {
-            warn!("GitHub does not let us show how far we are: {why}");
-            None
-        }
-        Err(other) => return Err(other.into()),
+    let mut board = None;
+    let done = act(&run, &outbox, shown, &mut board).await;
+    let done = match done {
+        Err(Pause::Later(wait)) => wait::wait(&run, board.as_ref(), wait).await,
+        done => done,
     };
+    run.log.flush().await;
+    done
+}
+
+/// From the words that say "working" to the last ones.
+async fn act<'a>(
+    run: &Run<'a>,
+    outbox: &Outbox<'_>,
+    shown: watch::Receiver<View>,
+    place: &mut Option<Board<'a>>,
+) -> Result<(), Pause> {
+    let Run { app, job, task, .. } = *run;
+    match Board::open(outbox, &app.config, &run.repo, task, &run.view()).await {
+        Ok(board) => *place = Some(board),
+        // The thread is locked, or we may not make checks: the work itself can still be done.
+        Err(Undone::Refused(why)) => warn!("GitHub does not let us show how far we are: {why}"),
+        Err(other) => return Err(other.into()),
+    }
+    let board = place.as_ref();
     let ending = match &task.ending {
         // An earlier attempt came to an end and died while telling it.
         Some(ending) => ending.clone(),
         None => {
-            let worked = tokio::join!(plot(&run, &outbox), async {
-                if let Some(board) = &board {
-                    board.follow(&outbox, shown).await;
+            let worked = tokio::join!(plot(run, outbox), async {
+                if let Some(board) = board {
+                    board.follow(outbox, shown).await;
                 }
             });
             match worked.0 {
@@ -165,11 +183,12 @@ async fn drive(app: &App, job: &Job) -> Result<(), Pause> {
                     }
                     ending
                 }
-                Err(Halt::Pause(pause)) => return Err(wait(&run, board.as_ref(), pause).await),
+                Err(Halt::Pause(pause)) => return Err(pause),
             }
         }
     };
-    tell(&run, &outbox, board.as_ref(), &ending).await?;
+    tell(run, outbox, board, &ending).await?;
+    run.log.step("told", "");
     run.log.flush().await;
     if !app.store.end(job.lease(), ending.state()).await? {
         return Err(Pause::Lost);
@@ -210,20 +229,6 @@ async fn tell(run: &Run<'_>, outbox: &Outbox<'_>, board: Option<&Board<'_>>, end
         Some(to) => refused_is_fine(report::react(outbox, &run.repo, to, reaction).await),
         None => Ok(()),
     }
-}
-
-/// Put the task into the state that says what it waits for.
-async fn wait(run: &Run<'_>, board: Option<&Board<'_>>, pause: Pause) -> Pause {
-    if let Pause::Later { why, .. } = &pause {
-        run.log.step("waiting", why);
-        let waits = run.advance(State::Waiting).await.is_ok();
-        if let (true, Some(board)) = (waits, board) {
-            run.show(|view| "waiting".clone_into(&mut view.state));
-            board.show(&run.view()).await;
-        }
-    }
-    run.log.flush().await;
-    pause
 }
 
 fn refused_is_fine(done: Result<(), Undone>) -> Result<(), Pause> {

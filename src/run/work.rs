@@ -87,6 +87,7 @@ async fn work_to_publish(run: &Run<'_>) -> Result<Work, Halt> {
     if let Some(work) = run.task.progress.work.as_ref().filter(|work| run.still_has(work)) {
         return Ok(work.clone());
     }
+    run.check_host()?;
     run.advance(State::Running).await?;
     let work = run.make().await?;
     run.record(&Progress { work: Some(work.clone()), ..Progress::default() }).await?;

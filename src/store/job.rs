@@ -80,6 +80,29 @@ impl Store {
         limit: usize,
         lane_limit: Option<u32>,
     ) -> sqlx::Result<Vec<Claimed>> {
+        self.claim_where("", queue, owner, lease, limit, lane_limit).await
+    }
+
+    /// Take up to `limit` jobs that are to be stopped and that nobody has, whatever else runs.
+    pub async fn claim_cancelled(
+        &self,
+        queue: Queue,
+        owner: &str,
+        lease: Duration,
+        limit: usize,
+    ) -> sqlx::Result<Vec<Claimed>> {
+        self.claim_where("and cancel_requested is not null", queue, owner, lease, limit, None).await
+    }
+
+    async fn claim_where(
+        &self,
+        which: &str,
+        queue: Queue,
+        owner: &str,
+        lease: Duration,
+        limit: usize,
+        lane_limit: Option<u32>,
+    ) -> sqlx::Result<Vec<Claimed>> {
         let now = clock::now();
         let until = now + lease.as_millis() as Millis;
         let lane = match lane_limit {
@@ -102,7 +125,7 @@ impl Store {
             // Materialized: PostgreSQL might else run the selection more than once, and take more than the limit.
             "with picked as materialized (
                  select job_id from job
-                 where queue = $3 and run_at <= $4 and lease_until < $4 {lane}
+                 where queue = $3 and run_at <= $4 and lease_until < $4 {which} {lane}
                  order by run_at limit $5 {skip})
              update job set lease_owner = $1, lease_until = $2, epoch = epoch + 1, attempts = attempts + 1
              where job_id in (select job_id from picked)
@@ -178,19 +201,24 @@ impl Store {
         Ok(row.fetch_optional(&self.read).await?.is_some())
     }
 
-    /// Give a claim back, to be offered again at `run_at`. `failed` counts it as an attempt; a drain does not.
+    /// Give a claim back, to be offered again at `run_at`, and tell whoever may take it. `failed` counts it as an attempt; a
+    /// drain does not.
     pub async fn give_back(&self, lease: &Lease, run_at: Millis, failed: bool) -> sqlx::Result<()> {
         const SQL: &str = "update job set lease_owner = null, lease_until = 0, run_at = $1, attempts = attempts - $2
-                           where job_id = $3 and lease_owner = $4 and epoch = $5";
-        sqlx::query(SQL)
+                           where job_id = $3 and lease_owner = $4 and epoch = $5 returning queue";
+        let mut tx = self.begin().await?;
+        let queue: Option<String> = sqlx::query_scalar(SQL)
             .bind(run_at)
             .bind(i64::from(!failed))
             .bind(&lease.job_id)
             .bind(&lease.owner)
             .bind(lease.epoch)
-            .execute(&self.write)
-            .await
-            .map(drop)
+            .fetch_optional(&mut *tx)
+            .await?;
+        match queue.as_deref().and_then(Queue::named) {
+            Some(queue) => self.commit_and_wake(tx, queue).await,
+            None => Ok(()),
+        }
     }
 
     /// Remove a job whose subject has ended. False if the claim was no longer ours.

@@ -18,6 +18,7 @@ mod event;
 mod job;
 mod ledger;
 mod task;
+mod waiting;
 mod wake;
 
 use delivery::Deciding;
@@ -31,6 +32,18 @@ pub use wake::{Wakes, listen};
 
 /// What a database answers besides rows.
 pub type Error = sqlx::Error;
+
+/// Whether an error says that the database is away, which is nobody's mistake and passes.
+pub fn is_away(error: &Error) -> bool {
+    match error {
+        Error::Io(_) | Error::Tls(_) | Error::PoolTimedOut | Error::PoolClosed | Error::WorkerCrashed => true,
+        // PostgreSQL shuts down, starts up, or has closed the connection; SQLite's file is locked, full or not to be read.
+        Error::Database(error) => error.code().is_some_and(|code| {
+            code.starts_with("08") || code.starts_with("57P") || matches!(&*code, "53100" | "53300" | "5" | "10" | "13")
+        }),
+        _ => false,
+    }
+}
 
 /// How long a statement waits for another process's write lock on SQLite.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);

@@ -6,7 +6,7 @@ use sqlx::{Any, Row as _, Transaction};
 
 use super::{Lease, Queue, Store};
 use crate::clock::{self, Millis};
-use crate::task::{Account, Ending, Kind, Place, Progress, Snapshot, State, TaskId, Trigger};
+use crate::task::{Account, Ending, Kind, Place, Progress, Snapshot, State, TaskId, Trigger, Waiting};
 
 /// How long a review is held back at most, in milliseconds, for whoever makes its check run.
 const HOLD: Millis = 300_000;
@@ -57,11 +57,13 @@ pub struct StoredTask {
     pub created_at: Millis,
     pub started_at: Option<Millis>,
     pub ended_at: Option<Millis>,
+    pub waiting: Waiting,
 }
 
 const COLUMNS: &str =
     "task_id, kind, delivery_id, installation_id, repository_id, repository, number, requester_id, requester,
-    trigger_json, prompt, snapshot, state, progress, ending, spent_micros, turns, created_at, started_at, ended_at";
+    trigger_json, prompt, snapshot, state, progress, ending, spent_micros, turns, created_at, started_at, ended_at,
+    waits_for, waits_until, waits_says, waits_since, waits_tries";
 
 impl Store {
     /// Make a task and its queue row, under the delivery's claim. A new review takes the place of one that waits.
@@ -241,7 +243,8 @@ impl Store {
 
     /// Move a task; only the holder of its claim can, and only by a legal move. False if nothing was moved.
     pub async fn advance(&self, lease: &Lease, from: State, to: State) -> Result<bool> {
-        const SQL: &str = "update task set state = $1, started_at = coalesce(started_at, $2)
+        const SQL: &str = "update task set state = $1, started_at = coalesce(started_at, $2),
+                waits_for = null, waits_until = null, waits_says = null
             where task_id = $3 and state = $4
               and exists (select 1 from job where job_id = $3 and lease_owner = $5 and epoch = $6)";
         anyhow::ensure!(from.may_become(to), "a task can't go from {} to {}", from.name(), to.name());
@@ -261,7 +264,8 @@ impl Store {
     /// if the claim was no longer ours.
     pub async fn record(&self, lease: &Lease, progress: &Progress) -> Result<bool> {
         const KEPT: &str = "update job set attempts = 1 where job_id = $1 and lease_owner = $2 and epoch = $3";
-        const SQL: &str = "update task set progress = $1, pull = coalesce($2, pull), head_sha = coalesce($3, head_sha)
+        const SQL: &str = "update task set progress = $1, pull = coalesce($2, pull), head_sha = coalesce($3, head_sha),
+                               waits_since = null, waits_tries = 0
                            where task_id = $4";
         let opened = progress.published.as_ref().and_then(|published| published.pull).map(|number| number as i64);
         // Where its check run stands.
@@ -275,6 +279,16 @@ impl Store {
         step.execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(true)
+    }
+
+    /// Note how far a step has come, for whoever takes it up. It is not behind us: the attempts go on counting. False if
+    /// the claim was no longer ours.
+    pub async fn note_progress(&self, lease: &Lease, progress: &Progress) -> Result<bool> {
+        const SQL: &str = "update task set progress = $1 where task_id = $2
+              and exists (select 1 from job where job_id = $2 and lease_owner = $3 and epoch = $4)";
+        let json = serde_json::to_string(progress)?;
+        let noted = sqlx::query(SQL).bind(json).bind(&lease.job_id).bind(&lease.owner).bind(lease.epoch);
+        Ok(noted.execute(&self.write).await?.rows_affected() == 1)
     }
 
     /// Record what a run has cost so far, in all attempts.
@@ -294,7 +308,9 @@ impl Store {
 
     /// Record how the task will end, before people are told; what follows can be repeated.
     pub async fn conclude(&self, lease: &Lease, ending: &Ending) -> Result<bool> {
-        const SQL: &str = "update task set ending = $1 where task_id = $2 and ending is null
+        // Telling it has a patience of its own.
+        const SQL: &str = "update task set ending = $1, waits_since = null, waits_tries = 0
+            where task_id = $2 and ending is null
               and exists (select 1 from job where job_id = $2 and lease_owner = $3 and epoch = $4)";
         let kept = sqlx::query(SQL)
             .bind(serde_json::to_string(ending)?)
@@ -309,7 +325,9 @@ impl Store {
     /// The end: the task rests, and its queue row goes, in one transaction. False if the claim was no longer ours.
     pub async fn end(&self, lease: &Lease, to: State) -> Result<bool> {
         const OFF: &str = "delete from job where job_id = $1 and lease_owner = $2 and epoch = $3";
-        const SQL: &str = "update task set state = $1, ended_at = $2 where task_id = $3";
+        const SQL: &str = "update task set state = $1, ended_at = $2, waits_for = null, waits_until = null,
+                               waits_says = null
+                           where task_id = $3";
         let mut tx: Transaction<'static, Any> = self.begin().await?;
         let off = sqlx::query(OFF).bind(&lease.job_id).bind(&lease.owner).bind(lease.epoch).execute(&mut *tx).await?;
         if off.rows_affected() == 0 {
@@ -349,5 +367,6 @@ fn read(row: &AnyRow) -> Result<StoredTask> {
         created_at: row.try_get("created_at")?,
         started_at: row.try_get("started_at")?,
         ended_at: row.try_get("ended_at")?,
+        waiting: super::waiting::read(row)?,
     })
 }

@@ -8,7 +8,7 @@ pub enum State {
     Queued,
     Running,
     Publishing,
-    /// For GitHub to take writes again.
+    /// For GitHub, the model or this machine: `Waiting` says which.
     Waiting,
     Completed,
     Failed,
@@ -44,11 +44,11 @@ impl State {
     pub fn may_become(self, next: Self) -> bool {
         use State::*;
         match self {
-            Queued => matches!(next, Running | Failed | Cancelled),
+            Queued => matches!(next, Running | Waiting | Failed | Cancelled),
             Running => matches!(next, Running | Publishing | Waiting | Completed | Failed | Cancelled),
             // Back to running when another machine takes over and does not have the work.
             Publishing => matches!(next, Running | Publishing | Waiting | Completed | Failed),
-            Waiting => matches!(next, Running | Publishing | Waiting | Failed | Cancelled),
+            Waiting => matches!(next, Running | Publishing | Waiting | Completed | Failed | Cancelled),
             Completed | Failed | Cancelled => false,
         }
     }

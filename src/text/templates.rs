@@ -21,6 +21,7 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
         "prompt/earlier.md",
         "prompt/fix.md",
         "prompt/fix_all.md",
+        "prompt/interrupted.md",
         "prompt/issue.md",
         "prompt/pull.md",
         "prompt/review.md",
@@ -45,6 +46,7 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
         "report/review/stranded.md",
         "report/review/summary.md",
         "report/thread_answer.md",
+        "report/waiting.md",
     ] {
         if let Err(error) = environment.add_template(name, text) {
             unreachable!("the template {name} is part of the program: {error:#}");
