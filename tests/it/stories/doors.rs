@@ -153,6 +153,7 @@ fn config_shows_what_is_set_and_no_secret() {
     DRAIN_SECONDS=60
     DATA_DIR=./data
     DATABASE_URL=postgres://me:********@db/x
+    DISK_FREE_MB=1024
     GITHUB_URL=https://git.example.com/
     GITHUB_API_URL=https://git.example.com/api/v3
     GITHUB_APP_ID=
@@ -174,6 +175,7 @@ fn config_shows_what_is_set_and_no_secret() {
     RUN_TURNS=100
     BUDGET_RUN_USD=5.00
     LEASE=30s
+    WAIT_LIMIT=24h
     COMMENT_INTERVAL=5s
     SANDBOX=local
     SANDBOX_MEMORY_MB=4096

@@ -232,11 +232,12 @@ stories! {
         world.claude_is_real();
         world.set("RUN_TURNS", "3");
         world.set("BUDGET_RUN_USD", "2");
+        world.set("WAIT_LIMIT", "1s");
         world.start().await;
         let mut told = Vec::new();
         for (number, (name, script)) in cases.into_iter().enumerate() {
             world.issue("The greeting is short", "");
-            world.model.next(script);
+            world.model.will(script);
             let place = format!("octo/app#{}", number + 1);
             world.github.comment("alice", &place, "@cloud-agent fix this").await;
             world.settle().await;
@@ -248,8 +249,8 @@ stories! {
         }
         assert_snapshot!(told.join("\n"), @"
         401: The model did not accept the operator's key. Nothing was published. The operator has to check `ANTHROPIC_API_KEY`; then say `@cloud-agent retry`.
-        429: The model takes no more requests for now. Nothing was published. Say `@cloud-agent retry` in a few minutes.
-        529: The model is overloaded. Nothing was published. Say `@cloud-agent retry` in a few minutes.
+        429: The model takes no more requests for now. I have waited for it as long as I may. Nothing was published. Say `@cloud-agent retry` to start again.
+        529: The model is overloaded. I have waited for it as long as I may. Nothing was published. Say `@cloud-agent retry` to start again.
         budget: The budget for one run, $2.00, is used up. Nothing was published. A smaller request may fit, or the operator can raise `BUDGET_RUN_USD`. Say `@cloud-agent retry` to try again.
         turns: I used all 3 turns that one run may take. Nothing was published. A smaller request may fit; say `@cloud-agent retry` to try again.
         ");

@@ -40,3 +40,7 @@ mod buttons;
 mod ledger;
 mod talk;
 mod triggers;
+mod cut_off;
+mod sick;
+mod waiting;
+mod workers;

@@ -146,6 +146,30 @@ impl World {
         self.bot = Bot::Absent;
     }
 
+    /// Signal the process of the bot, and go on.
+    pub fn signal(&self, signal: nix::sys::signal::Signal) {
+        let Bot::There(child) = &self.bot else { panic!("only a process of its own takes signals") };
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+        nix::sys::signal::kill(pid, signal).unwrap();
+    }
+
+    /// Wait until the process of the bot has ended by itself.
+    pub async fn ended(&mut self) {
+        let Bot::There(mut child) = std::mem::replace(&mut self.bot, Bot::Absent) else { panic!("it is no process") };
+        tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
+    }
+
+    /// What happened in the newest task of an issue, by kind and step.
+    pub async fn steps(&self, number: u64) -> Vec<String> {
+        let Some(task) = self.last_task(number).await else { return Vec::new() };
+        let events = self.store.events(&task.id.to_string(), 0, 1000).await.unwrap();
+        let said = events.iter().map(|event| {
+            let body: serde_json::Value = serde_json::from_str(&event.body).unwrap_or_default();
+            format!("{} {}", event.kind, body["text"].as_str().unwrap_or_default())
+        });
+        said.collect()
+    }
+
     /// Stop the bot as a deploy does.
     pub async fn stop(&mut self) {
         match std::mem::replace(&mut self.bot, Bot::Absent) {
