@@ -15,7 +15,7 @@ use tracing::{error, info, warn};
 
 use crate::app::App;
 use crate::config::Config;
-use crate::queue::{self, Abandon, Settings};
+use crate::queue::{self, Abandon, Settings, Turns};
 use crate::store::{self, Queue};
 use crate::{api, run, webhook};
 
@@ -90,6 +90,7 @@ pub async fn start(config: Config, doors: bool) -> Result<Running> {
             drain: DELIVERY_DRAIN,
             cancelled_only: false,
             hurry: hurry.clone(),
+            turns: Turns::default(),
             // A delivery sets nothing in motion that outlives its handler.
             abandon: Arc::new(|_| std::future::ready(()).boxed()),
         };
@@ -103,6 +104,7 @@ pub async fn start(config: Config, doors: bool) -> Result<Running> {
         drain: Duration::from_secs(app.config.server.drain_seconds),
         cancelled_only: false,
         hurry: hurry.clone(),
+        turns: Turns::default(),
         abandon: abandon(&app),
     };
     // Whoever asks for a stop is answered at once, also when all runs are taken.

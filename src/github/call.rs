@@ -76,9 +76,15 @@ impl Answer {
 
     /// The next page's route, from the `Link` header: pages are followed, never built.
     pub fn next(&self, base: &str) -> Option<String> {
+        self.link(base, "next")
+    }
+
+    /// The route of another page: `next`, `prev` or `last`.
+    pub fn link(&self, base: &str, rel: &str) -> Option<String> {
         let link = self.headers.get(header::LINK)?.to_str().ok()?;
-        let next = link.split(',').find(|part| part.contains("rel=\"next\""))?;
-        let url = next.split_once('<')?.1.split_once('>')?.0;
+        let named = format!("rel=\"{rel}\"");
+        let part = link.split(',').find(|part| part.contains(&named))?;
+        let url = part.split_once('<')?.1.split_once('>')?.0;
         // The token goes to our own API base and nowhere else.
         Some(format!("/{}", url.strip_prefix(base.trim_end_matches('/'))?.trim_start_matches('/')))
     }

@@ -192,6 +192,26 @@ impl Repo {
         Ok(found)
     }
 
+    /// The items of a listing that has the oldest first, from its newest end: what we have made ourselves a moment ago is
+    /// there, however long the listing.
+    pub(super) async fn list_newest<P: DeserializeOwned, T>(
+        &self,
+        path: &str,
+        items: impl Fn(P) -> Vec<T>,
+    ) -> Result<Vec<T>, Error> {
+        let base = &self.github.inner.api;
+        let first = self.send(&Ask::get(&self.route(path)), Scope::Talk).await?;
+        let mut route = first.link(base, "last");
+        let mut found = items(first.json()?);
+        for _ in 1..PAGES {
+            let Some(this) = route else { break };
+            let answer = self.send(&Ask::get(&this), Scope::Talk).await?;
+            found.extend(items(answer.json()?));
+            route = answer.link(base, "prev");
+        }
+        Ok(found)
+    }
+
     fn route(&self, path: &str) -> String {
         format!("/repos/{}/{path}", self.name())
     }

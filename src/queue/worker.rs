@@ -1,7 +1,7 @@
 //! The worker: claims jobs as it has room, keeps their leases, runs the handler under apalis.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -12,15 +12,14 @@ use futures::stream::{self, BoxStream, StreamExt as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
+use super::job::{Job, Stop, Verdict, keep, overdue};
 use crate::clock::{self, Millis};
-use crate::store::{Claimed, Lease, Queue, Renewed, Store};
+use crate::store::{Claimed, Lease, Queue, Store};
 
 /// The net under lost wake-ups.
 const POLL: Duration = Duration::from_secs(5);
-/// How long a handler that was told to stop may take; Claude Code gets most of it to end in order.
-const GRACE: Duration = Duration::from_secs(25);
 /// Longest pause between two looks at a database that fails.
 const SICK: Duration = Duration::from_secs(5);
 /// Between two tries to give a claim back.
@@ -42,72 +41,17 @@ pub struct Settings {
     pub cancelled_only: bool,
     /// Give everything back at once.
     pub hurry: CancellationToken,
+    /// Shared by all that work one queue in this process.
+    pub turns: Turns,
     /// Ends what a handler that was left where it was has set in motion, before another may begin.
     pub abandon: Abandon,
 }
 
+/// One handler a job in this process: after a suspended machine wakes up, its own lapsed job may be offered to it.
+pub type Turns = Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>>;
+
 /// Called with the job's id.
 pub type Abandon = Arc<dyn Fn(String) -> BoxFuture<'static, ()> + Send + Sync>;
-
-/// A claimed job, as the handler sees it.
-#[derive(Clone)]
-pub struct Job {
-    pub claimed: Claimed,
-    stop: CancellationToken,
-    why: Arc<OnceLock<Stop>>,
-}
-
-/// Why a handler has to stop.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Stop {
-    /// A person asked for it.
-    Cancelled(String),
-    /// The claim is somebody else's now: nothing may be written any more.
-    Lost,
-    /// The process is going down; another takes over.
-    Draining,
-}
-
-/// How a handler left its job.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// The row is gone, or somebody else's.
-    Done,
-    /// Try again then. `failed` counts it as an attempt.
-    Again { at: Millis, failed: bool },
-}
-
-impl Job {
-    pub fn lease(&self) -> &Lease {
-        &self.claimed.lease
-    }
-
-    /// Returns when the handler has to stop.
-    pub async fn stopped(&self) -> Stop {
-        self.stop.cancelled().await;
-        self.why()
-    }
-
-    /// A token that is cancelled when the handler has to stop.
-    pub fn token(&self) -> CancellationToken {
-        self.stop.clone()
-    }
-
-    /// Why the handler has to stop, once it has to.
-    pub fn why(&self) -> Stop {
-        self.why.get().cloned().unwrap_or(Stop::Lost)
-    }
-
-    /// Whether the handler has to stop.
-    pub fn is_stopped(&self) -> bool {
-        self.stop.is_cancelled()
-    }
-
-    fn halt(&self, why: Stop) {
-        let _ = self.why.set(why);
-        self.stop.cancel();
-    }
-}
 
 /// Work a queue until `shutdown`; then finish what runs, or give it back after `drain`.
 pub fn work<H, F>(
@@ -128,7 +72,6 @@ where
         room: Arc::new(Semaphore::new(settings.concurrency)),
         settings,
         claimed: Arc::default(),
-        carried: Arc::default(),
     };
     let (tickets, feed) = mpsc::channel(1);
     // A task of its own: a claim that was begun is carried through even when apalis stops polling, and so never keeps
@@ -201,8 +144,6 @@ struct Worker {
     settings: Settings,
     /// Claimed, and not yet with a handler.
     claimed: Arc<Mutex<HashMap<String, Lease>>>,
-    /// One handler a job in this process: after a suspended machine wakes up, its own lapsed job may be offered to it.
-    carried: Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>>,
 }
 
 /// What the last claims have shown.
@@ -325,15 +266,16 @@ impl Worker {
         F: Future<Output = Verdict>,
     {
         let Taken { claimed, _room } = taken;
-        let job = Job { claimed, stop: CancellationToken::new(), why: Arc::default() };
+        let job = Job::new(claimed);
         if let Some(by) = job.claimed.cancelled_by.clone() {
             job.halt(Stop::Cancelled(by));
         }
         lock(&self.claimed).remove(&job.lease().job_id);
-        let keeper = tokio::spawn(keep(self.clone(), job.clone(), draining));
+        let keeper =
+            tokio::spawn(keep(self.store.clone(), self.settings.lease, self.settings.drain, job.clone(), draining));
         // Also when the handler panics: nothing keeps a lease whose work has died.
         let _guard = AbortOnDrop(keeper.abort_handle());
-        let turn = lock(&self.carried).entry(job.lease().job_id.clone()).or_default().clone();
+        let turn = lock(&self.settings.turns).entry(job.lease().job_id.clone()).or_default().clone();
         let before = turn.lock().await;
         let verdict = tokio::select! {
             verdict = handler(job.clone()) => Some(verdict),
@@ -349,7 +291,7 @@ impl Worker {
             }
         };
         drop(before);
-        lock(&self.carried).retain(|_, turn| Arc::strong_count(turn) > 1);
+        lock(&self.settings.turns).retain(|_, turn| Arc::strong_count(turn) > 1);
         if let Verdict::Again { at, failed } = verdict {
             if failed {
                 warn!(job = job.lease().job_id, "Will try job {} again", job.lease().job_id);
@@ -376,15 +318,6 @@ impl Worker {
     }
 }
 
-/// Returns when a handler was told to stop for our sake and had its time to do so. A person's stop has no such end: the
-/// run still has to tell people.
-async fn overdue(job: &Job) {
-    if let Stop::Cancelled(_) = job.stopped().await {
-        std::future::pending::<()>().await;
-    }
-    tokio::time::sleep(GRACE).await;
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -394,47 +327,5 @@ struct AbortOnDrop(tokio::task::AbortHandle);
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
-    }
-}
-
-/// Renew a lease every third of its length; tell the handler when it is cancelled, lost, or the process drains.
-async fn keep(worker: Worker, job: Job, draining: CancellationToken) {
-    let length = worker.settings.lease;
-    let drained = async {
-        draining.cancelled().await;
-        tokio::time::sleep(worker.settings.drain).await;
-    };
-    tokio::pin!(drained);
-    let mut kept = Instant::now();
-    let mut told = false;
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(length / 3) => (),
-            () = worker.store.wakes().cancelled() => (),
-            // The lease is kept on: until the handler has ended, nobody else may begin.
-            () = &mut drained, if !told => {
-                info!("Giving job {} back to whoever goes on", job.lease().job_id);
-                told = true;
-                job.halt(Stop::Draining);
-            }
-        }
-        // A database that does not answer at all must not let us believe that the lease is ours.
-        match tokio::time::timeout_at(kept + length, worker.store.renew(job.lease(), length)).await {
-            Ok(Ok(Renewed::Ours)) => kept = Instant::now(),
-            Ok(Ok(Renewed::Cancelled(by))) => {
-                kept = Instant::now();
-                job.halt(Stop::Cancelled(by));
-            }
-            Ok(Ok(Renewed::Lost)) => return job.halt(Stop::Lost),
-            Ok(Err(error)) if kept.elapsed() < length => warn!("Can't renew a lease, trying again: {error}"),
-            Ok(Err(error)) => {
-                warn!("Lost the lease of job {}: {error}", job.lease().job_id);
-                return job.halt(Stop::Lost);
-            }
-            Err(_) => {
-                warn!("Lost the lease of job {}: the database does not answer", job.lease().job_id);
-                return job.halt(Stop::Lost);
-            }
-        }
     }
 }

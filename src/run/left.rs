@@ -42,7 +42,8 @@ impl Run<'_> {
         let Ok(session) = step.session.parse::<Uuid>() else { return Ok(None) };
         let Some(tree) = self.tree_left().await? else { return Ok(None) };
         let files = self.conversation_left(session).await;
-        if files.is_empty() && step.answer.is_none() {
+        // Without it the tree may be of another attempt, one that ran here before another machine had the task.
+        if files.is_empty() {
             return Ok(None);
         }
         info!("Going on where the last attempt was cut off");

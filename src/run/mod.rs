@@ -57,8 +57,12 @@ pub async fn run(app: App, job: Job) -> Verdict {
             Ok(()) => Verdict::Done,
             Err(Pause::Lost) => {
                 warn!("This claim is void: another worker has the task, or will");
-                // Where nobody has it yet, because only the lease has lapsed, it is nobody's failed attempt.
-                Verdict::Again { at: clock::now(), failed: false }
+                match job.is_stopped() && job.why() == Stop::Lost {
+                    // Only the lease has lapsed, while the database was away. If nobody has it yet, it is nobody's failed
+                    // attempt.
+                    true => Verdict::Again { at: clock::now() + AGAIN, failed: false },
+                    false => Verdict::Done,
+                }
             }
             Err(Pause::Draining) => Verdict::Again { at: clock::now(), failed: false },
             Err(Pause::Later(wait)) => {
@@ -158,7 +162,7 @@ async fn act<'a>(
     place: &mut Option<Board<'a>>,
 ) -> Result<(), Pause> {
     let Run { app, job, task, .. } = *run;
-    match Board::open(outbox, &app.config, &run.repo, task, &run.view()).await {
+    match Board::open(outbox, &app.config, run.repo, task, &run.view()).await {
         Ok(board) => *place = Some(board),
         // The thread is locked, or we may not make checks: the work itself can still be done.
         Err(Undone::Refused(why)) => warn!("GitHub does not let us show how far we are: {why}"),

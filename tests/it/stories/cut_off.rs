@@ -19,7 +19,8 @@ if [ "$HOW" = --session-id ]; then
     ln -s /etc/passwd $PLACE/$ID/tool-results/2.txt
     echo 'hello, world' > README.md
     touch WAITS
-    while :; do sleep 0.1; done
+    read -r INTERRUPTED
+    exit 1
 fi
 "#;
 
@@ -48,8 +49,10 @@ fn has_gone_on(told: &str) {
     assert!(told.contains("### Opened #2"), "{told}");
 }
 
-fn sandboxes(world: &World) -> usize {
-    std::fs::read_dir(world.data_dir().join("sandboxes")).map_or(0, |dir| dir.flatten().count())
+/// Sandboxes that are left in the bot's directory.
+pub fn sandboxes(world: &World) -> usize {
+    let found = std::fs::read_dir(world.data_dir().join("sandboxes")).into_iter().flatten().flatten();
+    found.filter(|it| it.path().join("sandbox.json").exists()).count()
 }
 
 stories! {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use super::cut_off::{runs_session, session};
+use super::cut_off::{runs_session, sandboxes, session};
 use crate::world::{Database, World};
 
 /// A server at work on the first issue, and a worker beside it that has nothing to do yet.
@@ -64,11 +64,10 @@ async fn what_dies_with_one_machine_goes_on_on_another_and_leaves_nothing() {
             world.last_task(1).await.is_some_and(|task| task.state.name() == "completed")
         })
         .await;
-    let left = |world: &World| std::fs::read_dir(world.data_dir().join("sandboxes")).unwrap().flatten().count();
-    assert!(left(&world) > 0, "the dead process has left its sandbox");
+    assert!(sandboxes(&world) > 0, "the dead process has left its sandbox");
     // The machine comes back.
     world.start_process().await;
-    world.wait_for("it to clean up", async || left(&world) == 0).await;
+    world.wait_for("it to clean up", async || sandboxes(&world) == 0).await;
     world.settle().await;
     assert!(world.told().contains("### Opened #2"));
     drop(worker);
