@@ -49,6 +49,11 @@ impl Health {
     /// A run has met trouble on this machine: somebody should look closely, and soon.
     pub fn suspect(&self) {
         self.0.suspect.store(true, Ordering::Relaxed);
+        self.look_soon();
+    }
+
+    /// Somebody should look soon: what was noted may have passed.
+    pub fn look_soon(&self) {
         self.0.look.notify_one();
     }
 
@@ -57,8 +62,8 @@ impl Health {
         self.0.suspect.swap(false, Ordering::Relaxed)
     }
 
-    /// Returns when somebody has met trouble.
-    pub async fn suspected(&self) {
+    /// Returns when somebody should look.
+    pub async fn wanted(&self) {
         self.0.look.notified().await;
     }
 

@@ -21,29 +21,25 @@ pub async fn watch(app: &App) {
     let mut proved: Option<Instant> = None;
     loop {
         let doubt = app.health.take_suspicion() || app.health.all().get("sandbox").is_some_and(Option::is_some);
-        let proof = doubt || proved.is_none_or(|at| at.elapsed() > PROOF);
-        let (github, model, database, sandbox) =
-            tokio::join!(app.github.powers(), app.gateway.reach(), app.store.ping(), async {
-                if proof { Some(sandbox(app).await) } else { None }
-            });
-        let mut seen = vec![
+        let (github, model, database) = tokio::join!(app.github.powers(), app.gateway.reach(), app.store.ping());
+        let seen = [
             ("github", github.err().map(|it| it.to_string())),
             ("model", model.err()),
             ("database", database.err().map(|it| it.to_string())),
             ("disk", health::disk(&app.config.store.data_dir, app.config.store.disk_free_mb)),
             ("claude", claude(app)),
         ];
-        if let Some(sandbox) = sandbox {
-            proved = Some(Instant::now());
-            seen.push(("sandbox", sandbox));
-        }
-        let pause = if seen.iter().all(|(_, wrong)| wrong.is_none()) { WELL } else { UNWELL };
         for (part, wrong) in seen {
             app.health.note(part, wrong.as_deref());
         }
+        if doubt || proved.is_none_or(|at| at.elapsed() > PROOF) {
+            app.health.note("sandbox", sandbox(app).await.as_deref());
+            proved = Some(Instant::now());
+        }
+        let well = app.health.all().values().all(Option::is_none);
         tokio::select! {
-            () = tokio::time::sleep(pause) => (),
-            () = app.health.suspected() => (),
+            () = tokio::time::sleep(if well { WELL } else { UNWELL }) => (),
+            () = app.health.wanted() => (),
         }
     }
 }

@@ -36,6 +36,7 @@ pub fn progress_words(config: &Config, task: &StoredTask, view: &View, ending: O
             "branch": view.work.as_ref().map(|work| work.branch.clone()),
             "state": view.state,
             "waits": waits(view),
+            "waits_on": view.waiting.on.map(WaitsFor::name),
             "step": view.step,
             "asked": asked,
             "todos": view.todos,
@@ -51,10 +52,12 @@ pub fn progress_words(config: &Config, task: &StoredTask, view: &View, ending: O
     text::cut(&body, text::LONGEST_COMMENT)
 }
 
-/// What a task waits for, and until when, as the templates read it. What is wrong in detail is the operator's.
-pub fn waits(view: &View) -> serde_json::Value {
+/// What a task waits for, and until when, in a sentence. What is wrong in detail is the operator's.
+pub fn waits(view: &View) -> String {
     let waiting = &view.waiting;
-    json!({ "on": waiting.on.map(WaitsFor::name), "until": waiting.until.map(text::time_of_day) })
+    let until = waiting.until.map(text::time_of_day);
+    let said = text::render("report/waiting.md", &json!({ "on": waiting.on.map(WaitsFor::name), "until": until }));
+    said.trim().to_owned()
 }
 
 /// How a task ended, and what to do about it.

@@ -280,7 +280,7 @@ impl Run<'_> {
         if *why == Why::ModelRefusedKey {
             // No other run needs to find that out.
             self.app.health.note("model", Some("it does not take the key in ANTHROPIC_API_KEY"));
-            self.app.health.suspect();
+            self.app.health.look_soon();
         }
         match trouble.and_then(|it| it.retry_after) {
             Some(seconds) => wait.until(clock::now() + seconds.min(3600) as i64 * 1000),

@@ -96,7 +96,6 @@ stories! {
 
     async fn after_a_second_crash_the_work_begins_anew(database: Database) {
         let mut world = World::on(database).await;
-        world.set("LEASE", "1s");
         world.claude_plays(&format!("{BEGINS}rm WAITS; touch AGAIN; while :; do sleep 0.1; done"));
         world.start_process().await;
         world.issue("The greeting is short", "");

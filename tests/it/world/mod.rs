@@ -115,7 +115,7 @@ impl World {
     }
 
     /// A worker beside the server, for as long as the value lives.
-    pub fn start_worker(&self) -> impl Drop {
+    pub fn start_worker(&self) -> impl Drop + use<> {
         struct Worker(Child);
         impl Drop for Worker {
             fn drop(&mut self) {
