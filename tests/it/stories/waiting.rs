@@ -23,8 +23,7 @@ stories! {
         world.claude_is_real();
         world.start().await;
         let answer = json!({ "title": "Greet the world", "summary": "s", "details": "", "verification": "", "changed": true });
-        world.model.next(Script::error(529, "overloaded_error", "Overloaded", &[("x-should-retry", "false")]));
-        world.model.next(Script::runs("echo 'hello, world' > README.md", answer));
+        world.model.will(Script::error(529, "overloaded_error", "Overloaded", &[("x-should-retry", "false")]));
         ask(&world).await;
         world.wait_for("the task to wait", async || waits_for(&world, "model").await).await;
         world.wait_for("the comment to say so", async || {
@@ -32,6 +31,8 @@ stories! {
             words.contains("### Waiting for the model") && words.contains("Waiting until ")
         })
         .await;
+        world.model.reset();
+        world.model.will(Script::runs("echo 'hello, world' > README.md", answer));
         world.settle().await;
 
         let told = world.told();
