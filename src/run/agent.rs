@@ -86,7 +86,7 @@ impl Run<'_> {
         // The claim's epoch is part of the key: an attempt never finds itself in the sandbox of another.
         let key = format!("{}-{}", self.task.id, self.job.lease().epoch);
         let reference = self.app.provider.create(&self.spec(tree, &gate)?, &key).await.map_err(sandbox_trouble)?;
-        self.log.step("sandbox", &reference.native_id);
+        self.log.step("sandbox", self.app.provider.name());
         match self.app.provider.open(&reference).await {
             Ok(sandbox) => Ok(Room { sandbox, gate, reference }),
             Err(error) => Err(sandbox_trouble(error)),
@@ -248,7 +248,10 @@ impl Run<'_> {
         };
         self.show(|view| {
             let asked = (gate.usage().requests - requests) as i64;
-            view.money.turns = before + finished.turns.map_or(asked, i64::from);
+            let taken = finished.turns.map_or(asked, i64::from);
+            // A turn that the model has failed in is none: an outage does not use them up.
+            let failed = matches!(&finished.outcome, Outcome::Stopped(why) if why.passes());
+            view.money.turns = before + (taken - i64::from(failed)).max(0);
             view.blocked = gate.blocked().into_iter().collect();
         });
         self.account(gate).await;

@@ -222,7 +222,7 @@ async fn tell(run: &Run<'_>, outbox: &Outbox<'_>, board: Option<&Board<'_>>, end
     let answered =
         board.is_some_and(Board::is_spoken) || view.reviewed.as_ref().is_some_and(|reviewed| reviewed.posted);
     if run.task.kind == Kind::Review && run.task.trigger.is_said() && !answered {
-        match Board::comment(outbox, &run.app.config, &run.repo, run.task, &view).await {
+        match Board::comment(outbox, &run.app.config, run.repo, run.task, &view).await {
             Ok(comment) => refused_is_fine(comment.close(outbox, &view, ending).await)?,
             Err(undone) => refused_is_fine(Err(undone))?,
         }
@@ -230,7 +230,7 @@ async fn tell(run: &Run<'_>, outbox: &Outbox<'_>, board: Option<&Board<'_>>, end
     let done = ending.state() == State::Completed && ending.code != "no_change";
     let reaction = if done { Reaction::Rocket } else { Reaction::Confused };
     match report::react_to(&run.task.trigger, run.task.place.number) {
-        Some(to) => refused_is_fine(report::react(outbox, &run.repo, to, reaction).await),
+        Some(to) => refused_is_fine(report::react(outbox, run.repo, to, reaction).await),
         None => Ok(()),
     }
 }

@@ -49,10 +49,11 @@ async fn end(run: &Run<'_>, wait: Wait) -> Result<(), Pause> {
     if let Some(ending) = &run.task.ending {
         warn!("Gave up telling how the task ended: {}", wait.why);
         run.log.step("untold", &wait.why);
-        return match store.end(lease, ending.state()).await? {
-            true => Ok(run.tidy_up().await),
-            false => Err(Pause::Lost),
-        };
+        if !store.end(lease, ending.state()).await? {
+            return Err(Pause::Lost);
+        }
+        run.tidy_up().await;
+        return Ok(());
     }
     info!(ending = wait.ending.code, "Waited long enough: {}", wait.why);
     run.log.step("ended", &wait.ending.code);

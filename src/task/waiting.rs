@@ -53,7 +53,7 @@ pub struct Wait {
     /// What is wrong, in a sentence.
     pub why: String,
     /// How the task ends when it has waited enough.
-    pub ending: Ending,
+    pub ending: Box<Ending>,
 }
 
 /// What is stored of a task's waiting.
@@ -76,17 +76,19 @@ impl Wait {
             WaitsFor::Model => "model_unreachable",
             WaitsFor::Host => "sandbox",
         };
-        Self { on, until: None, ending: Ending::new(code, why.clone()), why }
+        Self { on, until: None, ending: Box::new(Ending::new(code, why.clone())), why }
     }
 
     /// The same, not before a moment.
+    #[must_use]
     pub fn until(self, until: Millis) -> Self {
         Self { until: Some(until), ..self }
     }
 
     /// The same, with another end.
+    #[must_use]
     pub fn or_else(self, ending: Ending) -> Self {
-        Self { ending, ..self }
+        Self { ending: Box::new(ending), ..self }
     }
 
     /// What the task waits for from `now` on, after what it has waited before; None when that is enough. `spread` is a

@@ -19,7 +19,8 @@ const ATTEMPTS: i64 = 8;
 /// Look at one delivery.
 pub async fn handle(app: App, job: Job) -> Verdict {
     let span = info_span!("delivery", delivery.id = job.lease().job_id, installation.id = tracing::field::Empty);
-    handle_in_span(app, job).instrument(span).await
+    // Boxed: it is large, and the worker's future would hold it.
+    Box::pin(handle_in_span(app, job)).instrument(span).await
 }
 
 async fn handle_in_span(app: App, job: Job) -> Verdict {

@@ -64,13 +64,16 @@ stories! {
 
         $ ca task logs ID # 0
            1  run            checkout SHA
-           2  run            agent started
-           3  init           {"model":"claude-actor","session_id":"s","version":"0"}
-           4  result         done
-           5  run            inspect
-           6  run            branch cloud-agent/issue-1-the-greeting-is-short pushed
-           7  run            pull_request #2
-           8  run            ended pull_request
+           2  run            sandbox local
+           3  run            agent started, session ID
+           4  init           {"model":"claude-actor","session_id":"s","version":"0"}
+           5  result         done
+           6  run            answered
+           7  run            inspect
+           8  run            branch cloud-agent/issue-1-the-greeting-is-short pushed
+           9  run            pull_request #2
+          10  run            ended pull_request
+          11  run            told
 
         $ ca task wait ID # 0
         ID  completed  pull_request   octo/app#1  fix this  $0.00

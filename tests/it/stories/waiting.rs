@@ -37,6 +37,8 @@ stories! {
 
         let told = world.told();
         assert!(told.contains("### Opened #2"), "{told}");
+        let task = world.last_task(1).await.unwrap();
+        assert!((1..=3).contains(&task.turns), "an outage takes no turns: {}", task.turns);
         let last = world.model.requests().pop().unwrap();
         assert!(last["messages"].to_string().contains("You were interrupted"), "{last}");
         assert_eq!(world.last_task(1).await.unwrap().waiting, cloud_agent::task::Waiting::default());
