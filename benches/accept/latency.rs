@@ -41,6 +41,10 @@ pub async fn to_handler(url: &str, dir: &Path, body: Bytes, a_second: u32, count
         lane_limit: None,
         lease: Duration::from_secs(30),
         drain: Duration::ZERO,
+        cancelled_only: false,
+        hurry: CancellationToken::new(),
+        turns: cloud_agent::queue::Turns::default(),
+        abandon: std::sync::Arc::new(|_| Box::pin(std::future::ready(()))),
     };
     let (decide, note) = (store.clone(), begun.clone());
     let handler = move |job: Job| {
