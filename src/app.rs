@@ -20,6 +20,7 @@ use crate::sandbox::Provider;
 use crate::sandbox::git::{self, Git};
 use crate::sandbox::local::Local;
 use crate::store::Store;
+use crate::text;
 
 /// One running program.
 #[derive(Clone)]
@@ -57,6 +58,7 @@ impl App {
         let store = Store::connect(&config.store.database_url()).await?;
         store.migrate().await?;
         let admin_key = admin_key(config.server.admin_api_key.as_ref(), data_dir)?;
+        hold_keys(&config, &secrets, &admin_key)?;
         Ok(Self {
             secrets: secrets.into(),
             acceptor: Acceptor::start(store.clone()),
@@ -103,6 +105,14 @@ pub fn provider(name: &str, data_dir: &Path) -> Result<Arc<dyn Provider>> {
         }
         other => anyhow::bail!("SANDBOX={other} is not known; this version has `local`"),
     }
+}
+
+/// Nothing that the program says may contain a key of its own.
+fn hold_keys(config: &Config, webhook: &[SecretString], admin: &SecretString) -> Result<()> {
+    text::at_home(config.github.url.host_str().unwrap_or_default());
+    webhook.iter().chain(config.model.api_key.iter()).chain([admin, &config.github.app()?.1]).for_each(text::hold);
+    config.store.password().iter().for_each(text::hold);
+    Ok(())
 }
 
 /// The key in force: the one given, the one kept, or a new one that is kept (0600) and told once.

@@ -9,6 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, Config, LogFormat};
 use crate::store::Store;
+use crate::text;
 
 pub mod ca;
 mod doctor;
@@ -137,10 +138,25 @@ fn log_as(log: &config::Log) -> Result<()> {
         true => LogFormat::Text,
         false => LogFormat::Json,
     });
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let subscriber =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Clean(std::io::stderr())).with_target(false);
     match format {
         LogFormat::Text => subscriber.with_ansi(std::io::stderr().is_terminal()).init(),
         LogFormat::Json => subscriber.json().flatten_event(true).with_current_span(true).with_span_list(true).init(),
     }
     Ok(())
+}
+
+/// What is logged, without keys. An event comes in one piece.
+struct Clean<W>(W);
+
+impl<W: std::io::Write> std::io::Write for Clean<W> {
+    fn write(&mut self, event: &[u8]) -> std::io::Result<usize> {
+        self.0.write_all(text::redact(&String::from_utf8_lossy(event)).as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
 }

@@ -193,6 +193,15 @@ impl Store {
             SecretString::from(format!("sqlite://{}", self.data_dir.join("cloud-agent.db").display()))
         })
     }
+
+    /// The password in it, if there is one.
+    pub fn password(&self) -> Option<SecretString> {
+        let url = Url::parse(self.database_url().expose_secret()).ok()?;
+        // The same escapes as in a form, where a plus sign would be a space.
+        let form = format!("password={}", url.password()?.replace('+', "%2B"));
+        let (_, password) = url::form_urlencoded::parse(form.as_bytes()).next()?;
+        Some(SecretString::from(password.into_owned()))
+    }
 }
 
 /// What child processes on the host get of our environment: where programs are, and how the network is reached.

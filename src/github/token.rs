@@ -15,6 +15,7 @@ use tracing::debug;
 use super::Error;
 use super::call::{Ask, call};
 use crate::clock::{self, Millis};
+use crate::text;
 
 /// Tokens live for an hour; one with less left than this is not handed out.
 const MARGIN: Millis = 5 * 60 * 1000;
@@ -133,6 +134,7 @@ async fn ask(app: &Octocrab, installation: u64, repository: u64, permissions: &[
     let permissions: HashMap<_, _> = permissions.iter().copied().collect();
     let body = json!({ "repository_ids": [repository], "permissions": permissions });
     let minted: Minted = call(app, None, &Ask::write(Method::POST, &route, Some(&body))).await?.json()?;
+    text::hold_for_now(&minted.token);
     Ok(Token { secret: minted.token, minted_at: clock::now() })
 }
 

@@ -14,6 +14,7 @@ use crate::github::Repo;
 use crate::store::StoredTask;
 use crate::task::review::Reviewed;
 use crate::task::{Ending, Kind, TodoLine, Trigger, Work};
+use crate::text::Tally;
 
 /// After this time edits come less often: GitHub takes 500 content writes an hour from an installation.
 const BUSY_START: Duration = Duration::from_mins(1);
@@ -35,7 +36,7 @@ pub struct View {
     /// Milliseconds since the task was made.
     pub elapsed: i64,
     /// Hidden things taken out of what people wrote.
-    pub removed: usize,
+    pub removed: Tally,
     /// Hosts that the sandbox was refused.
     pub blocked: Vec<(String, u64)>,
     pub work: Option<Work>,

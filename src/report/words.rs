@@ -6,7 +6,7 @@ use super::View;
 use crate::config::Config;
 use crate::store::StoredTask;
 use crate::task::{Ending, Trigger, Work};
-use crate::text;
+use crate::text::{self, Tally};
 
 /// What a run has cost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub fn progress_words(config: &Config, task: &StoredTask, view: &View, ending: O
             "step": view.step,
             "asked": asked,
             "todos": view.todos,
-            "removed": hidden(view.removed),
+            "removed": hidden(&view.removed),
             "mistake": task.snapshot.rules_mistake().map(|mistake| mistake.to_string()),
             "elapsed": text::elapsed(view.elapsed),
             "cost": text::dollars(view.money.micros),
@@ -132,10 +132,13 @@ fn says(ending: &Ending) -> String {
     }
 }
 
-fn hidden(removed: usize) -> String {
-    match removed {
-        0 => String::new(),
-        1 => "1 hidden thing".to_owned(),
-        many => format!("{many} hidden things"),
+/// What was taken out of which author's texts, in a sentence; empty if nothing was.
+pub fn hidden(removed: &Tally) -> String {
+    /// Kinds and authors that are named.
+    const MOST: usize = 4;
+    let (largest, more) = removed.largest(MOST);
+    if largest.is_empty() {
+        return String::new();
     }
+    text::render("report/hidden.md", &json!({ "removed": largest, "more": more })).trim().to_owned()
 }

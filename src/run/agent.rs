@@ -54,7 +54,7 @@ impl Run<'_> {
         };
         let earlier = self.earlier().await;
         let context = self.context(diff, earlier.is_some());
-        self.show(|view| view.removed = context.removed);
+        self.show(|view| view.removed = context.removed.clone());
         let room = self.open_room(&tree).await?;
         let work = self.work_in(&room, &tree, context, earlier).await;
         self.close_room(room).await;

@@ -35,6 +35,7 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
         "report/config_check.md",
         "report/held_back.md",
         "report/help.md",
+        "report/hidden.md",
         "report/progress.md",
         "report/pull.md",
         "report/refusal.md",

@@ -120,8 +120,7 @@ async fn context(run: &Run<'_>, room: &Room, subject: &Subject) -> Result<serde_
         let page = text::render("prompt/earlier.md", &pages.with(json!({ "earlier": earlier })));
         pages.add("earlier.md", page);
     }
-    let (prompt, hidden) = text::visible(&run.task.prompt);
-    pages.removed += hidden;
+    let prompt = pages.visible(&run.task.requester.login, &run.task.prompt);
     let words = pages.with(json!({
         "head_sha": pull.head_sha,
         "base_branch": snapshot.base_branch,
@@ -136,7 +135,7 @@ async fn context(run: &Run<'_>, room: &Room, subject: &Subject) -> Result<serde_
     }));
     let system = text::render("prompt/system_review.md", &words);
     pages.add("system.md", system);
-    run.show(|view| view.removed = pages.removed);
+    run.show(|view| view.removed = pages.removed.clone());
     room.sandbox.put(&pages.files).await.map_err(sandbox_trouble)?;
     Ok(words)
 }
@@ -152,7 +151,7 @@ pub async fn verify(run: &Run<'_>, room: &Room, found: &[Found]) -> Result<Vec<u
         .iter()
         .map(|it| {
             json!({ "path": it.finding.path, "line": it.finding.line, "severity": it.finding.severity.name(),
-                    "title": it.finding.title, "reasoning": pages.seen(&it.finding.reasoning) })
+                    "title": it.finding.title, "reasoning": pages.seen("", &it.finding.reasoning) })
         })
         .collect();
     let asking = Asking {
