@@ -314,10 +314,8 @@ impl Reader<'_> {
             };
             changed |= stays.as_ref() != Some(&value);
             if let Some(stays) = stays {
-                kept.push_str(&format!(
-                    " {attribute}=\"{}\"",
-                    stays.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;")
-                ));
+                let quoted = stays.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;");
+                kept.extend([" ", attribute, "=\"", &quoted, "\""]);
             }
             if let Some(kind) = counts {
                 self.out.attributes.push((tag.span.start, kind));

@@ -1,5 +1,7 @@
 //! Characters without a glyph, and the few places where one is part of what people see.
 
+use std::ops::Range;
+
 /// Characters that carry text past a reader: zero-width, bidi controls, tags, variation selectors, fillers, and all else
 /// that Unicode calls default-ignorable.
 pub fn is_invisible(c: char) -> bool {
@@ -135,4 +137,42 @@ pub fn without_sequences(text: &str) -> (String, usize) {
         }
     }
     (out, removed)
+}
+
+/// Where a source of HTML spells characters without a glyph as entities.
+pub fn invisible_entities(text: &str) -> Vec<Range<usize>> {
+    const NAMES: [&str; 14] = [
+        "shy",
+        "zwj",
+        "zwnj",
+        "lrm",
+        "rlm",
+        "ZeroWidthSpace",
+        "NoBreak",
+        "ic",
+        "it",
+        "af",
+        "InvisibleComma",
+        "InvisibleTimes",
+        "ApplyFunction",
+        "NegativeThinSpace",
+    ];
+    let mut found = Vec::new();
+    for (at, _) in text.match_indices('&') {
+        let name: &str = &text[at + 1..];
+        let length = name.find(|c: char| !(c.is_ascii_alphanumeric() || c == '#')).unwrap_or(name.len());
+        let (name, ends) = (&name[..length], name[length..].starts_with(';'));
+        let code = match name.strip_prefix('#') {
+            Some(number) => match number.strip_prefix(['x', 'X']) {
+                Some(digits) => u32::from_str_radix(digits, 16).ok(),
+                None => number.parse().ok(),
+            }
+            .and_then(char::from_u32),
+            None => NAMES.contains(&name).then_some('\u{200B}'),
+        };
+        if code.is_some_and(is_invisible) {
+            found.push(at..at + 1 + length + usize::from(ends));
+        }
+    }
+    found
 }

@@ -6,8 +6,9 @@ use std::ops::Range;
 
 use pulldown_cmark::{CodeBlockKind, Event, LinkType, Options, Parser, Tag, TagEnd};
 
+use super::events::{alt, closes, folded, opens, skip};
 use super::html::{self, Fate};
-use super::invisible::is_invisible;
+use super::invisible::{invisible_entities, is_invisible};
 use super::place::{escaped, image, is_wordy, link, shows_something};
 use super::{Hidden, Removed};
 
@@ -68,7 +69,7 @@ struct OpenLink {
 
 struct Page<'a> {
     source: &'a str,
-    page: String,
+    html: String,
     pieces: Vec<Piece>,
     edits: Vec<Edit>,
     /// Where each line of the source begins, and whether something of it is shown.
@@ -85,7 +86,7 @@ impl<'a> Page<'a> {
         let seen = vec![false; lines.len()];
         Self {
             source,
-            page: String::new(),
+            html: String::new(),
             pieces: Vec::new(),
             edits: Vec::new(),
             lines,
@@ -106,14 +107,14 @@ impl<'a> Page<'a> {
         if let Some(link) = self.links.last_mut() {
             link.inner = link.inner.max(range.end);
         }
-        let start = self.page.len();
+        let start = self.html.len();
         if html {
-            self.page.push_str(&self.source[range.clone()]);
+            self.html.push_str(&self.source[range.clone()]);
         } else {
             let blank = self.source[range.clone()].trim().is_empty();
-            self.page.push(if blank { ' ' } else { 'x' });
+            self.html.push(if blank { ' ' } else { 'x' });
         }
-        self.pieces.push(Piece { page: start..self.page.len(), source: range, html });
+        self.pieces.push(Piece { page: start..self.html.len(), source: range, html });
     }
 
     fn edit(&mut self, range: Range<usize>, new: impl Into<String>, kind: Option<Hidden>) {
@@ -171,9 +172,9 @@ impl<'a> Page<'a> {
                         if self.source.get(opens.clone()) == Some(&format!("[^{label}]:")) {
                             self.edit(opens, format!("[^{number}]:"), Some(Hidden::Label));
                         }
-                        self.page.push_str("<div>");
+                        self.html.push_str("<div>");
                     }
-                    Some(_) => self.page.push_str("<div>"),
+                    Some(_) => self.html.push_str("<div>"),
                     None => {
                         skip(&mut events, |end| matches!(end, TagEnd::FootnoteDefinition));
                         self.see(&range);
@@ -183,13 +184,13 @@ impl<'a> Page<'a> {
                 Event::Start(Tag::Link { link_type, dest_url, title, id }) => {
                     self.used.insert(folded(&id));
                     self.see(&range);
-                    self.page.push_str("<a href=\"\">");
+                    self.html.push_str("<a href=\"\">");
                     let inner = range.start + 1;
                     let (to, title, label) = (dest_url.to_string(), title.to_string(), id.to_string());
                     self.links.push(OpenLink { range, kind: link_type, to, title, label, inner });
                 }
                 Event::End(TagEnd::Link) => {
-                    self.page.push_str("</a>");
+                    self.html.push_str("</a>");
                     if let Some(link) = self.links.pop() {
                         self.link(&link);
                     }
@@ -199,14 +200,14 @@ impl<'a> Page<'a> {
                     if let CodeBlockKind::Fenced(info) = kind {
                         self.fence(&range, &info);
                     }
-                    self.page.push_str("<pre>");
+                    self.html.push_str("<pre>");
                 }
                 Event::End(TagEnd::TableCell) => {
-                    self.page.push_str("</td>");
+                    self.html.push_str("</td>");
                     cell = range.end;
                 }
                 Event::End(TagEnd::TableRow | TagEnd::TableHead) => {
-                    self.page.push_str("</tr>");
+                    self.html.push_str("</tr>");
                     // A row ends with its line.
                     let ends = range.start + self.source[range.clone()].trim_end().len();
                     let rest = cell.clamp(range.start, ends)..ends;
@@ -214,12 +215,12 @@ impl<'a> Page<'a> {
                         self.edit(rest, "|", Some(Hidden::Element));
                     }
                 }
-                Event::Start(tag) => self.page.push_str(opens(&tag)),
+                Event::Start(tag) => self.html.push_str(opens(&tag)),
                 Event::End(tag) => {
                     if let (Some(link), false) = (self.links.last_mut(), range.is_empty()) {
                         link.inner = link.inner.max(range.end);
                     }
-                    self.page.push_str(closes(&tag));
+                    self.html.push_str(closes(tag));
                 }
             }
         }
@@ -301,7 +302,7 @@ impl<'a> Page<'a> {
 
     /// What the page shows of HTML and of what stands in it.
     fn html(&mut self, removed: &mut Removed) {
-        let reading = html::read(&self.page);
+        let reading = html::read(&self.html);
         let mut counted = vec![false; reading.kinds.len()];
         let mut fates = reading.fates.iter().peekable();
         // The last hidden piece, to hide what stands between it and the next of the same number.
@@ -352,107 +353,8 @@ impl<'a> Page<'a> {
 
     /// Entities of characters without a glyph, in the text of HTML.
     fn entities(&mut self, range: Range<usize>) {
-        const NAMES: [&str; 14] = [
-            "shy",
-            "zwj",
-            "zwnj",
-            "lrm",
-            "rlm",
-            "ZeroWidthSpace",
-            "NoBreak",
-            "ic",
-            "it",
-            "af",
-            "InvisibleComma",
-            "InvisibleTimes",
-            "ApplyFunction",
-            "NegativeThinSpace",
-        ];
-        let text = &self.source[range.clone()];
-        let mut found = Vec::new();
-        for (at, _) in text.match_indices('&') {
-            let name: &str = &text[at + 1..];
-            let length = name.find(|c: char| !(c.is_ascii_alphanumeric() || c == '#')).unwrap_or(name.len());
-            let (name, ends) = (&name[..length], name[length..].starts_with(';'));
-            let code = match name.strip_prefix('#') {
-                Some(number) => match number.strip_prefix(['x', 'X']) {
-                    Some(digits) => u32::from_str_radix(digits, 16).ok(),
-                    None => number.parse().ok(),
-                }
-                .and_then(char::from_u32),
-                None => NAMES.contains(&name).then_some('\u{200B}'),
-            };
-            if code.is_some_and(is_invisible) {
-                found.push(at..at + 1 + length + usize::from(ends));
-            }
-        }
-        for it in found {
+        for it in invisible_entities(&self.source[range.clone()]) {
             self.edit(range.start + it.start..range.start + it.end, "", Some(Hidden::Invisible));
         }
-    }
-}
-
-/// Labels are the same in any case and with any spaces between their words.
-fn folded(label: &str) -> String {
-    label.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
-}
-
-/// Read on to the end of the picture that has begun; the words in its place.
-fn alt<'a>(events: &mut impl Iterator<Item = (Event<'a>, Range<usize>)>) -> String {
-    let mut words = String::new();
-    let mut depth = 0;
-    for (event, _) in events.by_ref() {
-        match event {
-            Event::Start(Tag::Image { .. }) => depth += 1,
-            Event::End(TagEnd::Image) if depth == 0 => break,
-            Event::End(TagEnd::Image) => depth -= 1,
-            Event::Text(said) | Event::Code(said) | Event::InlineHtml(said) => words.push_str(&said),
-            Event::SoftBreak | Event::HardBreak => words.push(' '),
-            _ => (),
-        }
-    }
-    words
-}
-
-fn skip<'a>(events: &mut impl Iterator<Item = (Event<'a>, Range<usize>)>, ends: impl Fn(&TagEnd) -> bool) {
-    // Footnotes hold no footnotes.
-    for (event, _) in events.by_ref() {
-        if matches!(&event, Event::End(tag) if ends(tag)) {
-            break;
-        }
-    }
-}
-
-fn opens(tag: &Tag<'_>) -> &'static str {
-    match tag {
-        Tag::Paragraph => "<p>",
-        Tag::Heading { .. } => "<h1>",
-        Tag::BlockQuote(_) => "<blockquote>",
-        Tag::List(_) => "<ul>",
-        Tag::Item => "<li>",
-        Tag::Table(_) => "<table>",
-        Tag::TableHead | Tag::TableRow => "<tr>",
-        Tag::TableCell => "<td>",
-        Tag::Emphasis => "<em>",
-        Tag::Strong => "<strong>",
-        Tag::Strikethrough => "<del>",
-        _ => "",
-    }
-}
-
-fn closes(tag: &TagEnd) -> &'static str {
-    match tag {
-        TagEnd::Paragraph => "</p>",
-        TagEnd::Heading(_) => "</h1>",
-        TagEnd::BlockQuote(_) => "</blockquote>",
-        TagEnd::CodeBlock => "</pre>",
-        TagEnd::List(_) => "</ul>",
-        TagEnd::Item => "</li>",
-        TagEnd::Table => "</table>",
-        TagEnd::Emphasis => "</em>",
-        TagEnd::Strong => "</strong>",
-        TagEnd::Strikethrough => "</del>",
-        TagEnd::FootnoteDefinition => "</div>",
-        _ => "",
     }
 }

@@ -4,6 +4,7 @@
 //! Not covered, because it takes a renderer to see it: comments in Mermaid diagrams, invisible parts of formulas, text in
 //! the colour of the page, and what stands in a picture.
 
+mod events;
 mod html;
 mod invisible;
 mod markdown;
