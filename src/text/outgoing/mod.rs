@@ -62,6 +62,21 @@ fn without(text: &str, mut found: Vec<Range<usize>>) -> String {
 
 /// Make a model's Markdown fit to be posted.
 pub fn outgoing(markdown: &str) -> String {
+    /// What is taken out can bring out something else.
+    const ROUNDS: usize = 4;
+    // Trimmed first: what is indented code here would be something else without its indent.
+    let mut text = without_invisible(markdown).0.trim().to_owned();
+    for _ in 0..ROUNDS {
+        let next = tamed(&text);
+        if next == text {
+            break;
+        }
+        text = next;
+    }
+    text
+}
+
+fn tamed(markdown: &str) -> String {
     let text = redact(&without_invisible(markdown).0);
     let mut edits: Vec<(Range<usize>, String)> = Vec::new();
     let mut in_code = false;
@@ -100,20 +115,23 @@ pub fn outgoing(markdown: &str) -> String {
         }
     }
     out.push_str(&text[at..]);
-    links::without_long_queries(out.trim())
+    links::without_long_queries(out.trim_end().trim_start_matches('\n'))
 }
 
 /// Break mentions and closing words in plain text with an invisible joiner; `None` if there are none. `following` is what
 /// comes after the text on its line.
 fn tame(text: &str, following: &str) -> Option<String> {
     const JOINER: char = '\u{2060}';
+    /// As far as a reference can be.
+    const AHEAD: usize = 300;
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
         let word = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_alphabetic()).len();
         if word > 0 {
             let (said, after) = rest.split_at(word);
-            if closes(said) && refers(&format!("{after}{following}")) {
+            let next = || after.chars().chain(following.chars()).take(AHEAD).collect::<String>();
+            if closes(said) && refers(&next()) {
                 // `fix⁠es`: reads the same, and orders nothing.
                 let (head, tail) = said.split_at(said.len() - 1);
                 out.extend([head, &JOINER.to_string(), tail]);
