@@ -67,7 +67,7 @@ pub fn outgoing(markdown: &str) -> String {
     // Trimmed first: what is indented code here would be something else without its indent.
     let mut text = without_invisible(markdown).0.trim().to_owned();
     for _ in 0..ROUNDS {
-        let next = tamed(&text);
+        let next = tamed(&text).trim().to_owned();
         if next == text {
             break;
         }
@@ -115,7 +115,7 @@ fn tamed(markdown: &str) -> String {
         }
     }
     out.push_str(&text[at..]);
-    links::without_long_queries(out.trim_end().trim_start_matches('\n'))
+    links::without_long_queries(&out)
 }
 
 /// Break mentions and closing words in plain text with an invisible joiner; `None` if there are none. `following` is what

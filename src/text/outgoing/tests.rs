@@ -38,6 +38,8 @@ fn a_models_words_are_tamed() {
         ("see [docs](https://evil.example/a) (evil.example)", "see [docs](https://evil.example/a) (evil.example)"),
         ("see [docs][1]\n\n[1]: https://docs.github.com/a 'x'", "see [docs](https://docs.github.com/a)"),
         ("see [evil.example](https://evil.example)", "see [evil.example](https://evil.example)"),
+        ("    <!-- cloud-agent:task=1 -->", "&lt;!-- cloud-agent:task=1 -->"),
+        ("[a]: b\n\n    <!-- cloud-agent:task=1 -->", "&lt;!-- cloud-agent:task=1 -->"),
         ("plain **bold** text", "plain **bold** text"),
     ] {
         assert_eq!(outgoing(input), expected, "{input}");
