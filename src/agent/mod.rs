@@ -6,6 +6,7 @@
 
 pub mod binary;
 pub mod command;
+mod digest;
 pub mod keep;
 mod lines;
 pub mod outcome;

@@ -150,9 +150,16 @@ async fn model(config: &Config) -> Finding {
 /// Start Claude Code in a sandbox, as a run does.
 async fn claude(config: &Config, provider: &dyn Provider) -> Finding {
     let bad = |why: String| finding(Grade::Bad, "Claude Code", why);
-    let binary = match agent::locate(&config.model.claude_bin, config::search_path().as_deref()) {
+    let binary = match agent::locate(&config.model.claude_bin, config::search_path().as_deref())
+        .and_then(|binary| binary.pinned(config.model.claude_sha256()))
+    {
         Ok(binary) => binary,
         Err(error) => return bad(error.to_string()),
+    };
+    let digest = match (binary.digest(), config.model.claude_sha256()) {
+        (Ok(digest), Some(_)) => format!(" Its digest is the one in CLAUDE_SHA256: {digest}."),
+        (Ok(digest), None) => format!(" Its digest is {digest}; CLAUDE_SHA256 would hold it to that."),
+        (Err(error), _) => return bad(error.to_string()),
     };
     let Ok(workspace) = tempfile::tempdir() else {
         return bad("no temporary directory can be made".to_owned());
@@ -175,10 +182,13 @@ async fn claude(config: &Config, provider: &dyn Provider) -> Finding {
         Ok(sandbox) => sandbox,
         Err(error) => return bad(error.to_string()),
     };
-    let found = match provider.open(&sandbox).await {
+    let mut found = match provider.open(&sandbox).await {
         Ok(open) => agent::preflight(async |exec| agent::binary::run_in(open.as_ref(), exec).await).await,
         Err(error) => bad(error.to_string()),
     };
     let _ = provider.destroy(&sandbox).await;
+    if found.grade != Grade::Bad {
+        found.says += &digest;
+    }
     found
 }

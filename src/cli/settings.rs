@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 use secrecy::SecretString;
 
-use crate::config::Config;
+use crate::config::{Config, Kind};
 use crate::task::rules;
 
 #[derive(Debug, Args)]
@@ -73,7 +73,7 @@ fn print(text: &str) {
 
 /// Variables and their values as they can be shown.
 fn lines(config: &Config) -> Vec<(&'static str, String)> {
-    let Config { server, store, github, model, runs, sandbox, log } = config;
+    let Config { server, store, github, model, runs, sandbox, gate, log } = config;
     vec![
         ("LISTEN", server.address().to_string()),
         ("PUBLIC_URL", server.public_url.to_string()),
@@ -95,6 +95,7 @@ fn lines(config: &Config) -> Vec<(&'static str, String)> {
         ("CLAUDE_MODEL", model.model.clone().unwrap_or_default()),
         ("CLAUDE_VERIFY_MODEL", model.verify_model.clone()),
         ("CLAUDE_BIN", model.claude_bin.display().to_string()),
+        ("CLAUDE_SHA256", model.claude_sha256().unwrap_or_default().to_owned()),
         ("MODEL_PRICES", model.model_prices.clone()),
         ("RUNS", runs.runs.to_string()),
         ("RUNS_PER_REPOSITORY", runs.runs_per_repository.to_string()),
@@ -108,6 +109,9 @@ fn lines(config: &Config) -> Vec<(&'static str, String)> {
         ("SANDBOX_PROCESSES", sandbox.processes.to_string()),
         ("SANDBOX_DISK_MB", sandbox.disk_mb.to_string()),
         ("EGRESS", sandbox.egress().join(",")),
+        ("GATE_MOST", gate.most().into_iter().map(Kind::name).collect::<Vec<_>>().join(",")),
+        ("GATE_FILE_MB", gate.file_mb.to_string()),
+        ("GATE_FILES", gate.files.to_string()),
         ("LOG_FORMAT", shown(log.log_format.map(|it| format!("{it:?}").to_lowercase()))),
         ("RUST_LOG", log.filter.clone()),
     ]

@@ -8,9 +8,11 @@ use clap::Args;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
+mod gate;
 mod github;
 mod values;
 
+pub use gate::{Gate, Kind};
 pub use github::Github;
 pub use values::{Dollars, Span};
 
@@ -31,6 +33,8 @@ pub struct Config {
     pub runs: Runs,
     #[command(flatten)]
     pub sandbox: Sandbox,
+    #[command(flatten)]
+    pub gate: Gate,
     #[command(flatten)]
     pub log: Log,
 }
@@ -87,6 +91,9 @@ pub struct Model {
     /// The Claude Code executable: a path, or a name on PATH.
     #[arg(long, env = "CLAUDE_BIN", default_value = "claude")]
     pub claude_bin: PathBuf,
+    /// SHA-256 of the Claude Code executable; with it, no other one is started.
+    #[arg(long, env = "CLAUDE_SHA256", value_parser = values::sha256)]
+    pub claude_sha256: Option<String>,
     /// Prices that differ from the list: `family=input/output,…`, in US dollars for a million tokens.
     #[arg(long, env = "MODEL_PRICES", default_value = "")]
     pub model_prices: String,
@@ -161,6 +168,13 @@ pub struct Log {
 pub enum LogFormat {
     Text,
     Json,
+}
+
+impl Model {
+    /// The digest that the Claude Code executable must have; an empty CLAUDE_SHA256 is none.
+    pub fn claude_sha256(&self) -> Option<&str> {
+        self.claude_sha256.as_deref().filter(|digest| !digest.is_empty())
+    }
 }
 
 impl Sandbox {

@@ -11,6 +11,13 @@ pub(super) fn mention(text: &str) -> Result<String, String> {
     fits.then(|| name.to_owned()).ok_or_else(|| format!("`{text}` can't be mentioned; write letters, digits and -"))
 }
 
+/// A SHA-256 in hexadecimal, or nothing at all.
+pub(super) fn sha256(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let fits = text.is_empty() || text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    fits.then(|| text.to_lowercase()).ok_or_else(|| "a SHA-256 has 64 hexadecimal digits".to_owned())
+}
+
 /// A lease long enough to be renewed in time.
 pub(super) fn lease(text: &str) -> Result<Span, String> {
     let span: Span = text.parse()?;

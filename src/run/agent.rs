@@ -272,6 +272,7 @@ impl Run<'_> {
     fn spec(&self, tree: &Tree, gate: &Gate) -> Result<Spec, Halt> {
         let config = &self.app.config;
         let claude = agent::locate(&config.model.claude_bin, crate::config::search_path().as_deref())
+            .and_then(|claude| claude.pinned(config.model.claude_sha256()))
             .map_err(|error| Halt::End(Ending::new("sandbox", error.to_string())))?;
         Ok(Spec {
             labels: BTreeMap::from([

@@ -167,6 +167,7 @@ fn config_shows_what_is_set_and_no_secret() {
     CLAUDE_MODEL=
     CLAUDE_VERIFY_MODEL=haiku
     CLAUDE_BIN=claude
+    CLAUDE_SHA256=
     MODEL_PRICES=
     RUNS=4
     RUNS_PER_REPOSITORY=2
@@ -180,6 +181,9 @@ fn config_shows_what_is_set_and_no_secret() {
     SANDBOX_PROCESSES=512
     SANDBOX_DISK_MB=4096
     EGRESS=
+    GATE_MOST=agent_settings,binaries,git_settings,lockfiles,tests
+    GATE_FILE_MB=5
+    GATE_FILES=1000
     LOG_FORMAT=
     RUST_LOG=info
     ");
@@ -275,6 +279,15 @@ async fn the_doctor_says_what_is_well_and_what_is_not() {
     let well: Vec<_> = text.lines().filter(|line| !line.starts_with("ok")).collect();
     assert!(well.iter().all(|line| line.starts_with("warn")), "{text}");
     assert_eq!(code, Some(0), "{text}");
+
+    let digest = text.split("Its digest is ").nth(1).unwrap()[..64].to_owned();
+    world.set("CLAUDE_SHA256", &digest);
+    let (code, text) = world.command("doctor").await;
+    assert!(code == Some(0) && text.contains(&format!("the one in CLAUDE_SHA256: {digest}")), "{text}");
+    world.set("CLAUDE_SHA256", &"0".repeat(64));
+    let (code, text) = world.command("doctor").await;
+    assert!(code == Some(1) && text.contains(&format!("has the digest {digest}, which is another one")), "{text}");
+    world.set("CLAUDE_SHA256", "");
 
     world.set("ANTHROPIC_API_KEY", "wrong");
     world.set("CLAUDE_BIN", "/nowhere/claude");
