@@ -170,7 +170,7 @@ async fn a_tunnel_leads_where_its_tls_wants_to_go() {
         ("no host", hello("registry.example", false), "TLS without a name"),
         ("an address", forged("169.254.169.254"), "TLS without a name"),
         ("a name with a NUL", forged("registry.example\0.evil"), "no TLS"),
-        ("a name with a dot behind it", forged("registry.example."), "no TLS"),
+        ("a name with a dot behind it", forged("registry.example."), "TLS for registry.example."),
         ("plain HTTP", b"GET / HTTP/1.1\r\nHost: registry.example\r\n\r\n".to_vec(), "no TLS"),
         ("a CONNECT in the tunnel", b"CONNECT evil.example:443 HTTP/1.1\r\n\r\n".to_vec(), "no TLS"),
         ("SSH", b"SSH-2.0-x\r\n".to_vec(), "no TLS"),
