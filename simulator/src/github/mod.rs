@@ -26,6 +26,7 @@ mod reviews;
 mod shapes;
 mod state;
 mod told;
+mod trip;
 
 use std::net::SocketAddr;
 use std::ops::Deref;
@@ -47,6 +48,7 @@ pub use look::{Comment, Commit, Pull};
 pub use reviews::look::{Review, ReviewComment, Thread};
 use state::{Account, Hook, Installation, Kind, State};
 pub use state::{Permissions, Role};
+pub use trip::{Moment, Tripwire};
 
 /// Which of the two forms installation tokens take. Both are in use; the long one since April 2026.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -126,6 +128,7 @@ pub struct World {
     outbox: mpsc::UnboundedSender<events::Event>,
     in_flight: watch::Sender<usize>,
     http: reqwest::Client,
+    wire: Tripwire,
 }
 
 impl GitHub {
@@ -154,6 +157,7 @@ impl GitHub {
             outbox,
             in_flight: watch::Sender::new(0),
             http: deliveries::client(options.delivery_timeout),
+            wire: Tripwire::default(),
             options,
         });
         server.handle().spawn(deliveries::postman(Arc::downgrade(&world), letters));
