@@ -4,6 +4,7 @@
 
 mod agent;
 mod corpus;
+mod crash;
 mod gateway;
 mod git;
 mod lines;

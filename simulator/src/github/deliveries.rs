@@ -102,6 +102,16 @@ impl World {
         self.attempt(&old.event, &old.guid, &old.payload, body, true, old.repository).await
     }
 
+    /// GUIDs of the events that the bot has never taken, however often they were sent.
+    pub fn missed(&self) -> Vec<String> {
+        let state = self.state();
+        let taken = |guid: &str| state.deliveries.iter().any(|it| it.guid == guid && matches!(it.status, 200..=299));
+        let mut missed: Vec<String> =
+            state.deliveries.iter().map(|it| it.guid.clone()).filter(|it| !taken(it)).collect();
+        missed.dedup();
+        missed
+    }
+
     /// The same event several times at the same moment.
     pub async fn redeliver_many(&self, guid: &str, times: usize) -> Vec<u16> {
         let Some(old) = self.state().deliveries.iter().rev().find(|it| it.guid == guid).cloned() else {

@@ -29,7 +29,7 @@ mod mention;
 mod outages;
 mod refusals;
 mod restart;
-mod findings;
+pub mod findings;
 mod forks;
 mod huge;
 mod own;

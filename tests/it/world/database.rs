@@ -2,16 +2,18 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 pub enum Database {
     Sqlite,
-    Postgres(Box<Postgres>),
+    /// A database of this name on a server.
+    Postgres(Arc<Postgres>, String),
 }
 
-/// A server that lives as long as the test.
+/// A server that lives as long as the test, or as the last of its databases' worlds.
 pub struct Postgres {
     server: Child,
     dir: TempDir,
@@ -24,22 +26,28 @@ impl Database {
 
     /// Start a PostgreSQL that listens on a socket in its own directory and nowhere else.
     pub fn postgres() -> Self {
-        Self::Postgres(Box::new(Postgres::start()))
+        Self::Postgres(Postgres::start(), "postgres".to_owned())
+    }
+
+    /// A database of its own on a server that runs already: starting one takes longer.
+    pub fn on(server: &Arc<Postgres>, name: &str) -> Self {
+        server.run("createdb", name);
+        Self::Postgres(server.clone(), name.to_owned())
     }
 
     pub fn url(&self, dir: &Path) -> String {
         match self {
             Self::Sqlite => format!("sqlite://{}", dir.join("cloud-agent.db").display()),
-            Self::Postgres(it) => {
-                let socket = it.dir.path().to_str().unwrap().replace('/', "%2F");
-                format!("postgres://postgres@{socket}/postgres")
+            Self::Postgres(server, name) => {
+                let socket = server.dir.path().to_str().unwrap().replace('/', "%2F");
+                format!("postgres://postgres@{socket}/{name}")
             }
         }
     }
 }
 
 impl Postgres {
-    fn start() -> Self {
+    pub fn start() -> Arc<Self> {
         let dir = tempfile::Builder::new().prefix("pg").tempdir_in("/tmp").unwrap();
         let data = dir.path().join("data");
         copy(&template(), &data);
@@ -59,7 +67,26 @@ impl Postgres {
             .unwrap();
         let it = Self { server, dir };
         it.wait();
-        it
+        Arc::new(it)
+    }
+
+    /// Where it listens.
+    pub fn socket(&self) -> PathBuf {
+        self.dir.path().join(".s.PGSQL.5432")
+    }
+
+    /// Remove a database, whoever is connected to it.
+    pub fn forget(&self, name: &str) {
+        self.run("dropdb", name);
+    }
+
+    fn run(&self, program: &str, database: &str) {
+        let mut command = Command::new(binary(program));
+        command.arg("-h").arg(self.dir.path()).args(["-U", "postgres"]);
+        if program == "dropdb" {
+            command.arg("--force");
+        }
+        assert!(command.arg(database).status().unwrap().success(), "{program} {database}");
     }
 
     fn wait(&self) {

@@ -11,9 +11,13 @@ use tempfile::TempDir;
 
 mod claude;
 mod database;
+mod proxy;
+mod trip;
 
 pub use claude::real_claude;
-pub use database::Database;
+pub use database::{Database, Postgres};
+pub use proxy::Proxy;
+pub use trip::Victim;
 
 /// Longest that a story may take to come to rest.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -27,6 +31,7 @@ pub struct World {
     settings: Vec<(String, String)>,
     people: Vec<(String, u64)>,
     bot: Bot,
+    victim: Victim,
 }
 
 /// The program under test: in this process, or in one that can be killed.
@@ -67,7 +72,8 @@ impl World {
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .to_vec();
-        let mut world = Self { github, model, store, database, dir, settings, people, bot: Bot::Absent };
+        let mut world =
+            Self { github, model, store, database, dir, settings, people, bot: Bot::Absent, victim: Victim::default() };
         world.claude_will("true");
         world
     }
@@ -95,15 +101,22 @@ impl World {
 
     /// Start the bot as a process of its own, as an operator does.
     pub async fn start_process(&mut self) {
+        self.launch();
+        self.wait_for("the bot to answer", async || self.answers().await).await;
+    }
+
+    /// As `start_process`, without waiting for it.
+    fn launch(&mut self) {
         let port = free_port();
         self.set("LISTEN", &format!("127.0.0.1:{port}"));
         let child = self.program("serve").stderr(self.log_file()).spawn().unwrap();
+        self.victim.is(&child);
         self.bot = Bot::There(child);
         self.github.deliver_to(format!("http://127.0.0.1:{port}/webhooks/github"));
-        self.wait_for("the bot to answer", async || {
-            reqwest::get(format!("http://127.0.0.1:{port}/healthz")).await.is_ok()
-        })
-        .await;
+    }
+
+    async fn answers(&self) -> bool {
+        reqwest::get(format!("http://{}/healthz", self.address())).await.is_ok()
     }
 
     /// Run a command of the program with this world's settings to its end: exit code and all that it wrote.
