@@ -12,6 +12,9 @@ use simulator::github::Moment;
 use super::story::Story;
 use crate::world::{Database, Postgres, Proxy, World};
 
+/// For what comes after the end.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// What is counted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
@@ -117,10 +120,19 @@ impl Point {
             }
         }
         world.settle().await;
-        world.wait_for("nothing to be left over", async || world.left_overs().is_empty()).await;
+        nothing_is_left(&world).await;
         let picture = self.story.picture(&world).await;
         world.told();
         Tried { killed_at, picture }
+    }
+}
+
+/// What a run leaves on the machine is removed just after its end.
+async fn nothing_is_left(world: &World) {
+    let began = Instant::now();
+    while !world.left_overs().is_empty() {
+        assert!(began.elapsed() < PATIENCE, "this is left over: {}\n{}", world.left_overs().join(", "), world.log());
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
@@ -128,7 +140,7 @@ impl Point {
 async fn rest_or_death(world: &mut World) {
     let began = Instant::now();
     while !world.has_died() {
-        assert!(began.elapsed() < Duration::from_secs(90), "neither at rest nor dead\n{}", world.log());
+        assert!(began.elapsed() < 3 * PATIENCE, "neither at rest nor dead\n{}", world.log());
         world.github.quiesce().await;
         let open = (world.store().open_jobs(Queue::Delivery).await, world.store().open_jobs(Queue::Task).await);
         if matches!(open, (Ok(0), Ok(0))) && world.left_overs().is_empty() {

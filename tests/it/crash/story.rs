@@ -84,8 +84,12 @@ impl Story {
             let _ = writeln!(out, "finding {}: {:?}, {said}", it.finding.title, it.known.state);
         }
         // Keys name ids; the same write under two ids is seen on GitHub.
-        let effects: BTreeSet<String> =
-            world.effects().await.iter().map(|(key, state)| format!("write {}: {state}", unnumbered(key))).collect();
+        let effects: BTreeSet<String> = world
+            .effects()
+            .await
+            .iter()
+            .map(|(key, state)| format!("write {}: {state}", unnumbered(&steady(key))))
+            .collect();
         let _ = writeln!(out, "{}", effects.into_iter().collect::<Vec<_>>().join("\n"));
         steady(&without_turns(&out))
     }

@@ -52,12 +52,14 @@ impl World {
         rows.iter().map(|row| (row.get(0), row.get(1))).collect()
     }
 
-    /// Whether anything of a run is left on this machine: its directory, its sandbox, its processes.
+    /// Whether anything of a run is left on this machine: its directory, its sandbox, its processes. Not the halves of
+    /// sandboxes that were just being made or removed: those go when nobody can be at it any more.
     pub fn left_overs(&self) -> Vec<String> {
         let mut left: Vec<String> = Vec::new();
         for name in ["runs", "sandboxes"] {
             let entries = std::fs::read_dir(self.data_dir().join(name)).into_iter().flatten().flatten();
-            left.extend(entries.map(|it| format!("{name}/{}", it.file_name().display())));
+            let names = entries.map(|it| it.file_name().display().to_string());
+            left.extend(names.filter(|it| !it.starts_with('.')).map(|it| format!("{name}/{it}")));
         }
         if self.something_runs() {
             left.push("a process".to_owned());
