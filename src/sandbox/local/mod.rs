@@ -125,7 +125,10 @@ impl Provider for Local {
         spec.labels.entry("instance".to_owned()).or_insert_with(|| self.instance.clone());
         let (dir, key, machine) = (self.root.join(&id), key.to_owned(), self.machine.clone());
         let name = id.clone();
+        let root = self.root.clone();
         let make = move || {
+            // What a killed process has left is too young to be touched when we start; here it has grown old.
+            sweep(&root);
             demolish(&dir)?;
             Cage::make(dir, &name, &key, &spec, &machine)
         };

@@ -49,30 +49,28 @@ impl fmt::Display for Point {
     }
 }
 
-/// How a point came out.
-pub struct Tried {
-    /// What was passing when the process was killed; none if it came to its end before that.
-    pub killed_at: Option<String>,
-    /// The world at rest.
-    pub picture: String,
-}
-
 impl Point {
-    /// Run the story, be killed at this point, start again, and look at the world at rest.
-    pub async fn attempt(self, server: Option<&Arc<Postgres>>) -> Tried {
+    /// Run the story, be killed at this point, start again, and look at the world at rest. What was passing when the process
+    /// was killed goes into `killed_at`; nothing does if the story came to its end before.
+    pub async fn attempt(self, server: Option<&Arc<Postgres>>, killed_at: &OnceLock<String>) -> String {
         let name = self.to_string().replace('/', "_");
         let database = match server {
             Some(server) => Database::on(server, &name),
             None => Database::sqlite(),
         };
-        let tried = self.in_world(World::on(database).await, server.map(|it| (it, name.as_str()))).await;
+        let picture = self.in_world(World::on(database).await, server.map(|it| (it, name.as_str())), killed_at).await;
         if let Some(server) = server {
             server.forget(&name);
         }
-        tried
+        picture
     }
 
-    async fn in_world(self, mut world: World, server: Option<(&Arc<Postgres>, &str)>) -> Tried {
+    async fn in_world(
+        self,
+        mut world: World,
+        server: Option<(&Arc<Postgres>, &str)>,
+        killed_at: &OnceLock<String>,
+    ) -> String {
         world.set("LEASE", "1s");
         self.story.prepare(&mut world);
         let proxy = match server {
@@ -101,13 +99,16 @@ impl Point {
             self.story.ask(&world).await;
             rest_or_death(&mut world).await;
         }
-        let killed_at = match (self.kind, &proxy) {
+        let what = match (self.kind, &proxy) {
             (Kind::Call, _) => world.github.wire().tripped(),
             (Kind::Write, Some(proxy)) => proxy.wire().tripped(),
             (Kind::Write, None) => report.exists().then(|| format!("commit {}", self.n)),
         };
+        if let Some(what) = what {
+            let _ = killed_at.set(what);
+        }
         if world.has_died() {
-            assert!(killed_at.is_some(), "the process ended by itself\n{}", world.log());
+            assert!(killed_at.get().is_some(), "the process ended by itself\n{}", world.log());
             world.set("LD_PRELOAD", "");
             world.start_process().await;
             if !asked {
@@ -123,7 +124,7 @@ impl Point {
         nothing_is_left(&world).await;
         let picture = self.story.picture(&world).await;
         world.told();
-        Tried { killed_at, picture }
+        picture
     }
 }
 

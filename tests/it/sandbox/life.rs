@@ -80,6 +80,22 @@ async fn a_sandbox_is_made_once_found_and_destroyed() {
 }
 
 #[tokio::test]
+async fn half_a_sandbox_goes_when_nobody_can_be_at_it_any_more() {
+    let scene = Scene::new();
+    let root = scene.dir.path().join("sandboxes");
+    let [old, young] = [".gone-old", ".new-young"].map(|name| root.join(name));
+    for half in [&old, &young] {
+        fs::create_dir_all(half.join("workspace")).unwrap();
+        fs::write(half.join("workspace/file"), "left").unwrap();
+    }
+    let then = std::time::SystemTime::now() - Duration::from_mins(11);
+    fs::File::open(&old).unwrap().set_modified(then).unwrap();
+    scene.cage().await;
+    assert!(!old.exists(), "its process is long gone");
+    assert!(young.exists(), "somebody may be making it");
+}
+
+#[tokio::test]
 async fn dropping_everything_ends_everything() {
     let scene = Scene::new();
     let cage = scene.cage().await;

@@ -148,9 +148,9 @@ async fn carry(client: TcpStream, server: UnixStream, wire: Arc<Tripwire>) {
             };
             match held {
                 Some(Some(sql)) => return wire.act(&sql),
-                Some(None) => (),
                 None if to_client.write_all(&message).await.is_err() => return,
-                None => (),
+                // Passed on, or kept back.
+                _ => (),
             }
         }
     };
