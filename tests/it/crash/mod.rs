@@ -1,5 +1,5 @@
-//! The process is killed with SIGKILL before and after every durable write and every request to GitHub, one point at a time,
-//! and started again: the world at rest is always the same as if nothing had happened.
+//! The process is killed with SIGKILL before and after every durable write and every request to GitHub or the model, one point
+//! at a time, and started again: the world at rest is always the same as if nothing had happened.
 //!
 //! The product knows nothing of it. Requests are counted by the simulator, PostgreSQL's writes by a proxy, SQLite's commits
 //! by a preloaded library. Nothing is counted beforehand: a series of points ends with the first one that a run doesn't meet.
@@ -35,6 +35,11 @@ fn every_point_of_a_review_on_sqlite() {
 #[test]
 fn every_point_of_a_review_on_postgres() {
     every_point_of(Story::Review, Engine::Postgres);
+}
+
+#[test]
+fn every_point_of_a_mention_with_the_real_claude() {
+    every_point_of(Story::RealMention, Engine::Sqlite);
 }
 
 /// What the others are held against.

@@ -20,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub enum Kind {
     /// Requests to GitHub: REST, GraphQL, git.
     Call,
+    /// Messages to the model.
+    Model,
     /// Writes that the database makes durable.
     Write,
 }
@@ -43,7 +45,11 @@ pub struct Point {
 impl fmt::Display for Point {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let engine = if self.engine == Engine::Sqlite { "sqlite" } else { "postgres" };
-        let kind = if self.kind == Kind::Call { "call" } else { "write" };
+        let kind = match self.kind {
+            Kind::Call => "call",
+            Kind::Model => "model",
+            Kind::Write => "write",
+        };
         let moment = if self.moment == Moment::Before { "before" } else { "after" };
         write!(f, "{}/{engine}/{kind}/{moment}/{}", self.story.name(), self.n)
     }
@@ -71,7 +77,8 @@ impl Point {
         server: Option<(&Arc<Postgres>, &str)>,
         killed_at: &OnceLock<String>,
     ) -> String {
-        world.set("LEASE", "1s");
+        // Renewals are writes too; there would be the more of them the slower the machine is.
+        world.set("LEASE", "1m");
         self.story.prepare(&mut world);
         let proxy = match server {
             Some((server, name)) => Some(Proxy::before(&server.socket(), name).await),
@@ -84,6 +91,7 @@ impl Point {
         let victim = world.victim();
         match (self.kind, &proxy) {
             (Kind::Call, _) => world.github.wire().set(self.n, self.moment, move || victim.kill()),
+            (Kind::Model, _) => world.model.wire().set(self.n, self.moment, move || victim.kill()),
             (Kind::Write, Some(proxy)) => proxy.wire().set(self.n, self.moment, move || victim.kill()),
             (Kind::Write, None) => {
                 world.set("LD_PRELOAD", preloaded().to_str().unwrap());
@@ -101,6 +109,7 @@ impl Point {
         }
         let what = match (self.kind, &proxy) {
             (Kind::Call, _) => world.github.wire().tripped(),
+            (Kind::Model, _) => world.model.wire().tripped(),
             (Kind::Write, Some(proxy)) => proxy.wire().tripped(),
             (Kind::Write, None) => report.exists().then(|| format!("commit {}", self.n)),
         };
@@ -110,6 +119,10 @@ impl Point {
         if world.has_died() {
             assert!(killed_at.get().is_some(), "the process ended by itself\n{}", world.log());
             world.set("LD_PRELOAD", "");
+            // Before there was a schema, nothing was asked for either.
+            if asked {
+                world.claims_lapse().await;
+            }
             world.start_process().await;
             if !asked {
                 self.story.ask(&world).await;

@@ -3,6 +3,10 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use serde_json::json;
+use simulator::Script;
+
+use super::point::Kind;
 use crate::stories::findings::{APP, ON, finding, findings};
 use crate::world::{World, steady};
 
@@ -10,6 +14,8 @@ use crate::world::{World, steady};
 pub enum Story {
     /// A mention on an issue becomes a pull request.
     Mention,
+    /// The same, and the real Claude Code asks the model.
+    RealMention,
     /// A pull request gets its review.
     Review,
 }
@@ -18,7 +24,16 @@ impl Story {
     pub fn name(self) -> &'static str {
         match self {
             Self::Mention => "mention",
+            Self::RealMention => "real-mention",
             Self::Review => "review",
+        }
+    }
+
+    /// What its points are; the real Claude Code is slow, and differs from its actor in asking the model.
+    pub fn kinds(self) -> &'static [Kind] {
+        match self {
+            Self::Mention | Self::Review => &[Kind::Call, Kind::Write],
+            Self::RealMention => &[Kind::Model],
         }
     }
 
@@ -27,6 +42,15 @@ impl Story {
         match self {
             Self::Mention => {
                 world.claude_will("echo 'hello, world' > README.md");
+                world.issue("The greeting is short", "");
+            }
+            Self::RealMention => {
+                world.claude_is_real();
+                let answer = json!({
+                    "title": "Greet the world", "summary": "The greeting was too short.", "details": "",
+                    "verification": "I read it again.", "changed": true
+                });
+                world.model.will(Script::runs("echo 'hello, world' > README.md", answer));
                 world.issue("The greeting is short", "");
             }
             Self::Review => {
@@ -43,7 +67,9 @@ impl Story {
     /// Somebody asks.
     pub async fn ask(self, world: &World) {
         match self {
-            Self::Mention => drop(world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await),
+            Self::Mention | Self::RealMention => {
+                drop(world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await);
+            }
             Self::Review => drop(world.pull("change", &[("app.txt", APP)]).await),
         }
     }

@@ -45,11 +45,21 @@ impl World {
         true
     }
 
+    /// As if so much time had passed that nobody has a claim any more.
+    pub async fn claims_lapse(&self) {
+        let mut connection = self.connection().await;
+        sqlx::query("update job set lease_until = 0").execute(&mut connection).await.unwrap();
+    }
+
     /// Every write to GitHub that was ever intended, and how it stands.
     pub async fn effects(&self) -> Vec<(String, String)> {
-        let mut connection = sqlx::AnyConnection::connect(&self.database.url(self.dir.path())).await.unwrap();
+        let mut connection = self.connection().await;
         let rows = sqlx::query("select key, state from effect order by key").fetch_all(&mut connection).await.unwrap();
         rows.iter().map(|row| (row.get(0), row.get(1))).collect()
+    }
+
+    async fn connection(&self) -> sqlx::AnyConnection {
+        sqlx::AnyConnection::connect(&self.database.url(self.dir.path())).await.unwrap()
     }
 
     /// Whether anything of a run is left on this machine: its directory, its sandbox, its processes. Not the halves of
