@@ -14,6 +14,8 @@ use crate::world::{Database, Postgres, Proxy, World};
 
 /// For what comes after the end.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two looks at the world.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// What is counted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -115,6 +117,9 @@ impl Point {
         };
         if let Some(what) = what {
             let _ = killed_at.set(what);
+            while !world.has_died() {
+                tokio::time::sleep(LOOK).await;
+            }
         }
         if world.has_died() {
             assert!(killed_at.get().is_some(), "the process ended by itself\n{}", world.log());
@@ -146,21 +151,22 @@ async fn nothing_is_left(world: &World) {
     let began = Instant::now();
     while !world.left_overs().is_empty() {
         assert!(began.elapsed() < PATIENCE, "this is left over: {}\n{}", world.left_overs().join(", "), world.log());
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        tokio::time::sleep(LOOK).await;
     }
 }
 
-/// Wait until the process has nothing left to do, or is dead.
+/// Wait until the process has nothing left to do, or is dead. The last write is seen before the process dies of it, so a rest
+/// has to last.
 async fn rest_or_death(world: &mut World) {
-    let began = Instant::now();
-    while !world.has_died() {
+    const LOOKS: u32 = 20;
+    let (began, mut rests) = (Instant::now(), 0);
+    while !world.has_died() && rests < LOOKS {
         assert!(began.elapsed() < 3 * PATIENCE, "neither at rest nor dead\n{}", world.log());
         world.github.quiesce().await;
         let open = (world.store().open_jobs(Queue::Delivery).await, world.store().open_jobs(Queue::Task).await);
-        if matches!(open, (Ok(0), Ok(0))) && world.left_overs().is_empty() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        let rests_now = matches!(open, (Ok(0), Ok(0))) && world.left_overs().is_empty();
+        rests = if rests_now { rests + 1 } else { 0 };
+        tokio::time::sleep(LOOK).await;
     }
 }
 
