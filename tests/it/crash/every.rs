@@ -54,7 +54,7 @@ pub fn every_point_of(story: Story, engine: Engine) {
     let hunt = Hunt {
         expected: undisturbed(story),
         stride,
-        server: (engine == Engine::Postgres).then(Postgres::start),
+        server: (engine == Engine::Postgres).then(|| Arc::new(Postgres::start())),
         board: Mutex::new(Board { series: series.collect(), complaints: Vec::new() }),
     };
     if let Ok(wanted) = std::env::var("CRASH_POINT") {

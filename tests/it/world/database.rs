@@ -9,11 +9,12 @@ use tempfile::TempDir;
 
 pub enum Database {
     Sqlite,
-    /// A database of this name on a server.
-    Postgres(Arc<Postgres>, String),
+    Postgres(Box<Postgres>),
+    /// A database of this name on a server that others use too.
+    Shared(Arc<Postgres>, String),
 }
 
-/// A server that lives as long as the test, or as the last of its databases' worlds.
+/// A server that lives as long as the test.
 pub struct Postgres {
     server: Child,
     dir: TempDir,
@@ -26,28 +27,26 @@ impl Database {
 
     /// Start a PostgreSQL that listens on a socket in its own directory and nowhere else.
     pub fn postgres() -> Self {
-        Self::Postgres(Postgres::start(), "postgres".to_owned())
+        Self::Postgres(Box::new(Postgres::start()))
     }
 
     /// A database of its own on a server that runs already: starting one takes longer.
     pub fn on(server: &Arc<Postgres>, name: &str) -> Self {
         server.run("createdb", name);
-        Self::Postgres(server.clone(), name.to_owned())
+        Self::Shared(server.clone(), name.to_owned())
     }
 
     pub fn url(&self, dir: &Path) -> String {
         match self {
             Self::Sqlite => format!("sqlite://{}", dir.join("cloud-agent.db").display()),
-            Self::Postgres(server, name) => {
-                let socket = server.dir.path().to_str().unwrap().replace('/', "%2F");
-                format!("postgres://postgres@{socket}/{name}")
-            }
+            Self::Postgres(it) => it.url("postgres"),
+            Self::Shared(server, name) => server.url(name),
         }
     }
 }
 
 impl Postgres {
-    pub fn start() -> Arc<Self> {
+    pub fn start() -> Self {
         let dir = tempfile::Builder::new().prefix("pg").tempdir_in("/tmp").unwrap();
         let data = dir.path().join("data");
         copy(&template(), &data);
@@ -67,7 +66,12 @@ impl Postgres {
             .unwrap();
         let it = Self { server, dir };
         it.wait();
-        Arc::new(it)
+        it
+    }
+
+    fn url(&self, database: &str) -> String {
+        let socket = self.dir.path().to_str().unwrap().replace('/', "%2F");
+        format!("postgres://postgres@{socket}/{database}")
     }
 
     /// Where it listens.
