@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 mod agent;
+mod faults;
 mod corpus;
 mod gateway;
 mod git;
@@ -11,6 +12,7 @@ mod resume;
 mod github;
 mod sandbox;
 mod store;
+mod soak;
 mod stories;
 mod tidy;
 mod world;

@@ -8,6 +8,8 @@ use tempfile::TempDir;
 
 pub enum Database {
     Sqlite,
+    /// In a directory of its own.
+    SqliteIn(PathBuf),
     Postgres(Box<Postgres>),
 }
 
@@ -22,6 +24,10 @@ impl Database {
         Self::Sqlite
     }
 
+    pub fn sqlite_in(dir: &Path) -> Self {
+        Self::SqliteIn(dir.to_owned())
+    }
+
     /// Start a PostgreSQL that listens on a socket in its own directory and nowhere else.
     pub fn postgres() -> Self {
         Self::Postgres(Box::new(Postgres::start()))
@@ -30,6 +36,7 @@ impl Database {
     pub fn url(&self, dir: &Path) -> String {
         match self {
             Self::Sqlite => format!("sqlite://{}", dir.join("cloud-agent.db").display()),
+            Self::SqliteIn(dir) => format!("sqlite://{}", dir.join("cloud-agent.db").display()),
             Self::Postgres(it) => {
                 let socket = it.dir.path().to_str().unwrap().replace('/', "%2F");
                 format!("postgres://postgres@{socket}/postgres")
@@ -44,22 +51,45 @@ impl Postgres {
         let data = dir.path().join("data");
         copy(&template(), &data);
         give_to_postgres(dir.path());
-        let mut command = as_postgres(&binary("postgres"));
-        // Durability is not what these stories test; the accept benchmark and the crash stories use real settings.
-        let server = command
-            .args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=60"])
-            .args(["-c", "shared_buffers=16MB", "-c", "wal_level=minimal", "-c", "max_wal_senders=0"])
-            .arg("-k")
-            .arg(dir.path())
-            .arg("-D")
-            .arg(&data)
-            .stdout(Stdio::null())
-            .stderr(Stdio::from(std::fs::File::create(dir.path().join("log")).unwrap()))
-            .spawn()
-            .unwrap();
+        let server = Self::spawn(dir.path());
         let it = Self { server, dir };
         it.wait();
         it
+    }
+
+    fn spawn(dir: &Path) -> Child {
+        let mut command = as_postgres(&binary("postgres"));
+        // Durability is not what these stories test; the accept benchmark and the crash stories use real settings.
+        command
+            .args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=60"])
+            .args(["-c", "shared_buffers=16MB", "-c", "wal_level=minimal", "-c", "max_wal_senders=0"])
+            .arg("-k")
+            .arg(dir)
+            .arg("-D")
+            .arg(dir.join("data"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::from(std::fs::File::create(dir.join("log")).unwrap()))
+            .spawn()
+            .unwrap()
+    }
+
+    /// The directory of its socket.
+    pub fn socket_dir(&self) -> PathBuf {
+        self.dir.path().to_owned()
+    }
+
+    /// Stop at once, as a machine does that loses power, but with its disk as it was.
+    pub fn stop(&mut self) {
+        // SIGQUIT: immediate shutdown of the server and its children.
+        if let Ok(pid) = i32::try_from(self.server.id()) {
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGQUIT);
+        }
+        let _ = self.server.wait();
+    }
+
+    pub fn start_again(&mut self) {
+        self.server = Self::spawn(self.dir.path());
+        self.wait();
     }
 
     fn wait(&self) {
@@ -78,11 +108,7 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        // SIGQUIT: immediate shutdown of the server and its children.
-        if let Ok(pid) = i32::try_from(self.server.id()) {
-            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGQUIT);
-        }
-        let _ = self.server.wait();
+        self.stop();
     }
 }
 

@@ -10,9 +10,12 @@ use simulator::{GitHub, Model};
 use tempfile::TempDir;
 
 mod claude;
+mod crew;
 mod database;
+mod sql;
 
 pub use claude::real_claude;
+pub use crew::Hand;
 pub use database::Database;
 
 /// Longest that a story may take to come to rest.
@@ -39,7 +42,11 @@ enum Bot {
 impl World {
     /// A world with one repository, `octo/app`, and a few people named after what they may do.
     pub async fn on(database: Database) -> Self {
-        let github = GitHub::start().await;
+        Self::beside(database, GitHub::start().await).await
+    }
+
+    /// The same with a GitHub of another kind.
+    pub async fn beside(database: Database, github: GitHub) -> Self {
         let model = Model::start().await;
         let dir = tempfile::tempdir().unwrap();
         github.create_repo("octo/app", &[("README.md", "hello\n")]);

@@ -95,15 +95,21 @@ impl Asked {
 async fn git(world: &Arc<World>, request: Request<Bytes>, full_name: &str, rest: &str) -> Reply {
     let asked = Asked { body: Bytes::new(), ..Asked::of(world, &request) };
     // Faults are written for `/{o}/{r}/…`, with or without `.git` in the URL.
-    let fault = met(&mut world.state(), asked.method.as_str(), &format!("/{full_name}/{rest}"));
+    let path = format!("/{full_name}/{rest}");
+    let fault = met(&mut world.state(), asked.method.as_str(), &path, &asked.query);
     let after = match before(world, fault).await {
         Ok(after) => after,
         Err(early) => return end_early(world, &asked, early),
     };
-    let (response, credential) = git_http::serve(world, request, full_name, rest).await;
-    if matches!(after, Some(Fault::ResetAfterApply)) {
-        asked.note(world, credential, 0);
-        return Err(HangUp);
+    let (mut response, credential) = git_http::serve(world, request, full_name, rest).await;
+    match after {
+        Some(Fault::ResetAfterApply) => {
+            asked.note(world, credential, 0);
+            return Err(HangUp);
+        }
+        Some(Fault::BadGatewayAfterApply) => response = respond(world, Answer::refuse(502, "Server Error"), None),
+        Some(Fault::TruncatedJson) => response = git_http::half(response).await,
+        _ => {}
     }
     asked.note(world, credential, response.status().as_u16());
     Ok(response)
@@ -115,7 +121,7 @@ async fn rest(world: &Arc<World>, request: Request<Bytes>) -> Reply {
         let mut state = world.state();
         // Faults are written with `/repos/{o}/{r}`.
         let path = named(&state, &asked.path);
-        met(&mut state, asked.method.as_str(), &path)
+        met(&mut state, asked.method.as_str(), &path, &asked.query)
     };
     let after = match before(world, fault).await {
         Ok(after) => after,
