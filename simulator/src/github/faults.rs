@@ -41,6 +41,7 @@ pub(crate) struct Rule {
     /// Requests that pass before the first one meets the fault.
     spared: usize,
     left: usize,
+    met: bool,
     fault: Fault,
 }
 
@@ -58,6 +59,11 @@ impl World {
     /// Starts a fault rule. Several rules for one route are used up in the order they were made.
     pub fn faults(&self) -> Faults<'_> {
         Faults { world: self, method: "*".to_owned(), path: "/{*}".to_owned(), spared: 0, times: 1 }
+    }
+
+    /// Whether every rule that is in force was met by some request.
+    pub fn all_faults_met(&self) -> bool {
+        self.state().faults.iter().all(|it| it.met)
     }
 
     /// Forgets all faults not met yet.
@@ -93,7 +99,8 @@ impl Faults<'_> {
 
     /// Puts the rule in force.
     pub fn answer(self, fault: Fault) {
-        let rule = Rule { method: self.method, path: self.path, spared: self.spared, left: self.times, fault };
+        let rule =
+            Rule { method: self.method, path: self.path, spared: self.spared, left: self.times, met: false, fault };
         self.world.state().faults.push(rule);
     }
 }
@@ -106,6 +113,7 @@ pub(crate) fn met(state: &mut State, method: &str, path: &str, query: &str) -> O
             continue;
         }
         rule.left -= 1;
+        rule.met = true;
         return Some(rule.fault.clone());
     }
     None

@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use cloud_agent::clock;
 use cloud_agent::store::Queue;
+use simulator::github::Request;
 
 use super::columns::Trouble;
 use super::judge;
-use super::routes::Route;
+use super::routes::{BACKGROUND, Route};
 use crate::world::{Database, World};
 
 /// What is done next later than this is waited for by nobody here, in milliseconds.
@@ -110,10 +111,11 @@ pub async fn play(story: Story, strike: Option<(&Route, &Trouble)>) -> String {
     if let Some((route, trouble)) = strike {
         trouble.strike(&world, route);
     }
+    let before = world.github.journal().len();
     story.begin(&world).await;
     let mut words = outcome(story, &mut world).await;
     if strike.is_none() {
-        complete(story, &world);
+        complete(story, &world.github.journal()[before..]);
     }
     if judge::is_wrong(&words) {
         let (what, fault) = strike.map_or(("nothing", "wrong"), |(route, trouble)| (route.what, trouble.name));
@@ -132,6 +134,7 @@ pub async fn play(story: Story, strike: Option<(&Route, &Trouble)>) -> String {
 pub async fn outcome(story: Story, world: &mut World) -> String {
     match rest(world).await {
         Rest::Never => "STUCK".to_owned(),
+        _ if !world.github.all_faults_met() => "NOT MET".to_owned(),
         Rest::Ended => left(world).await.unwrap_or_else(|| story.seen(world)),
         Rest::Waits => {
             let mut words = match (says_so(world).await, is_silent(world).await) {
@@ -199,6 +202,10 @@ async fn time_passes(world: &mut World) {
     world.github.no_more_faults();
     world.stop().await;
     world.sql("update job set run_at = 0").await;
+    // What holds calls back over all processes.
+    if world.sql("select count(*) from sqlite_master where name = 'pace'").await == 1 {
+        world.sql("delete from pace").await;
+    }
     world.start().await;
 }
 
@@ -216,20 +223,14 @@ async fn left(world: &World) -> Option<String> {
 }
 
 /// Every request of the story has a row, and every row a request.
-fn complete(story: Story, world: &World) {
-    let journal = world.github.journal();
-    for request in &journal {
-        let known = story.known().any(|route| request.is(route.method, route.path));
+fn complete(story: Story, journal: &[Request]) {
+    for request in journal {
+        let mut known = story.known().map(|it| (it.method, it.path)).chain(BACKGROUND.iter().copied());
+        let known = known.any(|(method, path)| request.is(method, path));
         assert!(known, "the table has no row for {} {}?{}", request.method, request.path, request.query);
     }
-    for route in story.routes() {
-        let met = journal.iter().filter(|it| it.is(route.method, route.path)).count();
-        assert!(
-            met > route.nth,
-            "no request of the story is {} {} for the {}. time",
-            route.method,
-            route.path,
-            route.nth
-        );
+    for Route { what, method, path, nth } in story.routes() {
+        let met = journal.iter().filter(|it| it.is(method, path)).count();
+        assert!(met > *nth, "the story has only {met} of {method} {path}: {what}");
     }
 }

@@ -8,6 +8,7 @@ use super::routes::Route;
 use crate::world::World;
 
 /// One kind of trouble.
+#[derive(Clone)]
 pub struct Trouble {
     pub name: &'static str,
     fault: Fault,

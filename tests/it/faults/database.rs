@@ -19,9 +19,11 @@ const AT_ONCE: usize = 6;
 async fn a_mention_meets_every_fault_of_the_database() {
     let (undisturbed, commits) = cut(Cut::Never).await;
     assert_eq!((undisturbed.as_str(), commits > 3), ("done", true), "{commits} commits");
-    let (before, after) = tokio::join!(every(commits, Cut::BeforeCommit), every(commits, Cut::AfterCommit));
+    let before = every(commits, Cut::BeforeCommit).await;
+    let after = every(commits, Cut::AfterCommit).await;
     println!("Cut {commits} commits, before and after.");
-    let (accepting, running) = tokio::join!(replaced_while_accepting(), replaced_while_running());
+    let (accepting, running) =
+        tokio::join!(table::aside(replaced_while_accepting), table::aside(replaced_while_running));
     let mut rows = vec![
         row("PostgreSQL: the connection breaks before a commit, at each in turn", &before),
         row("PostgreSQL: the connection breaks after a commit, at each in turn", &after),
@@ -48,7 +50,7 @@ fn row(what: &str, words: &str) -> Vec<String> {
 /// The outcomes over all commits of the story.
 async fn every(commits: usize, when: fn(usize) -> Cut) -> String {
     let playing = (1..=commits).map(|at| async move {
-        let (words, _) = Box::pin(cut(when(at))).await;
+        let (words, _) = table::aside(async move || cut(when(at)).await).await;
         if words != "done" && words != "503, then done" {
             println!("=== cut {:?}: {words}", when(at));
         }

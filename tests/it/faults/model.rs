@@ -37,7 +37,9 @@ async fn a_mention_meets_every_fault_of_the_model() {
         let works = Script::runs("echo 'hello, world' > README.md", answer);
         [(row, 0, Script::first(1, once.clone(), works)), (row, 1, lasting.clone())]
     });
-    let playing = cells.map(|(row, column, script)| async move { (row, column, Box::pin(play(script)).await) });
+    let playing = cells.map(|(row, column, script)| async move {
+        (row, column, table::aside(async move || play(script).await).await)
+    });
     let mut played: Vec<_> = futures::stream::iter(playing).buffer_unordered(AT_ONCE).collect().await;
     played.sort_unstable();
     let rows: Vec<Vec<String>> = troubles

@@ -2,7 +2,7 @@
 
 use super::cell::Story;
 
-/// A request of a story: the `nth` of those that have its method and path, from zero.
+/// A request of a story: the `nth` of those with its method and path, from zero, since the story has begun.
 pub struct Route {
     pub what: &'static str,
     pub method: &'static str,
@@ -27,8 +27,7 @@ const REACTIONS: &str = "/repos/{o}/{r}/issues/comments/{id}/reactions";
 const CHECK: &str = "/repos/{o}/{r}/check-runs/{id}";
 
 const MENTION: &[Route] = &[
-    // The first one is the health check's.
-    Route::new("GET", "/app", 1, "who we are"),
+    Route::new("GET", "/app", 0, "who we are"),
     Route::new("GET", "/users/{login}", 0, "the bot's account"),
     Route::new("POST", TOKENS, 0, "a token to talk with"),
     Route::new("GET", "/repos/{o}/{r}/collaborators/{u}/permission", 0, "who may ask"),
@@ -66,6 +65,15 @@ const REVIEW: &[Route] = &[
 const PUSH: &[Route] = &[
     Route::new("POST", "/graphql", 0, "see which conversations are resolved"),
     Route::new("POST", "/graphql", 2, "resolve a conversation"),
+];
+
+/// Asked from time to time whatever happens: no part of a story, and when they fail they are asked again.
+pub const BACKGROUND: &[(&str, &str)] = &[
+    ("GET", "/app"),
+    ("GET", "/app/hook/deliveries"),
+    ("GET", "/app/hook/deliveries/{id}"),
+    ("GET", "/app/installations"),
+    ("GET", "/app/installations/{id}"),
 ];
 
 impl Story {

@@ -9,28 +9,27 @@ use super::columns::columns;
 use super::judge::is_wrong;
 
 /// Cells at once. Most of them wait for something most of the time.
-const AT_ONCE: usize = 12;
+const AT_ONCE: usize = 8;
 
 /// Play every cell of a story and hold the outcomes against the document.
 pub async fn of_routes(story: Story, heading: &str) {
     assert_eq!(play(story, None).await, "done", "without any trouble");
-    let columns = columns();
-    let (routes, columns) = (story.routes(), &columns);
-    let cells = (0..routes.len()).flat_map(|row| (0..columns.len()).map(move |column| (row, column)));
+    let (routes, columns) = (story.routes(), columns());
     let only = std::env::var("FAULTS_ONLY").ok();
-    let only = only.as_ref();
-    let playing = cells.map(|(row, column)| async move {
-        let (route, trouble) = (&routes[row], &columns[column]);
-        let words = match route.reads() && trouble.applied {
-            // It changes nothing, so there is nothing to come before.
-            true => String::new(),
-            // For whoever looks into one cell: `FAULTS_ONLY='the push, 500'`.
-            false if only.is_some_and(|only| !format!("{}, {}", route.what, trouble.name).contains(only.as_str())) => {
-                String::new()
-            }
-            false => Box::pin(play(story, Some((route, trouble)))).await,
-        };
-        (row, column, words)
+    let cells = (0..routes.len()).flat_map(|row| (0..columns.len()).map(move |column| (row, column)));
+    let playing = cells.map(|(row, column)| {
+        let (route, trouble) = (&routes[row], columns[column].clone());
+        let name = format!("{}, {}", route.what, trouble.name);
+        // A request that changes nothing has nothing to come before; and somebody may look into one cell only.
+        let left_out = (route.reads() && trouble.applied) || only.as_ref().is_some_and(|only| !name.contains(only));
+        async move {
+            let words = match left_out {
+                true => String::new(),
+                false => aside(async move || play(story, Some((route, &trouble))).await).await,
+            };
+            println!("{name}: {words}");
+            (row, column, words)
+        }
     });
     let mut played: Vec<_> = futures::stream::iter(playing).buffer_unordered(AT_ONCE).collect().await;
     played.sort_unstable();
@@ -49,6 +48,12 @@ pub async fn of_routes(story: Story, heading: &str) {
         })
         .collect();
     hold(heading, "request", &head, &rows);
+}
+
+/// Play in a thread and a runtime of its own: worlds block now and then, and must not hold each other up.
+pub async fn aside<T: Send + 'static>(play: impl AsyncFnOnce() -> T + Send + 'static) -> T {
+    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    tokio::task::spawn_blocking(move || runtime().block_on(play())).await.unwrap()
 }
 
 /// Compare a table with the committed one, or write it there.
