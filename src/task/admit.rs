@@ -86,6 +86,8 @@ pub enum Refusal {
     NothingToFix,
     PullClosed,
     EmptyRepository,
+    /// GitHub did not let us read what has to be known first.
+    Unreadable,
 }
 
 impl Refusal {
@@ -100,6 +102,7 @@ impl Refusal {
             Self::NothingToFix => "nothing_to_fix",
             Self::PullClosed => "pull_closed",
             Self::EmptyRepository => "empty_repository",
+            Self::Unreadable => "unreadable",
         }
     }
 

@@ -257,7 +257,7 @@ async fn react(desk: &Desk<'_>, ask: &Ask, reaction: Reaction) -> Result<(), Und
     }
 }
 
-async fn refuse(desk: &Desk<'_>, ask: &Ask, refusal: Refusal) -> Result<Decided, Trouble> {
+pub(super) async fn refuse(desk: &Desk<'_>, ask: &Ask, refusal: Refusal) -> Result<Decided, Trouble> {
     react(desk, ask, Reaction::Confused).await?;
     tell_refusal(desk, ask.place.number, &ask.asker, refusal, ask.on_pull, None).await
 }

@@ -10,8 +10,8 @@ use crate::clock;
 use crate::github::{Error, Repo};
 use crate::queue::{Job, Verdict};
 use crate::report::{Outbox, Undone};
-use crate::store::{Decided, DeliveryState};
-use crate::task::{Place, Trigger};
+use crate::store::{Decided, DeliveryState, StoredDelivery};
+use crate::task::{Place, Refusal, Trigger};
 
 /// Crashes and errors of ours after which a delivery is set aside.
 const ATTEMPTS: i64 = 8;
@@ -41,6 +41,10 @@ async fn handle_in_span(app: App, job: Job) -> Verdict {
         }
         Err(Trouble::Ours(error)) => {
             warn!("Giving a delivery up after {ATTEMPTS} tries: {error:#}");
+            // Not when looking at it kills the process: telling would look again.
+            if job.claimed.attempts < ATTEMPTS {
+                tell_that_it_was_given_up(&app, &job).await;
+            }
             Decided { state: DeliveryState::Failed, decision: format!("{error:#}"), task_id: None }
         }
     };
@@ -89,28 +93,57 @@ pub(super) struct Desk<'a> {
     pub us: u64,
 }
 
+/// Whoever has asked for something hears that nothing will come of it. As far as GitHub lets us.
+async fn tell_that_it_was_given_up(app: &App, job: &Job) {
+    let told = async {
+        let Some(delivery) = app.store.delivery(&job.lease().job_id).await? else { return Ok(()) };
+        let us = us(app).await?;
+        match heard(app, &delivery, us)? {
+            Ok(Heard::Ask(it)) if !it.unnamed => {
+                ask::refuse(&desk(app, job, us, &it.place), &it, Refusal::Unreadable).await.map(drop)
+            }
+            _ => Ok(()),
+        }
+    };
+    match told.await {
+        Ok(()) | Err(Trouble::Lost) => (),
+        Err(Trouble::Later { why, .. }) => warn!("Nobody could be told: {why}"),
+        Err(Trouble::Ours(error)) => warn!("Nobody could be told: {error:#}"),
+    }
+}
+
+async fn us(app: &App) -> Result<Us, Trouble> {
+    let bot_id = app.github.identity().await?.bot_id;
+    Ok(Us { bot_id, app_id: app.config.github.app_id.unwrap_or_default() })
+}
+
+fn heard(app: &App, delivery: &StoredDelivery, us: Us) -> Result<serde_json::Result<Heard>, Trouble> {
+    let names = Names { mention: app.config.github.mention.clone() };
+    let json = json_of(&delivery.content_type, &delivery.body).map_err(anyhow::Error::msg)?;
+    Ok(hear(&delivery.event, &json, &names, us))
+}
+
+fn desk<'a>(app: &'a App, job: &'a Job, us: Us, place: &Place) -> Desk<'a> {
+    tracing::Span::current().record("installation.id", place.installation_id);
+    Desk {
+        app,
+        repo: app.github.repo(place.installation_id, place.repository_id, &place.repository),
+        outbox: Outbox { store: &app.store, lease: job.lease(), task_id: None },
+        delivery_id: &job.lease().job_id,
+        us: us.bot_id,
+    }
+}
+
 async fn look(app: &App, job: &Job) -> Result<Decided, Trouble> {
     let Some(delivery) = app.store.delivery(&job.lease().job_id).await? else {
         return Ok(done(DeliveryState::Failed, "the delivery is gone"));
     };
-    let bot_id = app.github.identity().await?.bot_id;
-    let us = Us { bot_id, app_id: app.config.github.app_id.unwrap_or_default() };
-    let names = Names { mention: app.config.github.mention.clone() };
-    let json = json_of(&delivery.content_type, &delivery.body).map_err(anyhow::Error::msg)?;
-    let heard = match hear(&delivery.event, &json, &names, us) {
+    let us = us(app).await?;
+    let heard = match heard(app, &delivery, us)? {
         Ok(heard) => heard,
         Err(error) => return Ok(done(DeliveryState::Failed, &format!("the payload is not as expected: {error}"))),
     };
-    let desk = |place: &Place| {
-        tracing::Span::current().record("installation.id", place.installation_id);
-        Desk {
-            app,
-            repo: app.github.repo(place.installation_id, place.repository_id, &place.repository),
-            outbox: Outbox { store: &app.store, lease: job.lease(), task_id: None },
-            delivery_id: &job.lease().job_id,
-            us: bot_id,
-        }
-    };
+    let desk = |place: &Place| desk(app, job, us, place);
     match heard {
         Heard::Nothing(why) => Ok(done(DeliveryState::Ignored, why)),
         Heard::Ask(it) if it.on_pull && it.trigger == Trigger::Opened => moved::opened(&desk(&it.place), &it).await,

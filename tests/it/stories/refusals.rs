@@ -1,6 +1,8 @@
 //! What the bot does not do, and how it says so.
 
+use cloud_agent::store::Queue;
 use insta::assert_snapshot;
+use simulator::github::Fault;
 
 use crate::world::World;
 
@@ -100,6 +102,26 @@ stories! {
 
         let told = world.told();
         assert!(told.contains("this repository has no commits yet"), "{told}");
+    }
+
+    async fn who_asks_is_told_when_github_never_shows_what_has_to_be_known(database: Database) {
+        let world = World::running(database).await;
+        world.issue("The greeting is short", "");
+        let branches = world.github.faults().on("GET", "/repos/{o}/{r}/branches/{b}");
+        branches.times(usize::MAX).answer(Fault::Status(403));
+        world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;
+        world.wait_for("the first try to fail", async || {
+            let jobs = world.store().claims(Queue::Delivery).await.unwrap();
+            jobs.iter().any(|it| it.attempts == 1 && !it.held)
+        })
+        .await;
+        // It is tried for a quarter of an hour. The last time is now.
+        world.sql("update job set attempts = 7, run_at = 0").await;
+        world.settle().await;
+
+        let told = world.told();
+        assert!(told.contains("😕 on alice's comment on #1"), "{told}");
+        assert!(told.contains("@alice, I could not begin: again and again"), "{told}");
     }
 
     async fn the_bot_does_not_listen_to_itself_nor_to_other_bots(database: Database) {
