@@ -14,7 +14,7 @@ use crate::world::{Database, World};
 /// What is done next later than this is waited for by nobody here, in milliseconds.
 const LONG: i64 = 40_000;
 /// Longest that a story may take to come to rest.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// What happens in the world of a cell.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -225,7 +225,7 @@ async fn left(world: &World) -> Option<String> {
 /// Every request of the story has a row, and every row a request.
 fn complete(story: Story, journal: &[Request]) {
     for request in journal {
-        let mut known = story.known().map(|it| (it.method, it.path)).chain(BACKGROUND.iter().copied());
+        let mut known = Story::known().map(|it| (it.method, it.path)).chain(BACKGROUND.iter().copied());
         let known = known.any(|(method, path)| request.is(method, path));
         assert!(known, "the table has no row for {} {}?{}", request.method, request.path, request.query);
     }

@@ -86,7 +86,7 @@ impl Story {
     }
 
     /// What is a row of this story or of another.
-    pub fn known(self) -> impl Iterator<Item = &'static Route> {
+    pub fn known() -> impl Iterator<Item = &'static Route> {
         MENTION.iter().chain(REVIEW).chain(PUSH)
     }
 }

@@ -60,7 +60,7 @@ pub async fn aside<T: Send + 'static>(play: impl AsyncFnOnce() -> T + Send + 'st
 pub fn hold(heading: &str, corner: &str, head: &[String], rows: &[Vec<String>]) {
     let mut table = format!("| {corner} | {} |\n|---|{}\n", head.join(" | "), "---|".repeat(head.len()));
     for row in rows {
-        table.push_str(&format!("| {} |\n", row.join(" | ")));
+        table.extend(["| ", &row.join(" | "), " |\n"]);
     }
     let wrong: Vec<&String> = rows.iter().flatten().filter(|it| is_wrong(it)).collect();
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/faults.md");
