@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
@@ -19,7 +19,8 @@ use crate::queue::Acceptor;
 use crate::sandbox::Provider;
 use crate::sandbox::git::{self, Git};
 use crate::sandbox::local::Local;
-use crate::store::Store;
+use crate::store::{Keys, Store};
+use crate::text;
 
 /// One running program.
 #[derive(Clone)]
@@ -54,9 +55,14 @@ impl App {
         for host in config.sandbox.egress() {
             host.parse::<Rule>().map_err(|error| anyhow::anyhow!("EGRESS: {error}"))?;
         }
-        let store = Store::connect(&config.store.database_url()).await?;
+        config.store.retention.check()?;
+        let keys = encryption_keys(&config.store)?;
+        let mut store = Store::connect(&config.store.database_url()).await?;
         store.migrate().await?;
+        store.unlock(keys).await?;
+        let github = github.paced_by(Arc::new(store.clone()));
         let admin_key = admin_key(config.server.admin_api_key.as_ref(), data_dir)?;
+        hold_keys(&config, &secrets, &admin_key)?;
         Ok(Self {
             secrets: secrets.into(),
             acceptor: Acceptor::start(store.clone()),
@@ -105,24 +111,77 @@ pub fn provider(name: &str, data_dir: &Path) -> Result<Arc<dyn Provider>> {
     }
 }
 
-/// The key in force: the one given, the one kept, or a new one that is kept (0600) and told once.
+/// Nothing that the program says may contain a key of its own.
+fn hold_keys(config: &Config, webhook: &[SecretString], admin: &SecretString) -> Result<()> {
+    text::at_home(config.github.url.host_str().unwrap_or_default());
+    webhook.iter().chain(config.model.api_key.iter()).chain([admin, &config.github.app()?.1]).for_each(text::hold);
+    config.store.password().iter().chain(config.store.encryption_key.iter()).for_each(text::hold);
+    Ok(())
+}
+
+/// The key in force: the one given, the one kept, or a new one that is kept and told once.
 fn admin_key(given: Option<&SecretString>, data_dir: &Path) -> Result<SecretString> {
     if let Some(given) = given {
         return Ok(given.clone());
     }
     let file = data_dir.join("admin-api-key");
-    if let Ok(kept) = std::fs::read_to_string(&file) {
-        return Ok(SecretString::from(kept.trim()));
+    let (key, new) = kept(&file, || format!("ca_{}", random()))?;
+    if new {
+        info!("Made an admin key for the API; it stands in {}", file.display());
     }
-    std::fs::create_dir_all(data_dir).with_context(|| format!("make {} (DATA_DIR)", data_dir.display()))?;
-    // Two version-4 ids: 244 random bits.
-    let key = format!("ca_{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
+    Ok(key)
+}
+
+/// What seals secrets in the database: the keys given, the one kept, or a new one that is kept and told once.
+fn encryption_keys(config: &config::Store) -> Result<Keys> {
+    if let Some(keys) = known_keys(config)? {
+        return Ok(keys);
+    }
+    let file = encryption_key_file(&config.data_dir);
+    let (key, _) = kept(&file, random)?;
+    info!("Made an encryption key; it stands in {}: back it up apart from the database", file.display());
+    Keys::read(&key)
+}
+
+/// The keys given, or the one kept; none when there is none yet.
+pub fn known_keys(config: &config::Store) -> Result<Option<Keys>> {
+    if let Some(given) = &config.encryption_key {
+        return Keys::read(given).map(Some);
+    }
+    let file = encryption_key_file(&config.data_dir);
+    if !file.exists() {
+        return Ok(None);
+    }
+    let (key, _) = kept(&file, random)?;
+    Keys::read(&key).map(Some).with_context(|| format!("use the key in {}", file.display()))
+}
+
+/// Where the encryption key is kept when none is given.
+pub fn encryption_key_file(data_dir: &Path) -> PathBuf {
+    data_dir.join("encryption-key")
+}
+
+/// 32 bytes as hex, of two version-4 ids: 244 of the bits are random.
+fn random() -> String {
+    format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple())
+}
+
+/// A secret that stands in a file, or a new one that is put there (0600); whether it is new.
+fn kept(file: &Path, make: impl FnOnce() -> String) -> Result<(SecretString, bool)> {
+    match std::fs::read_to_string(file) {
+        Ok(kept) => return Ok((SecretString::from(kept.trim()), false)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => (),
+        Err(error) => return Err(error).with_context(|| format!("read {}", file.display())),
+    }
+    let secret = make();
     let mut open = std::fs::OpenOptions::new();
     open.write(true).create_new(true).mode(0o600);
-    let mut out = open.open(&file).with_context(|| format!("write {}", file.display()))?;
-    out.write_all(key.as_bytes()).with_context(|| format!("write {}", file.display()))?;
-    info!("Made an admin key for the API; it stands in {}", file.display());
-    Ok(SecretString::from(key))
+    let mut out = open.open(file).with_context(|| format!("write {}", file.display()))?;
+    // On the disk before anything depends on it.
+    out.write_all(secret.as_bytes())
+        .and_then(|()| out.sync_all())
+        .with_context(|| format!("write {}", file.display()))?;
+    Ok((SecretString::from(secret), true))
 }
 
 fn absolute(path: &Path) -> std::path::PathBuf {

@@ -12,7 +12,7 @@
 //!
 //! | module | |
 //! |---|---|
-//! | `webhook/` | stage 1: GitHub speaks: signature, delivery, event; what it becomes |
+//! | `webhook/` | stage 1: GitHub speaks: signature, delivery, event; what it becomes; what never came |
 //! | `task/` | stage 2: what was asked: the task, its states, who may ask; pure |
 //! | `task/review/` | what an agent says of a diff: which of it is new, where it can be said |
 //! | `task/rules/` | what a repository asks for in its settings file |

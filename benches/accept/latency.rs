@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cloud_agent::clock;
-use cloud_agent::queue::{self, Acceptor, Job, Settings, Verdict};
+use cloud_agent::queue::{self, Acceptor, Job, Settings, Turns, Verdict};
 use cloud_agent::store::{self, Decided, DeliveryState, NewDelivery, Queue, Store};
 use simulator::GitHub;
 use tokio_util::sync::CancellationToken;
@@ -41,6 +41,10 @@ pub async fn to_handler(url: &str, dir: &Path, body: Bytes, a_second: u32, count
         lane_limit: None,
         lease: Duration::from_secs(30),
         drain: Duration::ZERO,
+        cancelled_only: false,
+        hurry: stop.clone(),
+        turns: Turns::default(),
+        abandon: Arc::new(|_| Box::pin(std::future::ready(()))),
     };
     let (decide, note) = (store.clone(), begun.clone());
     let handler = move |job: Job| {

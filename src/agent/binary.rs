@@ -29,6 +29,8 @@ pub enum LocateError {
     Unreadable(PathBuf, std::io::Error),
     #[error("CLAUDE_BIN: {} is neither a program nor a script with `#!`", .0.display())]
     NoProgram(PathBuf),
+    #[error("CLAUDE_SHA256: {} has the digest {}, which is another one; it was updated or exchanged", .0.display(), .1)]
+    OtherDigest(PathBuf, String),
     #[error(
         "CLAUDE_BIN: {} is npm's placeholder, installed without its scripts; run `npm rebuild @anthropic-ai/claude-code`",
         .0.display()

@@ -77,6 +77,14 @@ pub enum Session {
     Resume(Uuid),
 }
 
+impl Session {
+    pub fn id(self) -> Uuid {
+        match self {
+            Self::New(id) | Self::Resume(id) => id,
+        }
+    }
+}
+
 /// Where Claude Code keeps the transcript of a session that ran in `WORKSPACE`; large tool outputs lie beside it in a
 /// directory of the same name.
 pub fn transcript(session: Uuid) -> PathBuf {

@@ -3,7 +3,7 @@
 //! Kept are the transcript and the long tool outputs beside it, and nothing else of the home directory, where an agent could
 //! leave settings for its successor. On the host they are bytes with a limit: packed and unpacked only inside.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::binary::run_in;
 use super::command::transcript;
-use crate::sandbox::{Exec, Sandbox, SandboxError};
+use crate::sandbox::{Exec, Provider, Sandbox, SandboxError, SandboxRef};
 
 /// Where the archive lies inside, in either direction.
 const ARCHIVE: &str = "/out/session.tgz";
@@ -78,6 +78,21 @@ pub async fn session_in(sandbox: &dyn Sandbox, session: Uuid, kept: Bytes) -> Re
     }
     sandbox.put(&[(transcript(session), kept)]).await?;
     Ok(true)
+}
+
+/// What a sandbox that was cut off has left of a session, as files to put into the next: its transcript first, then the tool
+/// outputs that there is room for in `cap` bytes. Nothing when there is no transcript.
+pub async fn session_left(
+    provider: &dyn Provider,
+    sandbox: &SandboxRef,
+    session: Uuid,
+    cap: u64,
+) -> Result<Vec<(PathBuf, Bytes)>, SandboxError> {
+    let lines = transcript(session);
+    let outputs = lines.with_extension("").join("tool-results");
+    let found = provider.salvage(sandbox, &[lines.clone(), outputs], cap).await?;
+    let is_one = found.first().is_some_and(|(path, bytes)| *path == lines && !bytes.is_empty());
+    Ok(if is_one { found } else { Vec::new() })
 }
 
 /// Whether one of the scripts ended well, in the directory of a session's transcript.

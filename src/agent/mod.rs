@@ -6,6 +6,7 @@
 
 pub mod binary;
 pub mod command;
+mod digest;
 pub mod keep;
 mod lines;
 pub mod outcome;
@@ -15,7 +16,7 @@ mod todo;
 
 pub use binary::{ClaudeBinary, locate, preflight};
 pub use command::{Invocation, Session, Tools};
-pub use keep::{session_in, session_out};
+pub use keep::{session_in, session_left, session_out};
 pub use lines::{LineSplitter, Piece};
 pub use outcome::{Answer, Outcome, ThreadAnswer, Why};
 pub use session::{Finished, Grace, Turn, run};

@@ -267,6 +267,18 @@ fn crashed(facts: &Facts) -> Why {
 }
 
 impl Why {
+    /// Whether the model is to blame, so that the work can go on when it is back.
+    pub fn passes(&self) -> bool {
+        matches!(
+            self,
+            Self::ModelRefusedKey
+                | Self::ModelOutOfCredit
+                | Self::ModelOverloaded
+                | Self::ModelRateLimited
+                | Self::ModelUnreachable
+        )
+    }
+
     /// A name that never changes, for the store, the API and the templates.
     pub fn code(&self) -> &'static str {
         match self {

@@ -11,10 +11,6 @@ use serde_json::json;
 
 use crate::app::App;
 
-/// How often the outside is looked at; sooner while something is wrong.
-const WELL: Duration = Duration::from_mins(1);
-const UNWELL: Duration = Duration::from_secs(5);
-
 pub async fn alive() -> &'static str {
     "ok\n"
 }
@@ -39,17 +35,4 @@ pub async fn ready(State(app): State<App>) -> Response {
         (false, _) => "unavailable",
     };
     (status, Json(json!({ "status": word, "parts": parts }))).into_response()
-}
-
-/// Look at GitHub and the model for ever.
-pub async fn watch(app: &App) {
-    loop {
-        let (github, model) = tokio::join!(app.github.powers(), app.gateway.reach());
-        let wrong = [("github", github.err().map(|it| it.to_string())), ("model", model.err())];
-        let pause = if wrong.iter().all(|(_, wrong)| wrong.is_none()) { WELL } else { UNWELL };
-        for (part, wrong) in wrong {
-            app.health.note(part, wrong.as_deref());
-        }
-        tokio::time::sleep(pause).await;
-    }
 }

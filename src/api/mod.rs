@@ -3,14 +3,15 @@
 mod auth;
 mod health;
 mod tasks;
+mod watch;
 
 use axum::Router;
 use axum::routing::get;
 
 use crate::app::App;
 
-pub use health::watch;
 pub use tasks::{LogLine, TaskView};
+pub use watch::watch;
 
 /// The routes of this door.
 pub fn router(app: App) -> Router {

@@ -22,6 +22,11 @@ pub struct TaskView {
     pub status: String,
     /// `issue`, `pull` or `review`.
     pub kind: String,
+    /// `rate_limit`, `github`, `git`, `model` or `host`, while it waits.
+    pub waits_for: Option<String>,
+    pub waits_until: Option<i64>,
+    /// What is wrong.
+    pub waits_says: Option<String>,
     pub repository: String,
     pub number: u64,
     pub requester: String,
@@ -98,6 +103,9 @@ fn view(task: &StoredTask) -> TaskView {
         task_id: task.id.to_string(),
         status: task.state.name().to_owned(),
         kind: task.kind.name().to_owned(),
+        waits_for: task.waiting.on.map(|on| on.name().to_owned()),
+        waits_until: task.waiting.until,
+        waits_says: task.waiting.says.clone(),
         repository: task.place.repository.clone(),
         number: task.place.number,
         requester: task.requester.login.clone(),

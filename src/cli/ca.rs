@@ -181,7 +181,8 @@ async fn get<T: DeserializeOwned>(cli: &Cli, path: &str) -> Result<T> {
 }
 
 fn row(task: &TaskView) -> String {
-    let what = task.ending.as_deref().filter(|code| *code != task.status).unwrap_or_default();
+    let what = task.ending.as_deref().filter(|code| *code != task.status);
+    let what = what.or(task.waits_for.as_deref()).unwrap_or_default();
     format!(
         "{}  {:<10} {:<14} {}#{}  {}  ${}",
         task.task_id,
@@ -197,7 +198,7 @@ fn row(task: &TaskView) -> String {
 fn card(task: &TaskView) -> String {
     let mut lines = vec![
         format!("task     {}", task.task_id),
-        format!("status   {}", task.status),
+        format!("status   {}{}", task.status, waits(task)),
         format!("issue    {}#{}, asked by {}", task.repository, task.number, task.requester),
         format!("prompt   {}", text::line(&task.prompt, 100)),
         format!("cost     ${}, {} turns", text::dollars(task.cost_micros), task.turns),
@@ -207,6 +208,14 @@ fn card(task: &TaskView) -> String {
     lines.extend(task.branch.as_ref().map(|branch| format!("branch   {branch}")));
     lines.extend(task.says.as_ref().map(|says| format!("\n{says}")));
     lines.join("\n")
+}
+
+/// What it waits for, and until when.
+fn waits(task: &TaskView) -> String {
+    let Some(on) = &task.waits_for else { return String::new() };
+    let until = task.waits_until.map(|at| format!(" until {}", text::time_of_day(at))).unwrap_or_default();
+    let says = task.waits_says.as_ref().map(|says| format!(": {}", text::line(says, 100))).unwrap_or_default();
+    format!(" for {on}{until}{says}")
 }
 
 fn event_line(event: &LogLine) -> String {

@@ -11,7 +11,8 @@ use crate::agent;
 use crate::app;
 use crate::config::{self, Config};
 use crate::gateway::{Gateway, GatewaySettings};
-use crate::github::Github;
+use crate::github::{Github, Installation};
+use crate::health;
 use crate::sandbox::{Finding, Grade, Limits, Provider, Spec};
 use crate::store::Store;
 
@@ -46,7 +47,8 @@ pub async fn doctor(config: Config) -> Result<ExitCode> {
         }
     };
     tell(settings(&config));
-    tell(vec![database(&config).await]);
+    tell(database(&config).await);
+    tell(vec![disk(&config)]);
     tell(github(&config).await);
     tell(vec![model(&config).await]);
     match app::provider(&config.sandbox.sandbox, &config.store.data_dir) {
@@ -80,16 +82,79 @@ fn settings(config: &Config) -> Vec<Finding> {
     found
 }
 
-async fn database(config: &Config) -> Finding {
+async fn database(config: &Config) -> Vec<Finding> {
     let connected = async {
         let store = Store::connect(&config.store.database_url()).await?;
         store.ping().await?;
-        Ok::<_, anyhow::Error>(store.is_shared())
+        Ok::<_, anyhow::Error>(store)
     };
-    match connected.await {
-        Ok(true) => finding(Grade::Good, "database", "PostgreSQL answers; several processes may share it"),
-        Ok(false) => finding(Grade::Good, "database", "SQLite can be opened; one process uses it"),
-        Err(error) => finding(Grade::Bad, "database", format!("{error:#}")),
+    let store = match connected.await {
+        Ok(store) => store,
+        Err(error) => return vec![finding(Grade::Bad, "database", format!("{error:#}"))],
+    };
+    let says = match store.is_shared() {
+        true => "PostgreSQL answers; several processes may share it",
+        false => "SQLite can be opened; one process uses it",
+    };
+    let mut found = vec![finding(Grade::Good, "database", says)];
+    if let Err(error) = config.store.retention.check() {
+        found.push(finding(Grade::Bad, "retention", error.to_string()));
+    }
+    found.push(encryption(config, &store).await);
+    found
+}
+
+/// Whether what is sealed can be opened, and which older keys are still needed for it.
+async fn encryption(config: &Config, store: &Store) -> Finding {
+    const WHAT: &str = "encryption key";
+    let keys = match app::known_keys(&config.store) {
+        Ok(keys) => keys,
+        Err(error) => return finding(Grade::Bad, WHAT, format!("{error:#}")),
+    };
+    // An error: the tables are not there yet.
+    let sealing = store.sealing().await.unwrap_or_default();
+    let Some(keys) = keys else {
+        return match sealing.key_id {
+            Some(id) => finding(
+                Grade::Bad,
+                WHAT,
+                format!("the database was sealed with key id {id}, and there is none here; set ENCRYPTION_KEY"),
+            ),
+            None => finding(Grade::Good, WHAT, "made at the first start, and kept in DATA_DIR"),
+        };
+    };
+    let ours: Vec<String> = keys.ids().collect();
+    let is_foreign = |id: &str| !id.is_empty() && !ours.iter().any(|ours| ours == id);
+    if let Some(id) = sealing.key_id.iter().chain(sealing.rows.iter().map(|(id, _)| id)).find(|id| is_foreign(id)) {
+        let says =
+            format!("the database needs key id {id}, which is not in ENCRYPTION_KEY; it has {}", ours.join(", "));
+        return finding(Grade::Bad, WHAT, says);
+    }
+    let older: Vec<String> = sealing
+        .rows
+        .iter()
+        .filter(|(id, _)| *id != ours[0])
+        .map(|(id, rows)| match id.as_str() {
+            "" => format!("{rows} rows are not sealed yet"),
+            id => format!("{rows} rows still need the older key id {id}"),
+        })
+        .collect();
+    if !older.is_empty() {
+        return finding(Grade::Warning, WHAT, format!("{}; `serve` seals them anew", older.join("; ")));
+    }
+    match ours.len() {
+        1 => finding(Grade::Good, WHAT, format!("key id {}", ours[0])),
+        _ => finding(Grade::Good, WHAT, format!("key id {}; no row needs the older ones, drop them", ours[0])),
+    }
+}
+
+/// A directory that is not there yet will be on the disk of the nearest one above it.
+fn disk(config: &Config) -> Finding {
+    let dir = std::path::absolute(&config.store.data_dir).unwrap_or_else(|_| config.store.data_dir.clone());
+    let there = dir.ancestors().find(|it| it.exists()).unwrap_or(&dir);
+    match health::disk(there, config.store.disk_free_mb) {
+        None => finding(Grade::Good, "disk", format!("more than {} MiB are free", config.store.disk_free_mb)),
+        Some(wrong) => finding(Grade::Bad, "disk", format!("{wrong}; runs wait until there is more")),
     }
 }
 
@@ -124,6 +189,38 @@ async fn github(config: &Config) -> Vec<Finding> {
         }
         Err(error) => found.push(finding(Grade::Bad, "App permissions", error.to_string())),
     }
+    match github.installations().await {
+        Ok(all) => found.extend(installations(&all)),
+        Err(error) => found.push(finding(Grade::Bad, "installations", error.to_string())),
+    }
+    found
+}
+
+/// Those that don't do: an installation keeps what it was granted until its owner accepts what the App asks for since.
+fn installations(all: &[Installation]) -> Vec<Finding> {
+    const MOST: usize = 20;
+    let trouble = |it: &Installation| {
+        let missing: Vec<_> = PERMISSIONS.iter().filter(|(name, level)| !it.grants(name, level)).collect();
+        if it.is_suspended() {
+            return Some("suspended".to_owned());
+        }
+        let list: Vec<_> = missing.iter().map(|(name, level)| format!("{name}: {level}")).collect();
+        (!list.is_empty()).then(|| format!("its owner has not granted {}", list.join(", ")))
+    };
+    let bad: Vec<_> = all.iter().filter_map(|it| trouble(it).map(|why| (it, why))).collect();
+    let mut found: Vec<_> = bad
+        .iter()
+        .take(MOST)
+        .map(|(it, why)| finding(Grade::Warning, "installation", format!("{} ({}): {why}", it.owner(), it.id)))
+        .collect();
+    match (all.len(), bad.len()) {
+        (0, _) => found.push(finding(Grade::Warning, "installations", "none yet: install the App on an account")),
+        (_, 0) => found.push(finding(Grade::Good, "installations", format!("{}, all in order", all.len()))),
+        (_, bad) if bad > MOST => {
+            found.push(finding(Grade::Warning, "installations", format!("and {} more", bad - MOST)));
+        }
+        _ => (),
+    }
     found
 }
 
@@ -150,9 +247,16 @@ async fn model(config: &Config) -> Finding {
 /// Start Claude Code in a sandbox, as a run does.
 async fn claude(config: &Config, provider: &dyn Provider) -> Finding {
     let bad = |why: String| finding(Grade::Bad, "Claude Code", why);
-    let binary = match agent::locate(&config.model.claude_bin, config::search_path().as_deref()) {
+    let binary = match agent::locate(&config.model.claude_bin, config::search_path().as_deref())
+        .and_then(|binary| binary.pinned(config.model.claude_sha256()))
+    {
         Ok(binary) => binary,
         Err(error) => return bad(error.to_string()),
+    };
+    let digest = match (binary.digest(), config.model.claude_sha256()) {
+        (Ok(digest), Some(_)) => format!(" Its digest is the one in CLAUDE_SHA256: {digest}."),
+        (Ok(digest), None) => format!(" Its digest is {digest}; CLAUDE_SHA256 would hold it to that."),
+        (Err(error), _) => return bad(error.to_string()),
     };
     let Ok(workspace) = tempfile::tempdir() else {
         return bad("no temporary directory can be made".to_owned());
@@ -175,10 +279,13 @@ async fn claude(config: &Config, provider: &dyn Provider) -> Finding {
         Ok(sandbox) => sandbox,
         Err(error) => return bad(error.to_string()),
     };
-    let found = match provider.open(&sandbox).await {
+    let mut found = match provider.open(&sandbox).await {
         Ok(open) => agent::preflight(async |exec| agent::binary::run_in(open.as_ref(), exec).await).await,
         Err(error) => bad(error.to_string()),
     };
     let _ = provider.destroy(&sandbox).await;
+    if found.grade != Grade::Bad {
+        found.says += &digest;
+    }
     found
 }

@@ -8,8 +8,10 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, Config, LogFormat};
-use crate::store::Store;
+use crate::store::{Sole, Store};
+use crate::text;
 
+mod backup;
 pub mod ca;
 mod doctor;
 mod serve;
@@ -34,6 +36,8 @@ enum Command {
     Work(Box<Config>),
     /// Bring the database up to date and exit. `serve` and `work` do it too when they start.
     Migrate(MigrateArgs),
+    /// Copy a SQLite database into a file, while `serve` uses it.
+    Backup(backup::BackupArgs),
     /// Look at this machine, the GitHub App, the model and the sandbox, and say what to mend.
     Doctor(Box<Config>),
     /// Print the settings in force, with secrets masked; or look at a repository's own settings.
@@ -112,12 +116,14 @@ async fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Migrate(args) => {
             log_as(&args.log)?;
+            let _sole = Sole::take(&args.store.database_url())?;
             let store = Store::connect(&args.store.database_url()).await?;
             store.migrate().await?;
             store.close().await;
             tracing::info!("The database is up to date");
             Ok(ExitCode::SUCCESS)
         }
+        Command::Backup(args) => backup::backup(&args).await,
         Command::Doctor(config) => doctor::doctor(*config).await,
         Command::Config(args) => settings::settings(&args),
     }
@@ -137,10 +143,25 @@ fn log_as(log: &config::Log) -> Result<()> {
         true => LogFormat::Text,
         false => LogFormat::Json,
     });
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let subscriber =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Clean(std::io::stderr())).with_target(false);
     match format {
         LogFormat::Text => subscriber.with_ansi(std::io::stderr().is_terminal()).init(),
         LogFormat::Json => subscriber.json().flatten_event(true).with_current_span(true).with_span_list(true).init(),
     }
     Ok(())
+}
+
+/// What is logged, without keys. An event comes in one piece.
+struct Clean<W>(W);
+
+impl<W: std::io::Write> std::io::Write for Clean<W> {
+    fn write(&mut self, event: &[u8]) -> std::io::Result<usize> {
+        self.0.write_all(text::redact(&String::from_utf8_lossy(event)).as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
 }

@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use futures::FutureExt as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -13,8 +15,8 @@ use tracing::{error, info, warn};
 
 use crate::app::App;
 use crate::config::Config;
-use crate::queue::{self, Settings};
-use crate::store::{self, Queue};
+use crate::queue::{self, Abandon, Settings, Turns};
+use crate::store::{self, Keep, Queue, Sole};
 use crate::{api, run, webhook};
 
 /// Deliveries looked at at once: each is a few calls to GitHub.
@@ -22,8 +24,13 @@ const DELIVERIES: usize = 16;
 /// Deliveries are short; what takes longer than this at the end is given back.
 const DELIVERY_DRAIN: Duration = Duration::from_secs(10);
 
+/// Tasks at once that are only stopped: it takes a few calls to GitHub, and must not wait for others that work.
+const STOPS: usize = 4;
+
 /// After DRAIN_SECONDS, runs get this long to stop in order and give their claims back.
 const LAST_WORDS: Duration = Duration::from_secs(30);
+/// After a second signal, what has given its claim back has this long to end.
+const LAST_MOMENT: Duration = Duration::from_secs(5);
 
 /// A program that runs until it is told to stop.
 pub struct Running {
@@ -31,7 +38,10 @@ pub struct Running {
     /// Where the doors listen; none for a worker alone.
     pub address: Option<SocketAddr>,
     stop: CancellationToken,
+    hurry: CancellationToken,
     parts: JoinSet<Result<()>>,
+    /// A SQLite file is ours until the end.
+    _sole: Option<Sole>,
 }
 
 /// `cloud-agent serve`.
@@ -55,6 +65,7 @@ pub async fn work(config: Config) -> Result<ExitCode> {
 
 /// Start workers and, with `doors`, the server.
 pub async fn start(config: Config, doors: bool) -> Result<Running> {
+    let sole = Sole::take(&config.store.database_url())?;
     let listener = if doors {
         let address = config.server.address();
         Some(TcpListener::bind(address).await.with_context(|| format!("listen on {address} (LISTEN)"))?)
@@ -63,7 +74,7 @@ pub async fn start(config: Config, doors: bool) -> Result<Running> {
     };
     let address = listener.as_ref().map(TcpListener::local_addr).transpose()?;
     let app = App::start(config).await?;
-    let stop = CancellationToken::new();
+    let (stop, hurry) = (CancellationToken::new(), CancellationToken::new());
     let mut parts = JoinSet::new();
 
     if let Some(listener) = listener {
@@ -80,7 +91,14 @@ pub async fn start(config: Config, doors: bool) -> Result<Running> {
             lane_limit: None,
             lease: app.config.runs.lease.0,
             drain: DELIVERY_DRAIN,
+            cancelled_only: false,
+            hurry: hurry.clone(),
+            turns: Turns::default(),
+            // A delivery sets nothing in motion that outlives its handler.
+            abandon: Arc::new(|_| std::future::ready(()).boxed()),
         };
+        let missed = app.clone();
+        beside(&mut parts, &stop, async move { webhook::missed::sweep(&missed).await });
         parts.spawn(queue::work(app.store.clone(), settings, move |job| webhook::handle(app.clone(), job), stop));
     }
     let settings = Settings {
@@ -89,9 +107,17 @@ pub async fn start(config: Config, doors: bool) -> Result<Running> {
         lane_limit: Some(app.config.runs.runs_per_repository),
         lease: app.config.runs.lease.0,
         drain: Duration::from_secs(app.config.server.drain_seconds),
+        cancelled_only: false,
+        hurry: hurry.clone(),
+        turns: Turns::default(),
+        abandon: abandon(&app),
     };
-    let runner = app.clone();
-    parts.spawn(queue::work(app.store.clone(), settings, move |job| run::run(runner.clone(), job), stop.clone()));
+    // Whoever asks for a stop is answered at once, also when all runs are taken.
+    let stops = Settings { concurrency: STOPS, lane_limit: None, cancelled_only: true, ..settings.clone() };
+    for settings in [settings, stops] {
+        let runner = app.clone();
+        parts.spawn(queue::work(app.store.clone(), settings, move |job| run::run(runner.clone(), job), stop.clone()));
+    }
     if app.store.is_shared() {
         let (url, wakes) = (app.config.store.database_url(), app.store.wakes().clone());
         beside(&mut parts, &stop, store::listen(url, wakes));
@@ -100,7 +126,24 @@ pub async fn start(config: Config, doors: bool) -> Result<Running> {
     beside(&mut parts, &stop, async move { run::sweep(&swept).await });
     let watched = app.clone();
     beside(&mut parts, &stop, async move { api::watch(&watched).await });
-    Ok(Running { app, address, stop, parts })
+    let retention = &app.config.store.retention;
+    let keep = Keep {
+        deliveries: retention.deliveries.0,
+        events: retention.events.0,
+        transcripts: retention.transcripts.0,
+        tasks: retention.tasks.0,
+    };
+    beside(&mut parts, &stop, store::clean(app.store.clone(), keep));
+    Ok(Running { app, address, stop, hurry, parts, _sole: sole })
+}
+
+/// Ends the sandboxes of a task.
+fn abandon(app: &App) -> Abandon {
+    let app = app.clone();
+    Arc::new(move |id| {
+        let app = app.clone();
+        async move { run::abandon(&app, &id).await }.boxed()
+    })
 }
 
 /// Do something beside the workers, until the stop.
@@ -134,7 +177,8 @@ impl Running {
         self.app.store.close().await;
     }
 
-    /// Run until SIGTERM or SIGINT; a second one ends the process at once, and so does a part that ends by itself.
+    /// Run until SIGTERM or SIGINT, or until a part ends by itself, then drain. A second signal gives everything back at
+    /// once.
     async fn until_told(mut self) -> Result<ExitCode> {
         let mut term = signal(SignalKind::terminate())?;
         let mut int = signal(SignalKind::interrupt())?;
@@ -150,10 +194,20 @@ impl Running {
             }
         };
         info!("Draining: no new work, {} s for what runs", self.app.config.server.drain_seconds);
-        tokio::select! {
-            () = self.stop() => (),
-            _ = term.recv() => warn!("Stopped at once; what ran is resumed elsewhere when its lease lapses"),
-            _ = int.recv() => warn!("Stopped at once; what ran is resumed elsewhere when its lease lapses"),
+        let hurry = self.hurry.clone();
+        let stopping = self.stop();
+        tokio::pin!(stopping);
+        let told_again = tokio::select! {
+            () = &mut stopping => false,
+            _ = term.recv() => true,
+            _ = int.recv() => true,
+        };
+        if told_again {
+            warn!("Giving everything back at once");
+            hurry.cancel();
+            if tokio::time::timeout(LAST_MOMENT, stopping).await.is_err() {
+                warn!("Something does not end; what it had is resumed elsewhere, at the latest when its lease lapses");
+            }
         }
         Ok(if died { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 use secrecy::SecretString;
 
-use crate::config::Config;
+use crate::config::{Config, Kind};
 use crate::task::rules;
 
 #[derive(Debug, Args)]
@@ -73,7 +73,7 @@ fn print(text: &str) {
 
 /// Variables and their values as they can be shown.
 fn lines(config: &Config) -> Vec<(&'static str, String)> {
-    let Config { server, store, github, model, runs, sandbox, log } = config;
+    let Config { server, store, github, model, runs, sandbox, gate, log } = config;
     vec![
         ("LISTEN", server.address().to_string()),
         ("PUBLIC_URL", server.public_url.to_string()),
@@ -81,6 +81,12 @@ fn lines(config: &Config) -> Vec<(&'static str, String)> {
         ("DRAIN_SECONDS", server.drain_seconds.to_string()),
         ("DATA_DIR", store.data_dir.display().to_string()),
         ("DATABASE_URL", masked_url(&store.database_url())),
+        ("ENCRYPTION_KEY", masked(store.encryption_key.as_ref())),
+        ("RETENTION_DELIVERIES", store.retention.deliveries.to_string()),
+        ("RETENTION_EVENTS", store.retention.events.to_string()),
+        ("RETENTION_TRANSCRIPTS", store.retention.transcripts.to_string()),
+        ("RETENTION_TASKS", store.retention.tasks.to_string()),
+        ("DISK_FREE_MB", store.disk_free_mb.to_string()),
         ("GITHUB_URL", github.url.to_string()),
         ("GITHUB_API_URL", github.api_url().to_string()),
         ("GITHUB_APP_ID", github.app_id.map(|id| id.to_string()).unwrap_or_default()),
@@ -88,6 +94,7 @@ fn lines(config: &Config) -> Vec<(&'static str, String)> {
         ("GITHUB_APP_PRIVATE_KEY_FILE", shown(github.private_key_file.as_ref().map(|it| it.display()))),
         ("GITHUB_WEBHOOK_SECRET", masked(github.webhook_secret.as_ref())),
         ("GITHUB_WRITE_SPACING_MS", github.write_spacing_ms.to_string()),
+        ("SWEEP_INTERVAL", github.sweep_interval.to_string()),
         ("MENTION", github.mention.clone()),
         ("LABEL", github.label.clone()),
         ("ANTHROPIC_API_KEY", masked(model.api_key.as_ref())),
@@ -95,19 +102,27 @@ fn lines(config: &Config) -> Vec<(&'static str, String)> {
         ("CLAUDE_MODEL", model.model.clone().unwrap_or_default()),
         ("CLAUDE_VERIFY_MODEL", model.verify_model.clone()),
         ("CLAUDE_BIN", model.claude_bin.display().to_string()),
+        ("CLAUDE_SHA256", model.claude_sha256().unwrap_or_default().to_owned()),
         ("MODEL_PRICES", model.model_prices.clone()),
         ("RUNS", runs.runs.to_string()),
         ("RUNS_PER_REPOSITORY", runs.runs_per_repository.to_string()),
         ("RUN_TIMEOUT", runs.run_timeout.to_string()),
         ("RUN_TURNS", runs.run_turns.to_string()),
         ("BUDGET_RUN_USD", runs.budget_run_usd.to_string()),
+        ("TASKS_PER_THREAD_HOUR", runs.tasks_per_thread_hour.to_string()),
+        ("BOT_TASKS_PER_THREAD_HOUR", runs.bot_tasks_per_thread_hour.to_string()),
+        ("TASKS_PER_PERSON_HOUR", runs.tasks_per_person_hour.to_string()),
         ("LEASE", runs.lease.to_string()),
+        ("WAIT_LIMIT", runs.wait_limit.to_string()),
         ("COMMENT_INTERVAL", runs.comment_interval.to_string()),
         ("SANDBOX", sandbox.sandbox.clone()),
         ("SANDBOX_MEMORY_MB", sandbox.memory_mb.to_string()),
         ("SANDBOX_PROCESSES", sandbox.processes.to_string()),
         ("SANDBOX_DISK_MB", sandbox.disk_mb.to_string()),
         ("EGRESS", sandbox.egress().join(",")),
+        ("GATE_MOST", gate.most().into_iter().map(Kind::name).collect::<Vec<_>>().join(",")),
+        ("GATE_FILE_MB", gate.file_mb.to_string()),
+        ("GATE_FILES", gate.files.to_string()),
         ("LOG_FORMAT", shown(log.log_format.map(|it| format!("{it:?}").to_lowercase()))),
         ("RUST_LOG", log.filter.clone()),
     ]

@@ -1,13 +1,14 @@
 //! The GitHub App: who it is, what it signs with, where GitHub is.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
-use super::values::mention;
+use super::values::{Span, mention};
 
 /// The GitHub App and the host it lives on.
 #[derive(Debug, Clone, Args)]
@@ -40,6 +41,9 @@ pub struct Github {
     /// The label that asks for a fix on an issue, and for a review on a pull request.
     #[arg(long, env = "LABEL", default_value = "cloud-agent")]
     pub label: String,
+    /// How often GitHub is asked for deliveries that never came.
+    #[arg(long, env = "SWEEP_INTERVAL", default_value = "5m")]
+    pub sweep_interval: Span,
 }
 
 impl Github {
@@ -58,6 +62,12 @@ impl Github {
             api.set_path("/api/v3");
         }
         api
+    }
+
+    /// How long GitHub lists its deliveries: three days on github.com and ghe.com, seven on an enterprise server.
+    pub fn keeps_deliveries_for(&self) -> Duration {
+        let host = self.url.host_str().unwrap_or_default();
+        Duration::from_hours(if host == "github.com" || host.ends_with(".ghe.com") { 3 * 24 } else { 7 * 24 })
     }
 
     /// Where commit addresses that GitHub maps to accounts live.

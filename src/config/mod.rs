@@ -5,13 +5,17 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use url::Url;
 
+mod gate;
 mod github;
+mod store;
 mod values;
 
+pub use gate::{Gate, Kind};
 pub use github::Github;
+pub use store::{Retention, Store};
 pub use values::{Dollars, Span};
 
 use values::lease;
@@ -31,6 +35,8 @@ pub struct Config {
     pub runs: Runs,
     #[command(flatten)]
     pub sandbox: Sandbox,
+    #[command(flatten)]
+    pub gate: Gate,
     #[command(flatten)]
     pub log: Log,
 }
@@ -56,18 +62,6 @@ pub struct Server {
     pub drain_seconds: u64,
 }
 
-/// Where things are kept.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Store")]
-pub struct Store {
-    /// Directory for the database, repository mirrors and the files of running tasks.
-    #[arg(long, env = "DATA_DIR", default_value = "./data")]
-    pub data_dir: PathBuf,
-    /// `postgres://…`, or `sqlite://path`; when absent, sqlite://$DATA_DIR/cloud-agent.db.
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
-    pub database_url: Option<SecretString>,
-}
-
 /// Claude Code and the model behind it.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Model")]
@@ -87,6 +81,9 @@ pub struct Model {
     /// The Claude Code executable: a path, or a name on PATH.
     #[arg(long, env = "CLAUDE_BIN", default_value = "claude")]
     pub claude_bin: PathBuf,
+    /// SHA-256 of the Claude Code executable; with it, no other one is started.
+    #[arg(long, env = "CLAUDE_SHA256", value_parser = values::sha256)]
+    pub claude_sha256: Option<String>,
     /// Prices that differ from the list: `family=input/output,…`, in US dollars for a million tokens.
     #[arg(long, env = "MODEL_PRICES", default_value = "")]
     pub model_prices: String,
@@ -119,6 +116,34 @@ pub struct Runs {
     /// How long a worker's claim on a task lasts without being renewed.
     #[arg(long, env = "LEASE", default_value = "30s", value_parser = lease)]
     pub lease: Span,
+    /// How long a task waits for GitHub, the model or this machine before it ends, such as `24h`.
+    #[arg(long, env = "WAIT_LIMIT", default_value = "24h")]
+    pub wait_limit: Span,
+    /// Tasks on one issue or pull request within an hour, whoever asks; one more, and nothing begins there until somebody
+    /// who may write says `resume`.
+    #[arg(
+        long,
+        env = "TASKS_PER_THREAD_HOUR",
+        default_value_t = 10,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub tasks_per_thread_hour: u32,
+    /// Of these, tasks that bots cause with their pushes, the bot's own among them.
+    #[arg(
+        long,
+        env = "BOT_TASKS_PER_THREAD_HOUR",
+        default_value_t = 5,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub bot_tasks_per_thread_hour: u32,
+    /// Tasks that one person may ask for within an hour, everywhere.
+    #[arg(
+        long,
+        env = "TASKS_PER_PERSON_HOUR",
+        default_value_t = 30,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub tasks_per_person_hour: u32,
     /// The least time between two edits of a progress comment.
     #[arg(long, env = "COMMENT_INTERVAL", default_value = "5s")]
     pub comment_interval: Span,
@@ -163,6 +188,13 @@ pub enum LogFormat {
     Json,
 }
 
+impl Model {
+    /// The digest that the Claude Code executable must have; an empty CLAUDE_SHA256 is none.
+    pub fn claude_sha256(&self) -> Option<&str> {
+        self.claude_sha256.as_deref().filter(|digest| !digest.is_empty())
+    }
+}
+
 impl Sandbox {
     /// The hosts that a sandbox may reach besides the model; an empty EGRESS names none.
     pub fn egress(&self) -> Vec<String> {
@@ -178,20 +210,6 @@ impl Server {
             (None, Some(port)) => SocketAddr::from(([0, 0, 0, 0], port)),
             (None, None) => SocketAddr::from(([127, 0, 0, 1], 3000)),
         }
-    }
-}
-
-impl Store {
-    /// Whether several processes can use the database: PostgreSQL, and not a file.
-    pub fn is_shared(&self) -> bool {
-        self.database_url().expose_secret().starts_with("postgres")
-    }
-
-    /// The database URL in force.
-    pub fn database_url(&self) -> SecretString {
-        self.database_url.clone().unwrap_or_else(|| {
-            SecretString::from(format!("sqlite://{}", self.data_dir.join("cloud-agent.db").display()))
-        })
     }
 }
 

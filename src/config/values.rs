@@ -11,13 +11,20 @@ pub(super) fn mention(text: &str) -> Result<String, String> {
     fits.then(|| name.to_owned()).ok_or_else(|| format!("`{text}` can't be mentioned; write letters, digits and -"))
 }
 
+/// A SHA-256 in hexadecimal, or nothing at all.
+pub(super) fn sha256(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let fits = text.is_empty() || text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    fits.then(|| text.to_lowercase()).ok_or_else(|| "a SHA-256 has 64 hexadecimal digits".to_owned())
+}
+
 /// A lease long enough to be renewed in time.
 pub(super) fn lease(text: &str) -> Result<Span, String> {
     let span: Span = text.parse()?;
     (span.0 >= Duration::from_secs(1)).then_some(span).ok_or_else(|| "a lease lasts 1s or longer".to_owned())
 }
 
-/// A length of time written `90s`, `60m` or `2h`; a bare number is minutes.
+/// A length of time written `90s`, `60m`, `2h` or `14d`; a bare number is minutes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span(pub Duration);
 
@@ -26,13 +33,15 @@ impl FromStr for Span {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-        let amount: u64 = digits.parse().map_err(|_| format!("`{text}` is no length of time; write 90s, 60m or 2h"))?;
+        let amount: u64 =
+            digits.parse().map_err(|_| format!("`{text}` is no length of time; write 90s, 60m, 2h or 14d"))?;
         let millis = match &text[digits.len()..] {
             "ms" => 1,
             "s" => 1000,
             "" | "m" => 60_000,
             "h" => 3_600_000,
-            unit => return Err(format!("`{unit}` is no unit of time; write 90s, 60m or 2h")),
+            "d" => 86_400_000,
+            unit => return Err(format!("`{unit}` is no unit of time; write 90s, 60m, 2h or 14d")),
         };
         let total = amount.checked_mul(millis).filter(|total| *total > 0);
         total.map(|total| Self(Duration::from_millis(total))).ok_or_else(|| format!("`{text}` is out of range"))
@@ -43,6 +52,8 @@ impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = self.0.as_millis();
         match millis {
+            // A day of 24 hours is said in hours, two and more in days.
+            _ if millis > 86_400_000 && millis.is_multiple_of(86_400_000) => write!(f, "{}d", millis / 86_400_000),
             _ if millis.is_multiple_of(3_600_000) => write!(f, "{}h", millis / 3_600_000),
             _ if millis.is_multiple_of(60_000) => write!(f, "{}m", millis / 60_000),
             _ if millis.is_multiple_of(1000) => write!(f, "{}s", millis / 1000),
@@ -82,10 +93,21 @@ mod tests {
 
     #[test]
     fn spans_are_read_and_written() {
-        for (text, millis) in [("90s", 90_000), ("60m", 3_600_000), ("2h", 7_200_000), ("5", 300_000), ("250ms", 250)] {
+        for (text, millis) in [
+            ("90s", 90_000),
+            ("60m", 3_600_000),
+            ("2h", 7_200_000),
+            ("5", 300_000),
+            ("250ms", 250),
+            ("14d", 1_209_600_000),
+        ] {
             assert_eq!(text.parse::<Span>().unwrap().0.as_millis(), millis, "{text}");
         }
-        assert_eq!("60m".parse::<Span>().unwrap().to_string(), "1h");
+        for (text, shown) in
+            [("60m", "1h"), ("14d", "14d"), ("336h", "14d"), ("1d", "24h"), ("36h", "36h"), ("90s", "90s")]
+        {
+            assert_eq!(text.parse::<Span>().unwrap().to_string(), shown, "{text}");
+        }
         assert!("soon".parse::<Span>().is_err());
         assert!("0s".parse::<Span>().is_err());
     }

@@ -1,4 +1,4 @@
-//! The egress proxy: CONNECT to allowed hosts, byte for byte, and nothing else.
+//! The egress proxy: CONNECT to allowed hosts, byte for byte once TLS has asked for the same host, and nothing else.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::debug;
 
+use super::hello::{self, WRONG_NAME};
 use super::host::{self, Place, Rule};
 use super::idle::Watched;
 
@@ -19,6 +20,8 @@ const HEAD: usize = 8 << 10;
 const HEAD_TIME: Duration = Duration::from_secs(10);
 const LOOK_UP_TIME: Duration = Duration::from_secs(10);
 const CONNECT_TIME: Duration = Duration::from_secs(10);
+/// From the answer to a CONNECT to the end of the client's first message.
+const HELLO_TIME: Duration = Duration::from_secs(10);
 /// A tunnel in which nothing moves in either direction is given up after this.
 const IDLE: Duration = Duration::from_mins(5);
 /// Most clients show this phrase and never the body of a refused CONNECT.
@@ -46,8 +49,9 @@ impl Network {
     }
 }
 
-/// Serve one connection of a sandbox. `blocked` hears of everything that is refused, as `host:port` in plain letters.
-pub async fn serve(mut client: TcpStream, rules: &[Rule], network: &Network, blocked: impl Fn(String)) {
+/// Serve one connection of a sandbox. `blocked` hears of everything that is refused, as `host:port` in plain letters, with
+/// the reason behind it unless that is the list.
+pub async fn serve(mut client: TcpStream, rules: &[Rule], network: &Network, blocked: impl Fn(String) + Sync) {
     let (head, early) = match timeout(HEAD_TIME, read_head(&mut client)).await {
         Ok(Ok(Some(parts))) => parts,
         Ok(Ok(None)) => {
@@ -56,24 +60,29 @@ pub async fn serve(mut client: TcpStream, rules: &[Rule], network: &Network, blo
         Ok(Err(_)) | Err(_) => return,
     };
     let place = match target(&head) {
-        Ok(place) if rules.iter().any(|rule| rule.lets(&place)) => place,
-        Ok(place) => {
-            let says = format!(
-                "{place} is not on this run's list of allowed hosts, and nothing in this sandbox can change that. \
-                 Do without it, and say so in your answer if it is needed."
-            );
-            blocked(place.to_string());
-            return refuse(client, FORBIDDEN, &says).await;
-        }
+        Ok(place) => place,
         Err(Not { host, says }) => {
             blocked(host);
             return refuse(client, FORBIDDEN, &says).await;
         }
     };
+    if !rules.iter().any(|rule| rule.lets(&place)) {
+        let says = format!(
+            "{place} is not on this run's list of allowed hosts, and nothing in this sandbox can change that. \
+                 Do without it, and say so in your answer if it is needed."
+        );
+        blocked(place.to_string());
+        return refuse(client, FORBIDDEN, &says).await;
+    }
+    let any_protocol = rules.iter().any(|rule| rule.lets(&place) && rule.lets_any_protocol());
     match dial(&place, network).await {
-        Ok(server) => tunnel(client, server, &early).await,
+        Ok(server) if any_protocol => tunnel(client, server, early, None).await,
+        Ok(server) => {
+            let say = |why| blocked(format!("{place} ({why})"));
+            tunnel(client, server, early, Some((&place, &say))).await;
+        }
         Err(Unreached::Private) => {
-            blocked(place.to_string());
+            blocked(format!("{place} (private address)"));
             let says = format!("{place} leads to a private or reserved address, which a sandbox may not reach.");
             refuse(client, FORBIDDEN, &says).await;
         }
@@ -117,12 +126,17 @@ fn target(head: &[u8]) -> Result<Place, Not> {
         let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
         host::shown(if authority.is_empty() { "unknown" } else { authority })
     };
-    if method != Some("CONNECT") || !matches!(version, "HTTP/1.1" | "HTTP/1.0") || words.next().is_some() {
+    if method != Some("CONNECT") {
         let host = plain(target);
+        let port = if host.contains(':') { "" } else { ":80" };
         let says = "only HTTPS leaves this sandbox, through CONNECT; plain HTTP does not.".to_owned();
-        return Err(Not { host: if host.contains(':') { host } else { format!("{host}:80") }, says });
+        return Err(Not { host: format!("{host}{port} (plain HTTP)"), says });
     }
-    Place::parse(target).map_err(|error| Not { host: plain(target), says: format!("{error}.") })
+    let not = |says| Not { host: format!("{} (no host name)", plain(target)), says };
+    if !matches!(version, "HTTP/1.1" | "HTTP/1.0") || words.next().is_some() {
+        return Err(not("this is no CONNECT request of HTTP/1.1.".to_owned()));
+    }
+    Place::parse(target).map_err(|error| not(format!("{error}.")))
 }
 
 enum Unreached {
@@ -153,12 +167,29 @@ async fn dial(place: &Place, network: &Network) -> Result<TcpStream, Unreached> 
     Err(last)
 }
 
-async fn tunnel(client: TcpStream, mut server: TcpStream, early: &[u8]) {
+/// Whom the client has to ask for, and who hears of it when it asks for another.
+type Watch<'a> = (&'a Place, &'a (dyn Fn(hello::Wrong) + Sync));
+
+async fn tunnel(mut client: TcpStream, mut server: TcpStream, early: Vec<u8>, watch: Option<Watch<'_>>) {
+    if client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await.is_err() {
+        return;
+    }
+    let first = match watch {
+        None => early,
+        Some((place, say)) => match timeout(HELLO_TIME, hello::read(&mut client, early, place)).await {
+            Ok(Ok(Ok(first))) => first,
+            Ok(Ok(Err(wrong))) => {
+                say(wrong);
+                return hang_up(client, &WRONG_NAME).await;
+            }
+            Err(_) => return say(hello::Wrong::NotTls),
+            Ok(Err(_)) => return,
+        },
+    };
     let mut client = Watched::new(client);
     let idle = client.idle(IDLE);
     let copy = async {
-        client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
-        server.write_all(early).await?;
+        server.write_all(&first).await?;
         tokio::io::copy_bidirectional(&mut client, &mut server).await
     };
     tokio::select! {
@@ -169,14 +200,19 @@ async fn tunnel(client: TcpStream, mut server: TcpStream, early: &[u8]) {
     }
 }
 
-async fn refuse(mut client: TcpStream, status: &str, says: &str) {
+async fn refuse(client: TcpStream, status: &str, says: &str) {
     let body = format!("cloud-agent: {says}\n");
     let answer = format!(
         "HTTP/1.1 {status}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()
     );
+    hang_up(client, answer.as_bytes()).await;
+}
+
+/// Say the last words and close.
+async fn hang_up(mut client: TcpStream, says: &[u8]) {
     let polite = async {
-        client.write_all(answer.as_bytes()).await?;
+        client.write_all(says).await?;
         client.shutdown().await?;
         // Closing with unread bytes resets the connection, and the client might lose the answer.
         let mut rest = [0; 1024];
@@ -199,15 +235,25 @@ mod tests {
         };
         check("CONNECT example.com:443 HTTP/1.1\r\nHost: other.org\r\n\r\n", Ok("example.com:443"));
         check("CONNECT EXAMPLE.com:443 HTTP/1.1\r\n\r\n", Ok("example.com:443"));
-        check("GET http://example.com/path?q HTTP/1.1\r\n\r\n", Err("example.com:80"));
-        check("GET http://example.com:8080/ HTTP/1.1\r\n\r\n", Err("example.com:8080"));
-        check("CONNECT example.com:443 HTTP/2\r\n\r\n", Err("example.com:443"));
-        check("CONNECT example.com:443\r\n\r\n", Err("example.com:443"));
-        check("CONNECT example.com:443 HTTP/1.1 \r\n\r\n", Err("example.com:443"));
-        check("CONNECT user@example.com:443 HTTP/1.1\r\n\r\n", Err("user?example.com:443"));
-        check("CONNECT example.com\0:443 HTTP/1.1\r\n\r\n", Err("example.com?:443"));
-        check("CONNECT [::1]:443 HTTP/1.1\r\n\r\n", Err("[::1]:443"));
-        check("CONNECT  HTTP/1.1\r\n\r\n", Err("unknown"));
-        check("\r\n\r\n", Err("unknown:80"));
+        for (target, host) in [("example.com/path?q", "example.com:80"), ("example.com:8080/", "example.com:8080")] {
+            check(&format!("GET http://{target} HTTP/1.1\r\n\r\n"), Err(&format!("{host} (plain HTTP)")));
+        }
+        check("\r\n\r\n", Err("unknown:80 (plain HTTP)"));
+        check(" CONNECT example.com:443 HTTP/1.1\r\n\r\n", Err("connect:80 (plain HTTP)"));
+        for (line, host) in [
+            ("CONNECT example.com:443 HTTP/2", "example.com:443"),
+            ("CONNECT example.com:443", "example.com:443"),
+            ("CONNECT example.com:443 HTTP/1.1 ", "example.com:443"),
+            ("CONNECT example.com:443 HTTP/1.1\nx:", "example.com:443"),
+            ("CONNECT\texample.org:443 HTTP/1.1", "http:80 (plain HTTP)"),
+            ("CONNECT user@example.com:443 HTTP/1.1", "user?example.com:443"),
+            ("CONNECT example.com\0:443 HTTP/1.1", "example.com?:443"),
+            ("CONNECT http://example.com:443 HTTP/1.1", "example.com:443"),
+            ("CONNECT [::1]:443 HTTP/1.1", "[::1]:443"),
+            ("CONNECT  HTTP/1.1", "unknown"),
+        ] {
+            let host = if host.ends_with(')') { host.to_owned() } else { format!("{host} (no host name)") };
+            check(&format!("{line}\r\n\r\n"), Err(&host));
+        }
     }
 }

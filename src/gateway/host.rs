@@ -13,11 +13,12 @@ pub struct Place {
 }
 
 /// What may be reached: `host`, `host:port` or `*.host`, which means every name under it but not itself. The port is
-/// 443 unless it is given.
+/// 443 unless it is given. What is spoken must be TLS that asks for the same host, unless `/tcp` follows the port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     under: bool,
     place: Place,
+    any_protocol: bool,
 }
 
 /// Why a text is no host.
@@ -98,6 +99,11 @@ impl Rule {
         };
         same && place.port == self.place.port
     }
+
+    /// Whether it lets through what is no TLS, or names no host.
+    pub fn lets_any_protocol(&self) -> bool {
+        self.any_protocol
+    }
 }
 
 impl FromStr for Rule {
@@ -106,8 +112,12 @@ impl FromStr for Rule {
     fn from_str(text: &str) -> Result<Self, BadHost> {
         let text = text.trim();
         let (under, rest) = text.strip_prefix("*.").map_or((false, text), |rest| (true, rest));
+        let (rest, any_protocol) = match rest.strip_suffix("/tcp") {
+            Some(rest) if rest.contains(':') => (rest, true),
+            _ => (rest, false),
+        };
         let place = if rest.contains(':') { Place::parse(rest)? } else { Place { host: canonical(rest)?, port: 443 } };
-        Ok(Self { under, place })
+        Ok(Self { under, place, any_protocol })
     }
 }
 
@@ -119,7 +129,8 @@ impl fmt::Display for Place {
 
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", if self.under { "*." } else { "" }, self.place)
+        let (under, any) = (if self.under { "*." } else { "" }, if self.any_protocol { "/tcp" } else { "" });
+        write!(f, "{under}{}{any}", self.place)
     }
 }
 
@@ -156,7 +167,10 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let [a, b, ..] = address.segments();
     let special = a == 0x2001 && (b < 0x200 || b == 0xdb8) || a == 0x2002 || a == 0x3fff && b < 0x1000;
-    a & 0xe000 == 0x2000 && !special
+    // ISATAP: the last half says which IPv4 address is meant.
+    let [.., e, g, _, _] = address.segments();
+    let isatap = e & !0x0200 == 0 && g == 0x5efe;
+    a & 0xe000 == 0x2000 && !special && !isatap
 }
 
 #[cfg(test)]
@@ -219,8 +233,24 @@ mod tests {
         check("*.example.com", "a.b.example.com:443", true);
         check("*.example.com", "example.com:443", false);
         check("*.example.com", "badexample.com:443", false);
-        for wrong in ["", "*", "*.", "*.com", "https://example.com", "10.0.0.1", "example.com:https", "a.*.com"] {
+        for wrong in [
+            "",
+            "*",
+            "*.",
+            "*.com",
+            "https://example.com",
+            "10.0.0.1",
+            "example.com:https",
+            "a.*.com",
+            "example.com/tcp",
+            "example.com:22/udp",
+            "/tcp",
+        ] {
             assert!(wrong.parse::<Rule>().is_err(), "{wrong}");
+        }
+        for (rule, any) in [("git.example.com:22/tcp", true), ("*.example.com:443", false)] {
+            let parsed = rule.parse::<Rule>().unwrap();
+            assert_eq!((parsed.lets_any_protocol(), parsed.to_string().as_str()), (any, rule));
         }
     }
 
@@ -244,10 +274,37 @@ mod tests {
             "224.0.0.1",
             "255.255.255.255",
             "168.63.129.16",
+            "172.31.255.255",
+            "192.0.0.8",
+            "192.0.2.1",
+            "192.88.99.1",
+            "198.19.255.255",
+            "198.51.100.1",
+            "203.0.113.1",
+            "239.255.255.250",
+            "240.0.0.1",
             "::",
             "::1",
             "fe80::1",
+            "fe80::a9fe:a9fe",
+            "fec0::1",
+            "fc00::1",
             "fd00:ec2::254",
+            "fd20:ce::254",
+            "100::1",
+            "64:ff9b:1::a9fe:a9fe",
+            "64:ff9b::a9fe:a9fe",
+            "::ffff:0:169.254.169.254",
+            "::ffff:169.254.169.254",
+            "2001:10::1",
+            "2001:20::1",
+            "2001:db8::1",
+            "2002:a9fe:a9fe::1",
+            "3fff::1",
+            "5f00::1",
+            "2606:4700::5efe:10.0.0.1",
+            "2606:4700::200:5efe:10.0.0.1",
+            "ff05::2",
             "ff02::1",
             "::ffff:127.0.0.1",
             "::ffff:1.1.1.1",

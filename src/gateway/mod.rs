@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  sandbox 127.0.0.1:8787 ──▶ model.rs    POST /v1/messages   key swapped, budget held ──▶ ANTHROPIC_BASE_URL
-//!          127.0.0.1:3128 ──▶ egress.rs   CONNECT host:443    if the run's list has it ──▶ that host
+//!          127.0.0.1:3128 ──▶ egress.rs   CONNECT host:443    if the run's list has it, for TLS with that name ──▶ that host
 //! ```
 //!
 //! What is absent: no key and no token goes in, no other path or method goes out, and nothing said inside a sandbox
@@ -25,6 +25,7 @@ use uuid::Uuid;
 use crate::sandbox::Door;
 
 pub mod egress;
+mod hello;
 pub mod host;
 mod idle;
 mod ledger;
@@ -72,7 +73,7 @@ pub struct RunTerms {
     pub spent_micros: i64,
     /// Full ids or families (`sonnet`); none: any model.
     pub allowed_models: Option<Vec<String>>,
-    /// Hosts besides the model: `host`, `host:port` or `*.host`; the port is 443 unless given.
+    /// Hosts besides the model: `host`, `host:port`, `host:port/tcp` or `*.host`, see [`host::Rule`].
     pub egress: Vec<String>,
 }
 
@@ -289,7 +290,8 @@ impl Gate {
         self.0.ledger.left()
     }
 
-    /// What the egress proxy refused: `host:port`, in plain letters, and how often.
+    /// What the egress proxy refused and why: `host:port`, in plain letters, with the reason in parentheses unless it is the
+    /// list; and how often.
     pub fn blocked(&self) -> BTreeMap<String, u64> {
         lock(&self.0.blocked).clone()
     }

@@ -1,59 +1,24 @@
 //! One call to GitHub: octocrab carries it, the governor paces it, the answer is read or refused.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use http::{HeaderMap, Method, Request, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use octocrab::Octocrab;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tracing::debug;
 
 use super::Error;
-use crate::clock::{self, Millis};
+use super::cache::{Cache, Whose};
+use super::governor::Governor;
+use crate::text;
 
 /// GitHub cuts its own API calls at 10 s; a little more for the way.
 const TIMEOUT: Duration = Duration::from_secs(15);
-/// A rate limit that ends within this time is waited for in place; a longer one is told to the caller.
-const SHORT_WAIT: Millis = 5_000;
 /// The version whose shapes we read; the newer one is tolerated. A version unknown to a host gives 400.
 const API_VERSION: &str = "2022-11-28";
-
-/// Paces the calls of one installation: writes one after another with some time between, nothing at all while GitHub
-/// asks us to wait.
-pub(super) struct Governor {
-    last_write: Mutex<Option<Instant>>,
-    silent_until: AtomicI64,
-    spacing: Duration,
-}
-
-impl Governor {
-    pub fn new(spacing: Duration) -> Self {
-        Self { last_write: Mutex::new(None), silent_until: AtomicI64::new(0), spacing }
-    }
-
-    async fn wait(&self) -> Result<(), Error> {
-        loop {
-            let until = self.silent_until.load(Ordering::Relaxed);
-            let left = until - clock::now();
-            if left <= 0 {
-                return Ok(());
-            }
-            if left > SHORT_WAIT {
-                return Err(Error::Limited { until });
-            }
-            tokio::time::sleep(Duration::from_millis(left as u64)).await;
-        }
-    }
-
-    fn hush(&self, until: Millis) {
-        self.silent_until.fetch_max(until, Ordering::Relaxed);
-    }
-}
 
 /// An answer that was read whole.
 pub(super) struct Answer {
@@ -76,9 +41,15 @@ impl Answer {
 
     /// The next page's route, from the `Link` header: pages are followed, never built.
     pub fn next(&self, base: &str) -> Option<String> {
+        self.link(base, "next")
+    }
+
+    /// The route of another page: `next`, `prev` or `last`.
+    pub fn link(&self, base: &str, rel: &str) -> Option<String> {
         let link = self.headers.get(header::LINK)?.to_str().ok()?;
-        let next = link.split(',').find(|part| part.contains("rel=\"next\""))?;
-        let url = next.split_once('<')?.1.split_once('>')?.0;
+        let named = format!("rel=\"{rel}\"");
+        let part = link.split(',').find(|part| part.contains(&named))?;
+        let url = part.split_once('<')?.1.split_once('>')?.0;
         // The token goes to our own API base and nowhere else.
         Some(format!("/{}", url.strip_prefix(base.trim_end_matches('/'))?.trim_start_matches('/')))
     }
@@ -89,6 +60,8 @@ impl Answer {
 pub(super) enum Kind {
     Read,
     Write,
+    /// A new token: a POST that changes nothing which anybody sees.
+    Token,
     /// A read that GitHub answers with a 302 to another host, which is told and not followed.
     Elsewhere,
     /// GraphQL, where reads are POSTs too and refusals come with 200.
@@ -99,6 +72,11 @@ pub(super) enum Kind {
 impl Kind {
     pub fn reads(self) -> bool {
         matches!(self, Self::Read | Self::Elsewhere | Self::Query)
+    }
+
+    /// Whether it stands in the line of writes.
+    pub fn writes(self) -> bool {
+        matches!(self, Self::Write | Self::Mutation)
     }
 
     pub fn is_graphql(self) -> bool {
@@ -128,8 +106,20 @@ impl<'a> Ask<'a> {
         Self { kind: Kind::Write, method, route, body }
     }
 
+    pub fn token(route: &'a str, body: &'a Value) -> Self {
+        Self { kind: Kind::Token, method: Method::POST, route, body: Some(body) }
+    }
+
     pub fn graphql(kind: Kind, body: &'a Value) -> Self {
         Self { kind, method: Method::POST, route: "/graphql", body: Some(body) }
+    }
+
+    /// Whether it makes or changes what people read in a conversation: comments, reviews, pull requests, issues. GitHub
+    /// counts these; of edits it does not say whether it does. Reactions, check runs and what is resolved are none.
+    pub fn makes_content(&self) -> bool {
+        let makes = self.kind == Kind::Write && matches!(self.method, Method::POST | Method::PATCH);
+        let said = |word| self.route.split('/').any(|it| it == word);
+        makes && ["comments", "reviews", "pulls", "issues"].into_iter().any(said) && !said("reactions")
     }
 
     /// The same with another route.
@@ -138,41 +128,66 @@ impl<'a> Ask<'a> {
     }
 }
 
-/// Send one request under the governor of its installation (none for calls as the App).
-pub(super) async fn call(client: &Octocrab, governor: Option<&Arc<Governor>>, ask: &Ask<'_>) -> Result<Answer, Error> {
-    let Some(governor) = governor else {
-        return send(client, ask).await;
-    };
-    governor.wait().await?;
-    let answer = if ask.kind.reads() {
-        send(client, ask).await
-    } else {
-        // Held during the call: GitHub asks for one write at a time and a second between two.
-        let mut last = governor.last_write.lock().await;
-        if let Some(last) = *last {
-            tokio::time::sleep_until(last + governor.spacing).await;
+/// Send one request under the governor of whose token it carries. A read that was kept is asked for with its `ETag`.
+pub(super) async fn call(
+    client: &Octocrab,
+    governor: &Governor,
+    cache: (&Cache, Whose),
+    ask: &Ask<'_>,
+) -> Result<Answer, Error> {
+    let (cache, whose) = cache;
+    let kept = if ask.kind == Kind::Read { cache.get(whose, ask.route) } else { None };
+    // Held until what the answer says is known: the next write may not go before.
+    // Boxed, as what waits is large and every caller's future would hold it.
+    let _pass = Box::pin(governor.enter(ask)).await?;
+    let Raw { status, mut headers, body } = send(client, ask, kept.as_ref().map(|kept| &kept.etag)).await?;
+    if let (StatusCode::NOT_MODIFIED, Some(kept)) = (status, kept) {
+        Box::pin(governor.learn(ask, &headers, None)).await;
+        if let Some(link) = kept.link {
+            headers.insert(header::LINK, link);
         }
-        governor.wait().await?;
-        let answer = send(client, ask).await;
-        *last = Some(Instant::now());
-        answer
-    };
-    if let Err(Error::Limited { until }) = &answer {
-        governor.hush(*until);
+        return Ok(Answer { headers, body: kept.body });
     }
-    answer
+    let refused = match ask.kind {
+        Kind::Elsewhere if status == StatusCode::FOUND => None,
+        kind if kind.is_graphql() && status.is_success() => Error::read_graphql(&headers, &body),
+        _ => Error::read(status, &headers, &body),
+    };
+    match Box::pin(governor.learn(ask, &headers, refused)).await {
+        Some(error) => Err(error),
+        None => {
+            if ask.kind == Kind::Read {
+                cache.keep(whose, ask.route, &headers, &body);
+            }
+            Ok(Answer { headers, body })
+        }
+    }
 }
 
-async fn send(client: &Octocrab, ask: &Ask<'_>) -> Result<Answer, Error> {
-    let Ask { kind, method, route, body } = ask;
+/// What came back, read whole.
+struct Raw {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: String,
+}
+
+async fn send(client: &Octocrab, ask: &Ask<'_>, etag: Option<&HeaderValue>) -> Result<Raw, Error> {
+    let Ask { method, route, body, .. } = ask;
     let started = Instant::now();
-    let request = Request::builder()
+    let mut request = Request::builder()
         .method(method.clone())
         .uri(*route)
         .header(header::ACCEPT, "application/vnd.github+json")
         .header("x-github-api-version", API_VERSION);
+    if let Some(etag) = etag {
+        request = request.header(header::IF_NONE_MATCH, etag);
+    }
     let request = match body {
-        Some(body) => request.header(header::CONTENT_TYPE, "application/json").body(body.to_string()),
+        // The last net: whoever wrote these words should have taken our keys out already.
+        Some(body) => {
+            let body = text::redact_json(body, text::redact_held);
+            request.header(header::CONTENT_TYPE, "application/json").body(body.to_string())
+        }
         None => request.body(String::new()),
     };
     let request = request.map_err(|error| Error::Ours(format!("the route {route} can't be used: {error}")))?;
@@ -193,15 +208,7 @@ async fn send(client: &Octocrab, ask: &Ask<'_>) -> Result<Answer, Error> {
         github.method = %method, github.route = route, github.status = parts.status.as_u16(),
         github.ms = started.elapsed().as_millis() as u64, "Called GitHub"
     );
-    let refused = match kind {
-        Kind::Elsewhere if parts.status == StatusCode::FOUND => None,
-        _ if kind.is_graphql() && parts.status.is_success() => Error::read_graphql(&parts.headers, &body),
-        _ => Error::read(parts.status, &parts.headers, &body),
-    };
-    match refused {
-        Some(error) => Err(error),
-        None => Ok(Answer { headers: parts.headers, body }),
-    }
+    Ok(Raw { status: parts.status, headers: parts.headers, body })
 }
 
 /// The whole chain: octocrab's own words stop at "Service Error".
@@ -213,4 +220,25 @@ fn in_words(error: &dyn std::error::Error) -> String {
         source = inner.source();
     }
     words.lines().next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_read_is_content() {
+        let makes = |method: Method, route: &str| Ask::write(method, route, None).makes_content();
+        for made in ["issues/1/comments", "pulls", "pulls/1/reviews", "pulls/1/comments/2/replies"] {
+            assert!(makes(Method::POST, &format!("/repos/o/r/{made}")), "{made}");
+        }
+        assert!(makes(Method::PATCH, "/repos/o/r/issues/comments/1"));
+        for none in ["issues/comments/1/reactions", "check-runs", "issues/1/reactions"] {
+            assert!(!makes(Method::POST, &format!("/repos/o/r/{none}")), "{none}");
+        }
+        assert!(!makes(Method::PATCH, "/repos/o/r/check-runs/1"));
+        assert!(!makes(Method::DELETE, "/repos/o/r/pulls/1/reviews/2"));
+        assert!(!Ask::get("/repos/o/r/pulls").makes_content());
+        assert!(!Ask::graphql(Kind::Mutation, &Value::Null).makes_content());
+    }
 }

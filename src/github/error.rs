@@ -3,11 +3,9 @@
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
+use super::line::{Limit, UNSAID};
 use crate::clock::{self, Millis};
-
-/// How long to wait when GitHub says "secondary rate limit" and not for how long: its documentation asks for at least
-/// a minute.
-const UNSAID_WAIT: Millis = 60_000;
+use crate::task::Gone;
 
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
@@ -26,9 +24,15 @@ pub enum Error {
     Moved,
     #[error("the installation is suspended")]
     Suspended,
+    /// Its owner has taken the App away.
+    #[error("the App is not installed there any more")]
+    Uninstalled,
+    /// The installation goes on without it.
+    #[error("the installation no longer covers the repository")]
+    Uncovered,
     /// A rate limit; nothing may be sent before `until`.
-    #[error("GitHub asks us to wait")]
-    Limited { until: Millis },
+    #[error("{}", limited(*until, *limit))]
+    Limited { until: Millis, limit: Limit },
     /// No answer, half an answer, or a 5xx. A write may have happened.
     #[error("GitHub could not be reached: {0}")]
     Unreachable(String),
@@ -42,8 +46,25 @@ impl Error {
     pub fn is_final(&self) -> bool {
         matches!(
             self,
-            Self::NotFound(_) | Self::Forbidden(_) | Self::Invalid(_) | Self::Moved | Self::Suspended | Self::Ours(_)
+            Self::NotFound(_)
+                | Self::Forbidden(_)
+                | Self::Invalid(_)
+                | Self::Moved
+                | Self::Suspended
+                | Self::Uninstalled
+                | Self::Uncovered
+                | Self::Ours(_)
         )
+    }
+
+    /// What is no longer there for us, if that is it: then nothing can be read or said there at all.
+    pub fn gone(&self) -> Option<Gone> {
+        match self {
+            Self::Suspended => Some(Gone::Suspended),
+            Self::Uninstalled => Some(Gone::Uninstalled),
+            Self::Uncovered => Some(Gone::Uncovered),
+            _ => None,
+        }
     }
 
     /// Read a refusal. `None` for a 2xx.
@@ -56,8 +77,8 @@ impl Error {
             return Some(Self::Moved);
         }
         if matches!(status.as_u16(), 403 | 429) {
-            if let Some(until) = limited_until(status, headers, &said) {
-                return Some(Self::Limited { until });
+            if let Some((until, limit)) = limited_until(status, headers, &said) {
+                return Some(Self::Limited { until, limit });
             }
             if said.contains("has been suspended") {
                 return Some(Self::Suspended);
@@ -95,8 +116,9 @@ impl Error {
         let said = errors.iter().map(|it| it.message.as_str()).collect::<Vec<_>>().join("; ");
         Some(match first.kind.as_str() {
             "RATE_LIMITED" | "RATE_LIMIT" => {
-                let until = limited_until(StatusCode::TOO_MANY_REQUESTS, headers, &said);
-                Self::Limited { until: until.unwrap_or_else(|| clock::now() + UNSAID_WAIT) }
+                let said = limited_until(StatusCode::TOO_MANY_REQUESTS, headers, &said);
+                let (until, limit) = said.unwrap_or((clock::now() + UNSAID, Limit::Secondary));
+                Self::Limited { until, limit }
             }
             "NOT_FOUND" => Self::NotFound(said),
             "FORBIDDEN" | "INSUFFICIENT_SCOPES" => Self::Forbidden(said),
@@ -111,18 +133,41 @@ impl Error {
 
 /// Until when a 403 or 429 asks us to be silent, in the order GitHub documents: `retry-after`, then the reset of an
 /// exhausted limit, then a minute for a secondary limit that names no time.
-fn limited_until(status: StatusCode, headers: &HeaderMap, said: &str) -> Option<Millis> {
-    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<i64>().ok();
-    if let Some(seconds) = number("retry-after") {
-        return Some(clock::now() + seconds.max(1) * 1000);
+fn limited_until(status: StatusCode, headers: &HeaderMap, said: &str) -> Option<(Millis, Limit)> {
+    let exhausted = number(headers, "x-ratelimit-remaining") == Some(0);
+    if let Some(seconds) = number(headers, "retry-after") {
+        let limit = if exhausted { Limit::Primary } else { Limit::Secondary };
+        return Some((clock::now() + seconds.max(1) * 1000, limit));
     }
-    if number("x-ratelimit-remaining") == Some(0) {
-        return Some(number("x-ratelimit-reset")? * 1000 + 1000);
+    if exhausted {
+        let reset = number(headers, "x-ratelimit-reset")? * 1000 + 1000;
+        return Some((reset - ahead(headers), Limit::Primary));
     }
     let said = said.to_lowercase();
     let limited = ["secondary rate limit", "rate limit exceeded", "abuse detection"];
     let limited = status == StatusCode::TOO_MANY_REQUESTS || limited.iter().any(|words| said.contains(words));
-    limited.then(|| clock::now() + UNSAID_WAIT)
+    limited.then(|| (clock::now() + UNSAID, Limit::Secondary))
+}
+
+/// Whether a refusal names its end.
+pub(super) fn says_when(headers: &HeaderMap) -> bool {
+    let is = |name: &str| number(headers, name);
+    is("retry-after").is_some() || (is("x-ratelimit-remaining") == Some(0) && is("x-ratelimit-reset").is_some())
+}
+
+/// A header that is a number.
+pub(super) fn number(headers: &HeaderMap, name: &str) -> Option<i64> {
+    headers.get(name)?.to_str().ok()?.trim().parse().ok()
+}
+
+fn limited(until: Millis, limit: Limit) -> String {
+    let until = clock::of_day(until);
+    match limit {
+        Limit::Primary => format!("GitHub asks us to wait until {until} (no requests left for this hour)"),
+        Limit::Secondary => format!("GitHub asks us to wait until {until} (secondary rate limit)"),
+        Limit::Content => format!("waiting until {until}, to stay within the comments that GitHub takes in an hour"),
+        Limit::Pace => format!("waiting until {until}, to stay within the requests that GitHub takes in a minute"),
+    }
 }
 
 /// GitHub's message and its details; `errors` holds objects or plain strings.
@@ -159,6 +204,12 @@ fn words(status: StatusCode, body: &str) -> String {
     }
 }
 
+/// How far GitHub's clock is ahead of ours, by the `Date` of its answer; nothing when it does not say.
+pub(super) fn ahead(headers: &HeaderMap) -> Millis {
+    let date = headers.get(http::header::DATE).and_then(|it| it.to_str().ok()).and_then(clock::read_http);
+    date.map_or(0, |date| date - clock::now())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,7 +240,9 @@ mod tests {
         };
         assert!(matches!(of("FORBIDDEN"), Error::Forbidden(said) if said == "said"));
         assert!(matches!(of("NOT_FOUND"), Error::NotFound(_)));
-        assert!(matches!(of("RATE_LIMITED"), Error::Limited { until } if until > clock::now() + 50_000));
+        assert!(
+            matches!(of("RATE_LIMITED"), Error::Limited { until, limit: Limit::Secondary } if until > clock::now() + 50_000)
+        );
         assert!(matches!(of("UNPROCESSABLE"), Error::Invalid(_)));
         let untyped = |said: &str| read(&format!(r#"{{"errors":[{{"message":"{said}"}}]}}"#)).unwrap();
         assert!(matches!(untyped("Resource not accessible by integration"), Error::Forbidden(_)));
@@ -201,17 +254,20 @@ mod tests {
         headers.insert("x-ratelimit-reset", "2000000000".parse().unwrap());
         let limited =
             Error::read_graphql(&headers, r#"{"errors":[{"type":"RATE_LIMITED","message":"API rate limit"}]}"#);
-        assert!(matches!(limited, Some(Error::Limited { until: 2_000_000_001_000 })));
+        assert!(matches!(limited, Some(Error::Limited { until: 2_000_000_001_000, limit: Limit::Primary })));
     }
 
     #[test]
     fn limits_are_told_from_missing_permissions() {
         let soon = clock::now() + 2000;
-        assert!(matches!(read(403, &[("retry-after", "2")], "{}"), Error::Limited { until } if until >= soon));
+        assert!(matches!(read(403, &[("retry-after", "2")], "{}"), Error::Limited { until, .. } if until >= soon));
         let exhausted = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "2000000000")];
-        assert!(matches!(read(429, &exhausted, "{}"), Error::Limited { until: 2_000_000_001_000 }));
+        assert!(matches!(read(429, &exhausted, "{}"), Error::Limited { until: 2_000_000_001_000, .. }));
         let unsaid = r#"{"message":"You have exceeded a secondary rate limit."}"#;
         assert!(matches!(read(403, &[], unsaid), Error::Limited { .. }));
+        let until = 1_795_284_005_000;
+        let words = Error::Limited { until, limit: Limit::Secondary }.to_string();
+        assert_eq!(words, "GitHub asks us to wait until 18:00:05 UTC (secondary rate limit)");
         let permission = r#"{"message":"Resource not accessible by integration"}"#;
         assert!(matches!(read(403, &[("x-ratelimit-remaining", "12")], permission), Error::Forbidden(_)));
         let suspended = r#"{"message":"This installation has been suspended"}"#;

@@ -77,7 +77,8 @@ impl Repo {
     /// Our own comment with this marker. Anybody can write the marker, so the author counts too.
     pub async fn find_comment(&self, number: u64, marker: &str) -> Result<Option<u64>, Error> {
         let us = self.us().await?;
-        let comments = self.comments(number).await?;
+        let path = format!("issues/{number}/comments?per_page=100");
+        let comments = self.list_newest(&path, |page: Vec<Remark>| page).await?;
         let found = comments.into_iter().find(|it| is_ours(us, it.user.as_ref(), it.body.as_deref(), marker));
         Ok(found.map(|remark| remark.id))
     }

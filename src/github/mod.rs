@@ -2,7 +2,7 @@
 //! for what we read: octocrab's models break when GitHub leaves a field out.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -10,17 +10,25 @@ use octocrab::Octocrab;
 use octocrab::models::AppId;
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
 
+mod cache;
 mod call;
 mod checks;
 mod contents;
 mod error;
+mod governor;
+mod hook;
+mod installation;
 mod issues;
 mod jobs;
+mod line;
+mod pace;
 mod pulls;
 mod repo;
 mod reviews;
+mod since;
 mod threads;
 mod token;
 
@@ -29,15 +37,26 @@ pub use checks::{
 };
 pub use contents::File;
 pub use error::Error;
+pub use hook::{Delivered, Installed};
+pub use installation::Installation;
 pub use issues::{Author, Issue, Label, ReactTo, Reaction, Remark};
+pub use line::{Limit, Line};
+pub use pace::Pace;
 pub use pulls::{NewPull, Pull, PullEnd, PullRepo, PullRequest};
 pub use repo::{Default, Repo};
 pub use reviews::{NewLine, NewReview, Review, ReviewComment, ReviewEvent};
+pub use since::{IssueNow, Labeling};
 pub use threads::{Thread, ThreadComment};
 pub use token::Scope;
 
-use call::{Ask, Governor};
+use cache::{Cache, Whose};
+use call::Ask;
+use governor::Governor;
+use pace::Alone;
 use token::Tokens;
+
+/// Whose governor paces the calls that carry no installation's token.
+const THE_APP: u64 = 0;
 
 /// GitHub, seen as the App.
 #[derive(Clone)]
@@ -53,11 +72,20 @@ struct Inner {
     plain: reqwest::Client,
     api: String,
     tokens: Tokens,
+    cache: Cache,
     governors: Mutex<HashMap<u64, Arc<Governor>>>,
+    pace: OnceLock<Arc<dyn Pace>>,
     spacing: Duration,
-    /// Names of repositories that were renamed or transferred while we knew them, by id.
-    names: Mutex<HashMap<u64, String>>,
+    /// Repositories that were renamed or transferred while we knew them, by id.
+    known: Mutex<HashMap<u64, Known>>,
     identity: OnceCell<Identity>,
+}
+
+/// What a repository has become since somebody told us of it.
+#[derive(Debug, Clone, Default)]
+struct Known {
+    name: Option<String>,
+    installation: Option<u64>,
 }
 
 /// Who the App is on GitHub. Its account's id is not the App's id.
@@ -92,12 +120,21 @@ impl Github {
                 plain,
                 api,
                 tokens: Tokens::default(),
+                cache: Cache::default(),
                 governors: Mutex::default(),
+                pace: OnceLock::new(),
                 spacing: Duration::from_millis(config.write_spacing_ms),
-                names: Mutex::default(),
+                known: Mutex::default(),
                 identity: OnceCell::new(),
             }),
         })
+    }
+
+    /// Share the pace with other processes: to be said before the first call.
+    #[must_use]
+    pub fn paced_by(self, pace: Arc<dyn Pace>) -> Self {
+        let _ = self.inner.pace.set(pace);
+        self
     }
 
     /// Who we are; asked once.
@@ -116,8 +153,8 @@ impl Github {
             id: u64,
             login: String,
         }
-        let app: App = self.as_app("/app").await?.json()?;
-        let user: User = self.as_app(&format!("/users/{}%5Bbot%5D", app.slug)).await?.json()?;
+        let app: App = self.get_as_app("/app").await?;
+        let user: User = self.get_as_app(&format!("/users/{}%5Bbot%5D", app.slug)).await?;
         Ok(Identity { app_id: app.id, slug: app.slug, bot_id: user.id, bot_login: user.login })
     }
 
@@ -130,7 +167,7 @@ impl Github {
             #[serde(default)]
             events: Vec<String>,
         }
-        let app: App = self.as_app("/app").await?.json()?;
+        let app: App = self.get_as_app("/app").await?;
         Ok((app.permissions, app.events))
     }
 
@@ -139,21 +176,32 @@ impl Github {
         Repo { github: self.clone(), installation, id, name: name.to_owned() }
     }
 
-    async fn as_app(&self, route: &str) -> Result<call::Answer, Error> {
-        call::call(&self.inner.app, None, &Ask::get(route)).await
+    async fn get_as_app<T: DeserializeOwned>(&self, route: &str) -> Result<T, Error> {
+        self.as_app(&Ask::get(route)).await?.json()
     }
 
-    fn known_name(&self, repository: u64) -> Option<String> {
-        self.inner.names.lock().unwrap_or_else(PoisonError::into_inner).get(&repository).cloned()
+    /// A call that carries the App's own credentials.
+    async fn as_app(&self, ask: &Ask<'_>) -> Result<call::Answer, Error> {
+        call::call(&self.inner.app, &self.governor(THE_APP), (&self.inner.cache, Whose::APP), ask).await
     }
 
-    fn learn_name(&self, repository: u64, name: &str) {
-        self.inner.names.lock().unwrap_or_else(PoisonError::into_inner).insert(repository, name.to_owned());
+    fn known(&self, repository: u64) -> Option<Known> {
+        self.inner.known.lock().unwrap_or_else(PoisonError::into_inner).get(&repository).cloned()
+    }
+
+    /// Keep what a repository has become.
+    pub fn learn(&self, repository: u64, name: Option<&str>, installation: Option<u64>) {
+        let mut all = self.inner.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = all.entry(repository).or_default();
+        known.name = name.map(str::to_owned).or(known.name.take());
+        known.installation = installation.or(known.installation);
     }
 
     fn governor(&self, installation: u64) -> Arc<Governor> {
+        let pace = self.inner.pace.get_or_init(|| Arc::new(Alone::default())).clone();
         let mut governors = self.inner.governors.lock().unwrap_or_else(PoisonError::into_inner);
-        governors.entry(installation).or_insert_with(|| Arc::new(Governor::new(self.inner.spacing))).clone()
+        let governor = governors.entry(installation);
+        governor.or_insert_with(|| Arc::new(Governor::new(installation, pace, self.inner.spacing))).clone()
     }
 }
 

@@ -8,7 +8,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::cache::Whose;
 use super::call::{Answer, Ask, Kind, call};
+use super::governor::SHORT_WAIT;
+use super::token::Token;
 use super::{Error, Github, Scope};
 use crate::clock;
 use crate::task::{Account, Role};
@@ -18,6 +21,8 @@ use crate::task::{Account, Role};
 const YOUNG: clock::Millis = 5_000;
 /// Reading again changes nothing, so it is done here; a write that failed is the outbox's business.
 const READ_TRIES: u32 = 2;
+/// How often a short limit is waited for.
+const LIMITED_TRIES: u32 = 3;
 /// Most pages that a listing is followed for.
 const PAGES: usize = 10;
 
@@ -40,7 +45,7 @@ pub struct Default {
 impl Repo {
     /// `owner/name`, as far as is known.
     pub fn name(&self) -> String {
-        self.github.known_name(self.id).unwrap_or_else(|| self.name.clone())
+        self.github.known(self.id).and_then(|known| known.name).unwrap_or_else(|| self.name.clone())
     }
 
     /// Ask GitHub for the present name, by the id that survives a renaming or transfer. False if it is as it was.
@@ -50,9 +55,18 @@ impl Repo {
             full_name: String,
         }
         let before = self.name();
-        let found: Named =
-            self.send_once(&Ask::get(&format!("/repositories/{}", self.id)), Scope::Talk).await?.json()?;
-        self.github.learn_name(self.id, &found.full_name);
+        let route = format!("/repositories/{}", self.id);
+        let found = match self.send_once(&Ask::get(&route), Scope::Talk).await {
+            Err(Error::NotFound(said)) => {
+                // Perhaps the token is for what has been taken away from it: a new one is refused with the reason.
+                self.github.inner.tokens.forget(self.installation(), self.id, Scope::Talk).await;
+                self.token(Scope::Talk).await?;
+                Err(Error::NotFound(said))
+            }
+            other => other,
+        };
+        let found: Named = found?.json()?;
+        self.github.learn(self.id, Some(&found.full_name), None);
         Ok(before != found.full_name)
     }
 
@@ -63,13 +77,49 @@ impl Repo {
 
     /// A token for git, narrowed to this repository. Never enters a sandbox.
     pub async fn git_token(&self, scope: Scope) -> Result<SecretString, Error> {
-        let tokens = &self.github.inner.tokens;
-        Ok(tokens.get(&self.github.inner.app, self.installation, self.id, scope).await?.secret)
+        Ok(self.token(scope).await?.secret)
     }
 
-    /// Forget a token that git was refused with, so that the next one is fresh.
-    pub async fn forget_token(&self, scope: Scope) {
-        self.github.inner.tokens.forget(self.installation, self.id, scope).await;
+    /// git was refused with the kept token, for the so-manieth time: wait while GitHub may not know it yet, else forget it,
+    /// so that the next is a fresh one. False when that has been tried enough.
+    pub async fn git_may_try_again(&self, scope: Scope, refusals: u32) -> bool {
+        // The first token was old or young; what follows is young.
+        const WAITS: [u64; 4] = [1, 1, 2, 4];
+        let Some(wait) = WAITS.get(refusals as usize) else { return false };
+        let tokens = &self.github.inner.tokens;
+        if !tokens.is_young(self.installation(), self.id, scope, YOUNG).await {
+            tokens.forget(self.installation(), self.id, scope).await;
+        }
+        tokio::time::sleep(Duration::from_secs(*wait)).await;
+        true
+    }
+
+    /// Whether edits that nobody would miss should be left out: what GitHub takes in an hour is nearly used up.
+    pub async fn is_pressed(&self) -> bool {
+        self.github.governor(self.installation()).is_pressed().await
+    }
+
+    /// The installation that covers the repository, as far as is known: a transfer may have made it another's.
+    fn installation(&self) -> u64 {
+        self.github.known(self.id).and_then(|known| known.installation).unwrap_or(self.installation)
+    }
+
+    /// A token of the installation that covers the repository.
+    async fn token(&self, scope: Scope) -> Result<Token, Error> {
+        let installation = self.installation();
+        let tokens = &self.github.inner.tokens;
+        let error = match tokens.get(&self.github, installation, self.id, scope).await {
+            Err(error @ (Error::Uninstalled | Error::Uncovered)) => error,
+            other => return other,
+        };
+        // After a transfer it is the new owner's installation that covers it, if there is one.
+        match self.github.installation_of(self.id).await? {
+            Some(other) if other != installation => {
+                self.github.learn(self.id, None, Some(other));
+                tokens.get(&self.github, other, self.id, scope).await
+            }
+            _ => Err(error),
+        }
     }
 
     /// What an account may do here. Asked of GitHub each time: `author_association` in payloads is wrong for private
@@ -101,6 +151,18 @@ impl Repo {
             (_, "read") => Role::Read,
             _ => Role::None,
         })
+    }
+
+    /// Whether nobody can write here any more, asked by the id.
+    pub async fn is_archived(&self) -> Result<bool, Error> {
+        #[derive(Deserialize)]
+        struct Archived {
+            #[serde(default)]
+            archived: bool,
+        }
+        let route = format!("/repositories/{}", self.id);
+        let found: Archived = self.send_once(&Ask::get(&route), Scope::Talk).await?.json()?;
+        Ok(found.archived)
     }
 
     /// The default branch and where it stands.
@@ -192,6 +254,26 @@ impl Repo {
         Ok(found)
     }
 
+    /// The items of a listing that has the oldest first, from its newest end: what we have made ourselves a moment ago is
+    /// there, however long the listing.
+    pub(super) async fn list_newest<P: DeserializeOwned, T>(
+        &self,
+        path: &str,
+        items: impl Fn(P) -> Vec<T>,
+    ) -> Result<Vec<T>, Error> {
+        let base = &self.github.inner.api;
+        let first = self.send(&Ask::get(&self.route(path)), Scope::Talk).await?;
+        let mut route = first.link(base, "last");
+        let mut found = items(first.json()?);
+        for _ in 1..PAGES {
+            let Some(this) = route else { break };
+            let answer = self.send(&Ask::get(&this), Scope::Talk).await?;
+            found.extend(items(answer.json()?));
+            route = answer.link(base, "prev");
+        }
+        Ok(found)
+    }
+
     fn route(&self, path: &str) -> String {
         format!("/repos/{}/{path}", self.name())
     }
@@ -216,29 +298,35 @@ impl Repo {
     /// Send with a token that GitHub takes: a fresh one if the kept one has died, the same again while it is young.
     async fn send_once(&self, ask: &Ask<'_>, scope: Scope) -> Result<Answer, Error> {
         let inner = &self.github.inner;
-        let governor = self.github.governor(self.installation);
         let mut waits = [1, 2, 4].into_iter();
         let mut renewed = false;
         let mut tries = 0;
+        let mut limited = 0;
         loop {
-            let token = inner.tokens.get(&inner.app, self.installation, self.id, scope).await?;
+            let token = self.token(scope).await?;
+            let installation = self.installation();
             let base = if ask.kind.is_graphql() { &inner.graphql } else { &inner.app };
             let client = base
                 .user_access_token(token.secret.expose_secret().to_owned())
                 .map_err(|error| Error::Ours(error.to_string()))?;
-            let error = match call(&client, Some(&governor), ask).await {
+            let governor = self.github.governor(installation);
+            let whose = Whose { installation, repository: self.id, scope: Some(scope) };
+            let error = match call(&client, &governor, (&inner.cache, whose), ask).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
+            inner.tokens.note(installation, self.id, &error);
             let unknown = match &error {
                 Error::Unauthorized(_) => true,
                 Error::Forbidden(said) => said.contains("replicated"),
                 _ => false,
             };
+            // It was refused, so nothing has happened yet; what is short is waited for before it is sent again.
+            let soon = matches!(&error, Error::Limited { until, .. } if until - clock::now() <= SHORT_WAIT);
             let young = clock::now() - token.minted_at < YOUNG;
             if unknown && !renewed && !young {
                 renewed = true;
-                inner.tokens.forget(self.installation, self.id, scope).await;
+                inner.tokens.forget(installation, self.id, scope).await;
             } else if unknown
                 && young
                 && let Some(seconds) = waits.next()
@@ -247,6 +335,8 @@ impl Repo {
             } else if ask.kind.reads() && matches!(error, Error::Unreachable(_)) && tries < READ_TRIES {
                 tries += 1;
                 tokio::time::sleep(Duration::from_millis(250 << tries)).await;
+            } else if soon && limited < LIMITED_TRIES {
+                limited += 1;
             } else {
                 return Err(error);
             }

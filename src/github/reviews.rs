@@ -148,7 +148,8 @@ impl Repo {
     /// Our own review with this marker, once it is submitted.
     pub async fn find_review(&self, number: u64, marker: &str) -> Result<Option<Review>, Error> {
         let us = self.us().await?;
-        let reviews = self.reviews(number).await?;
+        let reviews =
+            self.list_newest(&format!("pulls/{number}/reviews?per_page=100"), |page: Vec<Review>| page).await?;
         let ours = |it: &Review| !it.is_pending() && is_ours(us, it.user.as_ref(), it.body.as_deref(), marker);
         Ok(reviews.into_iter().find(ours))
     }
@@ -157,7 +158,8 @@ impl Repo {
     /// refuses every other. Whether there was one.
     pub async fn delete_pending_review(&self, number: u64) -> Result<bool, Error> {
         let us = self.us().await?;
-        let reviews = self.reviews(number).await?;
+        let reviews =
+            self.list_newest(&format!("pulls/{number}/reviews?per_page=100"), |page: Vec<Review>| page).await?;
         let ours = |it: &Review| it.is_pending() && it.user.as_ref().is_some_and(|user| user.id == us);
         let Some(review) = reviews.into_iter().find(ours) else { return Ok(false) };
         match self.delete(&format!("pulls/{number}/reviews/{}", review.id)).await {
@@ -181,7 +183,8 @@ impl Repo {
     /// Our own comment on a line or file with this marker.
     pub async fn find_review_comment(&self, number: u64, marker: &str) -> Result<Option<u64>, Error> {
         let us = self.us().await?;
-        let comments = self.review_comments(number).await?;
+        let path = format!("pulls/{number}/comments?per_page=100");
+        let comments = self.list_newest(&path, |page: Vec<ReviewComment>| page).await?;
         let found = comments.into_iter().find(|it| is_ours(us, it.user.as_ref(), it.body.as_deref(), marker));
         Ok(found.map(|it| it.id))
     }

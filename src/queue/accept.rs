@@ -1,10 +1,12 @@
 //! The writer that makes deliveries durable. Those that arrive together share one commit, and so one fsync.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
+use uuid::Uuid;
 
 use crate::store::{NewDelivery, Store};
 
@@ -19,6 +21,8 @@ const BACKLOG: usize = 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Accepted {
     New,
+    /// It was here and had been given up; it is looked at once more.
+    Again,
     Duplicate,
 }
 
@@ -61,14 +65,36 @@ async fn write(store: Store, mut receiver: mpsc::Receiver<Waiting>) {
         if let Err(error) = &stored {
             warn!(deliveries = batch.len(), "Could not store {} deliveries: {error:#}", batch.len());
         }
+        let again = match &stored {
+            Ok(new) => given_up(&store, &batch, new).await,
+            Err(_) => HashSet::new(),
+        };
         for (delivery, answer) in batch.iter().zip(answers) {
             let accepted = match &stored {
                 Ok(new) if new.contains(&delivery.delivery_id) => Ok(Accepted::New),
+                Ok(_) if again.contains(&delivery.delivery_id) => Ok(Accepted::Again),
                 Ok(_) => Ok(Accepted::Duplicate),
                 Err(error) => Err(format!("{error:#}")),
             };
             // Whoever has hung up meanwhile can look into GitHub's own list of deliveries and send it again.
             let _ = answer.send(accepted);
         }
+    }
+}
+
+/// Which of those that were here already had been given up, and are queued again now.
+async fn given_up(store: &Store, batch: &[NewDelivery], new: &HashSet<Uuid>) -> HashSet<Uuid> {
+    let here = |it: &&NewDelivery| it.ignored.is_none() && !new.contains(&it.delivery_id);
+    let here: Vec<&NewDelivery> = batch.iter().filter(here).collect();
+    if here.is_empty() {
+        return HashSet::new();
+    }
+    match tokio::time::timeout(PATIENCE, store.take_up_again(&here)).await {
+        Ok(Ok(again)) => again,
+        Ok(Err(error)) => {
+            warn!("Could not look whether a delivery was given up before: {error}");
+            HashSet::new()
+        }
+        Err(_) => HashSet::new(),
     }
 }

@@ -1,7 +1,7 @@
 //! The worker: claims jobs as it has room, keeps their leases, runs the handler under apalis.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -12,20 +12,21 @@ use futures::stream::{self, BoxStream, StreamExt as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
+use super::job::{Job, Stop, Verdict, keep, overdue};
 use crate::clock::{self, Millis};
-use crate::store::{Claimed, Lease, Queue, Renewed, Store};
+use crate::store::{Claimed, Lease, Queue, Store};
 
 /// The net under lost wake-ups.
 const POLL: Duration = Duration::from_secs(5);
-/// How long a handler that was told to stop may take; Claude Code gets most of it to end in order.
-const GRACE: Duration = Duration::from_secs(25);
 /// Longest pause between two looks at a database that fails.
 const SICK: Duration = Duration::from_secs(5);
+/// Between two tries to give a claim back.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// How a queue is worked.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Settings {
     pub queue: Queue,
     /// Jobs at once in this process.
@@ -36,67 +37,21 @@ pub struct Settings {
     pub lease: Duration,
     /// How long running jobs may go on after a stop before their claims are given back.
     pub drain: Duration,
+    /// Take only what is to be stopped, however busy the others are.
+    pub cancelled_only: bool,
+    /// Give everything back at once.
+    pub hurry: CancellationToken,
+    /// Shared by all that work one queue in this process.
+    pub turns: Turns,
+    /// Ends what a handler that was left where it was has set in motion, before another may begin.
+    pub abandon: Abandon,
 }
 
-/// A claimed job, as the handler sees it.
-#[derive(Clone)]
-pub struct Job {
-    pub claimed: Claimed,
-    stop: CancellationToken,
-    why: Arc<OnceLock<Stop>>,
-}
+/// One handler a job in this process: after a suspended machine wakes up, its own lapsed job may be offered to it.
+pub type Turns = Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>>;
 
-/// Why a handler has to stop.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Stop {
-    /// A person asked for it.
-    Cancelled(String),
-    /// The claim is somebody else's now: nothing may be written any more.
-    Lost,
-    /// The process is going down; another takes over.
-    Draining,
-}
-
-/// How a handler left its job.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// The row is gone, or somebody else's.
-    Done,
-    /// Try again then. `failed` counts it as an attempt.
-    Again { at: Millis, failed: bool },
-}
-
-impl Job {
-    pub fn lease(&self) -> &Lease {
-        &self.claimed.lease
-    }
-
-    /// Returns when the handler has to stop.
-    pub async fn stopped(&self) -> Stop {
-        self.stop.cancelled().await;
-        self.why()
-    }
-
-    /// A token that is cancelled when the handler has to stop.
-    pub fn token(&self) -> CancellationToken {
-        self.stop.clone()
-    }
-
-    /// Why the handler has to stop, once it has to.
-    pub fn why(&self) -> Stop {
-        self.why.get().cloned().unwrap_or(Stop::Lost)
-    }
-
-    /// Whether the handler has to stop.
-    pub fn is_stopped(&self) -> bool {
-        self.stop.is_cancelled()
-    }
-
-    fn halt(&self, why: Stop) {
-        let _ = self.why.set(why);
-        self.stop.cancel();
-    }
-}
+/// Called with the job's id.
+pub type Abandon = Arc<dyn Fn(String) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// Work a queue until `shutdown`; then finish what runs, or give it back after `drain`.
 pub fn work<H, F>(
@@ -109,14 +64,14 @@ where
     H: Fn(Job) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Verdict> + Send + 'static,
 {
-    let name = format!("{}-{}", settings.queue.name(), uuid::Uuid::now_v7());
+    let what = if settings.cancelled_only { "stop" } else { settings.queue.name() };
+    let name = format!("{what}-{}", uuid::Uuid::now_v7());
     let worker = Worker {
         store,
         owner: name.clone(),
         room: Arc::new(Semaphore::new(settings.concurrency)),
         settings,
         claimed: Arc::default(),
-        carried: Arc::default(),
     };
     let (tickets, feed) = mpsc::channel(1);
     // A task of its own: a claim that was begun is carried through even when apalis stops polling, and so never keeps
@@ -189,8 +144,6 @@ struct Worker {
     settings: Settings,
     /// Claimed, and not yet with a handler.
     claimed: Arc<Mutex<HashMap<String, Lease>>>,
-    /// One handler a job in this process: after a suspended machine wakes up, its own lapsed job may be offered to it.
-    carried: Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>>,
 }
 
 /// What the last claims have shown.
@@ -228,9 +181,7 @@ impl Worker {
     async fn give_back_the_rest(&self) {
         let rest: Vec<Lease> = lock(&self.claimed).drain().map(|(_, lease)| lease).collect();
         for lease in rest {
-            if let Err(error) = self.store.give_back(&lease, clock::now(), false).await {
-                warn!("Could not give job {} back, its lease will lapse: {error}", lease.job_id);
-            }
+            self.give_back(&lease, clock::now(), false).await;
         }
     }
 
@@ -240,7 +191,7 @@ impl Worker {
         loop {
             if std::mem::take(&mut seen.emptied) {
                 if seen.due.is_some_and(|due| due <= clock::now()) {
-                    seen.due = self.store.next_due(self.settings.queue).await.ok().flatten();
+                    seen.due = self.due().await;
                 }
                 shutdown.run_until_cancelled(self.rest(seen.due)).await;
             }
@@ -255,10 +206,14 @@ impl Worker {
                 }
             }
             let it = &self.settings;
-            match self.store.claim(it.queue, &self.owner, it.lease, permits.len(), it.lane_limit).await {
+            let claimed = match it.cancelled_only {
+                true => self.store.claim_cancelled(it.queue, &self.owner, it.lease, permits.len()).await,
+                false => self.store.claim(it.queue, &self.owner, it.lease, permits.len(), it.lane_limit).await,
+            };
+            match claimed {
                 Ok(claimed) if claimed.is_empty() => {
                     drop(permits);
-                    *seen = Seen { emptied: true, due: self.store.next_due(it.queue).await.ok().flatten() };
+                    *seen = Seen { emptied: true, due: self.due().await };
                 }
                 Ok(claimed) => {
                     seen.emptied = claimed.len() < permits.len();
@@ -278,14 +233,28 @@ impl Worker {
         }
     }
 
+    /// When the next job is due, as far as it can be known.
+    async fn due(&self) -> Option<Millis> {
+        match self.settings.cancelled_only {
+            true => None,
+            false => self.store.next_due(self.settings.queue).await.ok().flatten(),
+        }
+    }
+
     /// Sleep until a wake-up, the next due job, or the poll.
     async fn rest(&self, due: Option<Millis>) {
         let sleep = match due.map(|due| due - clock::now()) {
             Some(left) if left > 0 => POLL.min(Duration::from_millis(left as u64 + 1)),
             _ => POLL,
         };
+        let woken = async {
+            match self.settings.cancelled_only {
+                true => self.store.wakes().cancelled().await,
+                false => self.store.wakes().woken(self.settings.queue).await,
+            }
+        };
         tokio::select! {
-            () = self.store.wakes().woken(self.settings.queue) => (),
+            () = woken => (),
             () = tokio::time::sleep(sleep) => (),
         }
     }
@@ -297,42 +266,56 @@ impl Worker {
         F: Future<Output = Verdict>,
     {
         let Taken { claimed, _room } = taken;
-        let job = Job { claimed, stop: CancellationToken::new(), why: Arc::default() };
+        let job = Job::new(claimed);
         if let Some(by) = job.claimed.cancelled_by.clone() {
             job.halt(Stop::Cancelled(by));
         }
         lock(&self.claimed).remove(&job.lease().job_id);
-        let keeper = tokio::spawn(keep(self.clone(), job.clone(), draining));
+        let keeper =
+            tokio::spawn(keep(self.store.clone(), self.settings.lease, self.settings.drain, job.clone(), draining));
         // Also when the handler panics: nothing keeps a lease whose work has died.
         let _guard = AbortOnDrop(keeper.abort_handle());
-        let turn = lock(&self.carried).entry(job.lease().job_id.clone()).or_default().clone();
+        let turn = lock(&self.settings.turns).entry(job.lease().job_id.clone()).or_default().clone();
         let before = turn.lock().await;
         let verdict = tokio::select! {
-            verdict = handler(job.clone()) => verdict,
+            verdict = handler(job.clone()) => Some(verdict),
             // A handler that has to stop and does not is left where it is; what it did is found by the next.
-            () = overdue(&job) => Verdict::Again { at: clock::now(), failed: false },
+            () = overdue(&job) => None,
+            () = self.settings.hurry.cancelled() => None,
+        };
+        let verdict = match verdict {
+            Some(verdict) => verdict,
+            None => {
+                (self.settings.abandon)(job.lease().job_id.clone()).await;
+                Verdict::Again { at: clock::now(), failed: false }
+            }
         };
         drop(before);
-        lock(&self.carried).retain(|_, turn| Arc::strong_count(turn) > 1);
+        lock(&self.settings.turns).retain(|_, turn| Arc::strong_count(turn) > 1);
         if let Verdict::Again { at, failed } = verdict {
             if failed {
                 warn!(job = job.lease().job_id, "Will try job {} again", job.lease().job_id);
             }
-            if let Err(error) = self.store.give_back(job.lease(), at, failed).await {
-                error!("Could not give job {} back, its lease will lapse: {error}", job.lease().job_id);
-            }
-            self.store.wakes().wake(self.settings.queue);
+            self.give_back(job.lease(), at, failed).await;
         }
     }
-}
 
-/// Returns when a handler was told to stop for our sake and had its time to do so. A person's stop has no such end: the
-/// run still has to tell people.
-async fn overdue(job: &Job) {
-    if let Stop::Cancelled(_) = job.stopped().await {
-        std::future::pending::<()>().await;
+    /// Give a claim back. As long as it would last anyway, a database that is away is asked again.
+    async fn give_back(&self, lease: &Lease, at: Millis, failed: bool) {
+        let until = Instant::now() + self.settings.lease;
+        loop {
+            match self.store.give_back(lease, at, failed).await {
+                Ok(()) => return,
+                Err(error) if Instant::now() + AGAIN < until && !self.settings.hurry.is_cancelled() => {
+                    warn!("Could not give job {} back, trying again: {error}", lease.job_id);
+                    tokio::time::sleep(AGAIN).await;
+                }
+                Err(error) => {
+                    return error!("Could not give job {} back, its lease will lapse: {error}", lease.job_id);
+                }
+            }
+        }
     }
-    tokio::time::sleep(GRACE).await;
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -344,47 +327,5 @@ struct AbortOnDrop(tokio::task::AbortHandle);
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
-    }
-}
-
-/// Renew a lease every third of its length; tell the handler when it is cancelled, lost, or the process drains.
-async fn keep(worker: Worker, job: Job, draining: CancellationToken) {
-    let length = worker.settings.lease;
-    let drained = async {
-        draining.cancelled().await;
-        tokio::time::sleep(worker.settings.drain).await;
-    };
-    tokio::pin!(drained);
-    let mut kept = Instant::now();
-    let mut told = false;
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(length / 3) => (),
-            () = worker.store.wakes().cancelled() => (),
-            // The lease is kept on: until the handler has ended, nobody else may begin.
-            () = &mut drained, if !told => {
-                info!("Giving job {} back to whoever goes on", job.lease().job_id);
-                told = true;
-                job.halt(Stop::Draining);
-            }
-        }
-        // A database that does not answer at all must not let us believe that the lease is ours.
-        match tokio::time::timeout_at(kept + length, worker.store.renew(job.lease(), length)).await {
-            Ok(Ok(Renewed::Ours)) => kept = Instant::now(),
-            Ok(Ok(Renewed::Cancelled(by))) => {
-                kept = Instant::now();
-                job.halt(Stop::Cancelled(by));
-            }
-            Ok(Ok(Renewed::Lost)) => return job.halt(Stop::Lost),
-            Ok(Err(error)) if kept.elapsed() < length => warn!("Can't renew a lease, trying again: {error}"),
-            Ok(Err(error)) => {
-                warn!("Lost the lease of job {}: {error}", job.lease().job_id);
-                return job.halt(Stop::Lost);
-            }
-            Err(_) => {
-                warn!("Lost the lease of job {}: the database does not answer", job.lease().job_id);
-                return job.halt(Stop::Lost);
-            }
-        }
     }
 }

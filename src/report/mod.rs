@@ -18,7 +18,9 @@ pub use settings::settings_check;
 pub use threads::answer;
 pub use words::{Money, progress_words};
 
+use crate::clock::Millis;
 use crate::github::{ReactTo, Reaction, Repo};
+use crate::task::breaker::Tripped;
 use crate::task::{Account, Refusal, Trigger};
 use crate::text;
 
@@ -35,14 +37,19 @@ pub fn react_to(trigger: &Trigger, number: u64) -> Option<ReactTo> {
 
 /// React, once a subject and reaction.
 pub async fn react(outbox: &Outbox<'_>, repo: &Repo, to: ReactTo, reaction: Reaction) -> Result<(), Undone> {
+    let key = reaction_key(repo, to, reaction);
+    // Reacting twice is the same as once, so there is nothing to look for first.
+    outbox.once(&key, || async { Ok(None::<()>) }, || repo.react(to, reaction)).await
+}
+
+/// The key of a reaction's effect: whoever looks for what was missed sees by it what was heard.
+pub fn reaction_key(repo: &Repo, to: ReactTo, reaction: Reaction) -> String {
     let target = match to {
         ReactTo::Issue(number) => format!("issue-{number}"),
         ReactTo::Comment(id) => format!("comment-{id}"),
         ReactTo::ReviewComment(id) => format!("review-comment-{id}"),
     };
-    let key = format!("{}:{target}:{}", repo.key(), reaction.name());
-    // Reacting twice is the same as once, so there is nothing to look for first.
-    outbox.once(&key, || async { Ok(None::<()>) }, || repo.react(to, reaction)).await
+    format!("{}:{target}:{}", repo.key(), reaction.name())
 }
 
 #[expect(clippy::too_many_arguments, reason = "who, where, why, and how often")]
@@ -86,6 +93,22 @@ pub async fn help(
     let body =
         text::render("report/help.md", &json!({ "marker": marker, "mention": names.mention, "label": names.label }));
     say(outbox, repo, number, &key, &marker, &body).await
+}
+
+/// Say that nothing more begins on a thread until somebody resumes, once each time that it comes to that.
+pub async fn too_much(
+    outbox: &Outbox<'_>,
+    repo: &Repo,
+    names: &crate::config::Github,
+    number: u64,
+    why: Tripped,
+    count: u32,
+    at: Millis,
+) -> Result<(), Undone> {
+    let key = format!("{}:breaker:{number}:{at}", repo.key());
+    let marker = format!("<!-- cloud-agent:breaker={at} -->");
+    let words = json!({ "marker": marker, "why": why.name(), "count": count, "mention": names.mention });
+    say(outbox, repo, number, &key, &marker, &text::render("report/breaker.md", &words)).await
 }
 
 async fn say(outbox: &Outbox<'_>, repo: &Repo, number: u64, key: &str, marker: &str, body: &str) -> Result<(), Undone> {

@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::json;
 use tracing::{info, warn};
 
 use crate::clock::{self, Millis};
 use crate::github::Error;
-use crate::store::{self, Effect, Intent, Lease, Store};
+use crate::store::{self, Effect, Intent, Lease, NewEvent, Store};
+use crate::task::Gone;
+use crate::text;
 
 /// Tries within one run; what still fails is tried again later.
 const TRIES: u32 = 4;
@@ -32,6 +35,9 @@ pub enum Undone {
     /// Not now: GitHub is away or asks us to wait.
     #[error("not before {at}: {why}")]
     Later { at: Millis, why: String, limited: bool },
+    /// There is nothing to write to any more. Nothing is settled: it may come back.
+    #[error("{}", .0.says())]
+    Gone(Gone),
     /// The claim is somebody else's.
     #[error("the claim was lost")]
     Lost,
@@ -43,7 +49,7 @@ impl Undone {
     /// What an error means that is not for good.
     pub fn later(error: &Error) -> Self {
         match error {
-            Error::Limited { until } => Self::Later { at: *until, why: error.to_string(), limited: true },
+            Error::Limited { until, .. } => Self::Later { at: *until, why: error.to_string(), limited: true },
             _ => Self::Later { at: clock::now() + LATER, why: error.to_string(), limited: false },
         }
     }
@@ -86,6 +92,9 @@ impl Outbox<'_> {
                 }
                 Err(error) => error,
             };
+            if let Some(gone) = error.gone() {
+                return Err(Undone::Gone(gone));
+            }
             if error.is_final() {
                 // "Already exists" is a refusal too, and what exists may be ours.
                 match look().await {
@@ -101,6 +110,7 @@ impl Outbox<'_> {
                 }
                 info!(effect = key, "GitHub refused a write: {error}");
                 self.store.settle_effect(key, false, &error.to_string()).await?;
+                self.tell(key, &error).await;
                 return Err(Undone::Refused(error.to_string()));
             }
             if matches!(error, Error::Limited { .. }) || tries == TRIES {
@@ -113,6 +123,18 @@ impl Outbox<'_> {
             if self.store.intend(&effect).await? == Intent::Lost {
                 return Err(Undone::Lost);
             }
+        }
+    }
+
+    /// A write that was refused for good stands in the task's log, where people look for what is missing on GitHub.
+    async fn tell(&self, key: &str, error: &Error) {
+        let Some(task_id) = self.task_id else { return };
+        let what = key.rsplit_once(task_id).map_or(key, |(_, purpose)| purpose.trim_start_matches(':'));
+        let says = text::redact(&format!("{what}: {error}"));
+        let body = json!({ "step": "refused", "message": says, "text": format!("refused {says}") });
+        let event = NewEvent { kind: "run".to_owned(), body: body.to_string() };
+        if let Err(error) = self.store.append_events(task_id, &[event]).await {
+            warn!("Could not write down that GitHub refused a write: {error}");
         }
     }
 

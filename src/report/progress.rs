@@ -5,15 +5,17 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::words::{Money, marker, progress_words};
 use super::{Outbox, Undone, review};
+use crate::clock;
 use crate::config::Config;
 use crate::github::Repo;
 use crate::store::StoredTask;
 use crate::task::review::Reviewed;
-use crate::task::{Ending, Kind, TodoLine, Trigger, Work};
+use crate::task::{Ending, Kind, TodoLine, Trigger, Waiting, Work};
+use crate::text::Tally;
 
 /// After this time edits come less often: GitHub takes 500 content writes an hour from an installation.
 const BUSY_START: Duration = Duration::from_mins(1);
@@ -26,6 +28,8 @@ const HEARTBEAT: Duration = Duration::from_mins(1);
 pub struct View {
     /// The task's state.
     pub state: String,
+    /// What it waits for, while that is its state.
+    pub waiting: Waiting,
     /// `checkout`, `agent`, `verify` or `publishing`.
     pub step: &'static str,
     pub todos: Vec<TodoLine>,
@@ -35,7 +39,7 @@ pub struct View {
     /// Milliseconds since the task was made.
     pub elapsed: i64,
     /// Hidden things taken out of what people wrote.
-    pub removed: usize,
+    pub removed: Tally,
     /// Hosts that the sandbox was refused.
     pub blocked: Vec<(String, u64)>,
     pub work: Option<Work>,
@@ -125,7 +129,7 @@ impl<'a> Board<'a> {
         loop {
             let beat = Instant::now() + HEARTBEAT.max(interval);
             let reads = |view: &View| if self.is_spoken() { String::new() } else { view.reads.clone() };
-            let shows = |view: &View| (view.step, view.todos.clone(), reads(view));
+            let shows = |view: &View| (view.state == "waiting", view.step, view.todos.clone(), reads(view));
             wait_for(&mut views, beat, |view| view.over || shows(view) != shows(&shown)).await;
             wait_for(&mut views, next_edit, |view| view.over).await;
             shown = views.borrow_and_update().clone();
@@ -137,8 +141,34 @@ impl<'a> Board<'a> {
                 return;
             }
             self.show(&shown).await;
+            if outbox.is_void().await {
+                return self.repair(outbox, &shown).await;
+            }
             let pause = if started.elapsed() < BUSY_START { interval } else { interval * CALM };
             next_edit = Instant::now() + pause;
+        }
+    }
+
+    /// The claim went while an edit was on its way, which may have come after the last words of whoever has it now. Those
+    /// are known by now, or will be said after this.
+    async fn repair(&self, outbox: &Outbox<'_>, view: &View) {
+        let Ok(Some(task)) = outbox.store.task(&self.task.id.to_string()).await else { return };
+        let Some(ending) = &task.ending else { return };
+        let view = View {
+            work: task.progress.work.clone(),
+            reviewed: task.progress.reviewed.clone(),
+            elapsed: task.ended_at.unwrap_or_else(clock::now) - task.created_at,
+            money: Money { micros: task.spent_micros, turns: task.turns },
+            ..view.clone()
+        };
+        let body = progress_words(self.config, &task, &view, Some(ending));
+        let edited = match self.at {
+            At::Comment(id) => self.repo.edit_comment(id, &body).await,
+            At::Reply(id) => self.repo.edit_review_comment(id, &body).await,
+            At::Check(id) => review::complete_again(self.repo, self.config, &task, id, &view, ending).await,
+        };
+        if let Err(error) = edited {
+            warn!("Could not put back the last words of a task: {error}");
         }
     }
 
@@ -159,6 +189,10 @@ impl<'a> Board<'a> {
 
     /// Show a view on the way. The last edit is what counts; this one is a courtesy.
     pub async fn show(&self, view: &View) {
+        // What GitHub takes in an hour is for what has to be said.
+        if self.repo.is_pressed().await {
+            return debug!("Left an edit of the progress comment out: GitHub takes little more at the moment");
+        }
         let body = || progress_words(self.config, self.task, view, None);
         let edited = match self.at {
             At::Comment(id) => self.repo.edit_comment(id, &body()).await,

@@ -23,6 +23,7 @@ pub async fn settings_check(
             label: &config.github.label,
             model: config.model.model.as_deref(),
             run: config.runs.budget_run_usd,
+            gate: &config.gate,
         })
     });
     let (title, summary) = rules::check_words(read.as_ref().map_err(Vec::as_slice));

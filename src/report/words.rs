@@ -5,8 +5,8 @@ use serde_json::json;
 use super::View;
 use crate::config::Config;
 use crate::store::StoredTask;
-use crate::task::{Ending, Trigger, Work};
-use crate::text;
+use crate::task::{Ending, Trigger, WaitsFor, Work};
+use crate::text::{self, Tally};
 
 /// What a run has cost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -35,10 +35,12 @@ pub fn progress_words(config: &Config, task: &StoredTask, view: &View, ending: O
             "said": ending.map(|ending| ending_words(config, task, view, ending).trim().to_owned()),
             "branch": view.work.as_ref().map(|work| work.branch.clone()),
             "state": view.state,
+            "waits": waits(view),
+            "waits_on": view.waiting.on.map(WaitsFor::name),
             "step": view.step,
             "asked": asked,
             "todos": view.todos,
-            "removed": hidden(view.removed),
+            "removed": hidden(&view.removed),
             "mistake": task.snapshot.rules_mistake().map(|mistake| mistake.to_string()),
             "elapsed": text::elapsed(view.elapsed),
             "cost": text::dollars(view.money.micros),
@@ -48,6 +50,14 @@ pub fn progress_words(config: &Config, task: &StoredTask, view: &View, ending: O
         }),
     );
     text::cut(&body, text::LONGEST_COMMENT)
+}
+
+/// What a task waits for, and until when, in a sentence. What is wrong in detail is the operator's.
+pub fn waits(view: &View) -> String {
+    let waiting = &view.waiting;
+    let until = waiting.until.map(text::time_of_day);
+    let said = text::render("report/waiting.md", &json!({ "on": waiting.on.map(WaitsFor::name), "until": until }));
+    said.trim().to_owned()
 }
 
 /// How a task ended, and what to do about it.
@@ -132,10 +142,13 @@ fn says(ending: &Ending) -> String {
     }
 }
 
-fn hidden(removed: usize) -> String {
-    match removed {
-        0 => String::new(),
-        1 => "1 hidden thing".to_owned(),
-        many => format!("{many} hidden things"),
+/// What was taken out of which author's texts, in a sentence; empty if nothing was.
+pub fn hidden(removed: &Tally) -> String {
+    /// Kinds and authors that are named.
+    const MOST: usize = 4;
+    let (largest, more) = removed.largest(MOST);
+    if largest.is_empty() {
+        return String::new();
     }
+    text::render("report/hidden.md", &json!({ "removed": largest, "more": more })).trim().to_owned()
 }

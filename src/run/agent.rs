@@ -5,18 +5,22 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
+use uuid::Uuid;
 
 use super::checkout::{OBJECTS_INSIDE, Tree};
 use super::context::Context;
+use super::left::Left;
 use super::session::Earlier;
 use super::{Halt, Pause, Run, stopped};
 use crate::agent::{self, Answer, Invocation, Line, Outcome, Session, ThreadAnswer, TodoState, Tools, Turn, Why};
+use crate::clock;
 use crate::gateway::{Gate, RunTerms};
 use crate::report::Money;
 use crate::sandbox::{Limits, Sandbox, SandboxError, SandboxRef, Spec};
-use crate::task::{Ending, Kind, ThreadLine, TodoLine, Work};
+use crate::task::{AgentStep, Ending, Kind, Progress, ThreadLine, TodoLine, Wait, WaitsFor, Work};
 use crate::text;
 
 /// Packing and looking at the work come after the agent's own time.
@@ -28,7 +32,7 @@ const ACCOUNT: Duration = Duration::from_secs(2);
 pub struct Room {
     pub sandbox: Arc<dyn Sandbox>,
     pub gate: Gate,
-    reference: SandboxRef,
+    pub reference: SandboxRef,
 }
 
 /// One thing to ask the agent.
@@ -41,23 +45,28 @@ pub struct Asking {
     pub model: Option<String>,
     /// What is gone of the run's time.
     pub spent: Duration,
+    /// Turns that it may take, where that is not what every question may.
+    pub turns: Option<u32>,
 }
 
 impl Run<'_> {
     /// From a commit id to work that is checked and ready to be pushed.
     pub async fn make(&self) -> Result<Work, Halt> {
-        let tree = self.checkout().await?;
+        let (left, tree) = match self.left().await? {
+            Some((left, tree)) => (Some(left), tree),
+            None => (None, self.checkout().await?),
+        };
         self.check_stop()?;
         let diff = match &self.task.snapshot.pull {
             Some(_) => Some(self.changes(&tree).await?.bytes),
             None => None,
         };
-        let earlier = self.earlier().await;
+        let earlier = if left.is_some() { None } else { self.earlier().await };
         let context = self.context(diff, earlier.is_some());
-        self.show(|view| view.removed = context.removed);
+        self.show(|view| view.removed = context.removed.clone());
         let room = self.open_room(&tree).await?;
-        let work = self.work_in(&room, &tree, context, earlier).await;
-        self.close_room(room).await;
+        let work = self.work_in(&room, &tree, context, earlier, left).await;
+        self.close_room(room, &work).await;
         work
     }
 
@@ -74,33 +83,27 @@ impl Run<'_> {
                 egress: self.egress(),
             })
             .map_err(|error| Halt::End(Ending::new("sandbox", error.to_string())))?;
-        self.end_left_over().await;
         // The claim's epoch is part of the key: an attempt never finds itself in the sandbox of another.
         let key = format!("{}-{}", self.task.id, self.job.lease().epoch);
         let reference = self.app.provider.create(&self.spec(tree, &gate)?, &key).await.map_err(sandbox_trouble)?;
+        self.log.step("sandbox", self.app.provider.name());
         match self.app.provider.open(&reference).await {
             Ok(sandbox) => Ok(Room { sandbox, gate, reference }),
             Err(error) => Err(sandbox_trouble(error)),
         }
     }
 
-    /// Whatever came of it, nothing of the run goes on.
-    pub async fn close_room(&self, room: Room) {
+    /// Whatever came of it, nothing of the run goes on. What the agent knows stays for whoever takes over from a pause.
+    pub async fn close_room<T>(&self, room: Room, came_of_it: &Result<T, Halt>) {
         room.gate.close().await;
-        if let Err(error) = self.app.provider.destroy(&room.reference).await {
+        let gone = match came_of_it {
+            Err(Halt::Pause(_)) => self.app.provider.end(&room.reference).await,
+            _ => self.app.provider.destroy(&room.reference).await,
+        };
+        if let Err(error) = gone {
             warn!("Could not remove the sandbox: {error}");
         }
         self.account(&room.gate).await;
-    }
-
-    /// End what an earlier attempt at this task left behind on this provider.
-    async fn end_left_over(&self) {
-        let labels = BTreeMap::from([("run".to_owned(), self.task.id.to_string())]);
-        for sandbox in self.app.provider.list(&labels).await.unwrap_or_default() {
-            if let Err(error) = self.app.provider.destroy(&sandbox).await {
-                warn!("Could not remove the sandbox of an earlier attempt: {error}");
-            }
-        }
     }
 
     async fn work_in(
@@ -109,37 +112,29 @@ impl Run<'_> {
         tree: &Tree,
         context: Context,
         earlier: Option<Earlier>,
+        left: Option<Left>,
     ) -> Result<Work, Halt> {
         let sandbox = room.sandbox.as_ref();
         sandbox.put(&context.files).await.map_err(sandbox_trouble)?;
-        let schema = match self.task.kind {
-            Kind::Pull => agent::command::PULL_SCHEMA,
-            _ => agent::command::ANSWER_SCHEMA,
-        };
-        let asking =
-            |session, prompt| Asking { prompt, schema, tools: Tools::All, session, model: None, spent: Duration::ZERO };
-        let resumed = match earlier {
-            Some(earlier) => match agent::session_in(sandbox, earlier.id, earlier.archive).await {
-                Ok(true) => Some(earlier.id),
-                Ok(false) => None,
-                Err(error) => return Err(sandbox_trouble(error)),
-            },
-            None => None,
-        };
-        let mut id = resumed.unwrap_or_else(uuid::Uuid::new_v4);
-        let session = if resumed.is_some() { Session::Resume(id) } else { Session::New(id) };
-        let mut answer = self.ask(room, asking(session, context.prompt)).await;
-        if resumed.is_some()
-            && matches!(&answer, Err(Halt::End(ending)) if matches!(ending.code.as_str(), "session_lost" | "prompt_too_long"))
+        let mut session = Session::New(Uuid::new_v4());
+        let mut prompt = context.prompt.clone();
+        let mut answered = None;
+        if let Some(left) = left {
+            sandbox.put(&left.files).await.map_err(sandbox_trouble)?;
+            session = Session::Resume(left.session);
+            prompt = text::render("prompt/interrupted.md", &json!({ "again": "" }));
+            answered = left.answer.and_then(|answer| serde_json::from_value(answer).ok());
+        } else if let Some(earlier) = earlier
+            && agent::session_in(sandbox, earlier.id, earlier.archive).await.map_err(sandbox_trouble)?
         {
-            // A conversation that can't be taken up is no reason not to work.
-            warn!("The earlier conversation could not be taken up, beginning a new one");
-            id = uuid::Uuid::new_v4();
-            let context = self.context(None, false);
-            answer = self.ask(room, asking(Session::New(id), context.prompt)).await;
+            session = Session::Resume(earlier.id);
         }
-        self.keep_conversation(sandbox, id).await;
-        let answer = answer?;
+        // From here on this sandbox has all that was left in others.
+        self.remove_left_over(&room.reference).await;
+        let answer: Answer = match answered {
+            Some(answer) => answer,
+            None => self.converse(room, session, prompt, context.prompt).await?,
+        };
         let work = Work {
             title: self.title(answer.title),
             summary: answer.summary,
@@ -151,6 +146,54 @@ impl Run<'_> {
             ..Work::default()
         };
         self.inspect(sandbox, tree, work).await
+    }
+
+    /// Ask for the work, with the session written down before and the answer after. `anew` is what to say where the
+    /// conversation can't be taken up.
+    async fn converse(&self, room: &Room, session: Session, prompt: String, anew: String) -> Result<Answer, Halt> {
+        let schema = match self.task.kind {
+            Kind::Pull => agent::command::PULL_SCHEMA,
+            _ => agent::command::ANSWER_SCHEMA,
+        };
+        let turns = Some(self.turns_left());
+        let asking = |session, prompt| Asking {
+            prompt,
+            schema,
+            tools: Tools::All,
+            session,
+            model: None,
+            spent: Duration::ZERO,
+            turns,
+        };
+        self.note_session(session, None).await?;
+        let (mut session, resumed) = (session, matches!(session, Session::Resume(_)));
+        let mut answer = self.ask(room, asking(session, prompt.clone())).await;
+        if resumed
+            && matches!(&answer, Err(Halt::End(ending)) if matches!(ending.code.as_str(), "session_lost" | "prompt_too_long"))
+        {
+            // A conversation that can't be taken up is no reason not to work.
+            warn!("The earlier conversation could not be taken up, beginning a new one");
+            session = Session::New(Uuid::new_v4());
+            self.note_session(session, None).await?;
+            let prompt = match prompt == anew {
+                true => self.context(None, false).prompt,
+                // The tree is not as it was when the task began.
+                false => text::render("prompt/interrupted.md", &json!({ "again": anew })),
+            };
+            answer = self.ask(room, asking(session, prompt)).await;
+        }
+        if !matches!(answer, Err(Halt::Pause(_))) {
+            self.keep_conversation(room.sandbox.as_ref(), session.id()).await;
+        }
+        let answer = answer?;
+        self.note_session(session, serde_json::to_value(&answer).ok()).await?;
+        self.log.step("answered", "");
+        Ok(answer)
+    }
+
+    async fn note_session(&self, session: Session, answer: Option<Value>) -> Result<(), Halt> {
+        let step = AgentStep { session: session.id().to_string(), answer };
+        self.note(&Progress { agent: Some(step), ..Progress::default() }).await
     }
 
     /// What the agent says about threads, of those that it was given.
@@ -177,13 +220,13 @@ impl Run<'_> {
     /// Let the agent work until it answers or has to stop.
     pub async fn ask(&self, room: &Room, asking: Asking) -> Result<Answer, Halt> {
         let (config, gate) = (&self.app.config, &room.gate);
-        self.log.step("agent", "started");
+        self.log.step("agent", &format!("started, session {}", asking.session.id()));
         let rules = self.task.snapshot.rules();
         let invocation = Invocation {
             session: asking.session,
             tools: asking.tools,
             model: asking.model.or(rules.model).or_else(|| config.model.model.clone()),
-            max_turns: config.runs.run_turns,
+            max_turns: asking.turns.unwrap_or(config.runs.run_turns),
             budget_micros: gate.left_micros(),
             system_prompt: Some(PathBuf::from(agent::command::SYSTEM_PROMPT)),
             schema: asking.schema.to_owned(),
@@ -197,13 +240,18 @@ impl Run<'_> {
             grace: agent::Grace::default(),
         };
         let before = self.money().turns;
+        let requests = gate.usage().requests;
         let running = agent::run(room.sandbox.as_ref(), turn, self.job.token(), |line| self.hear(&line));
         let finished = tokio::select! {
             finished = running => finished.map_err(sandbox_trouble)?,
-            never = self.keep_account(gate) => match never {},
+            never = self.keep_account(gate, before, requests) => match never {},
         };
         self.show(|view| {
-            view.money.turns = before + finished.turns.map_or(0, i64::from);
+            let asked = (gate.usage().requests - requests) as i64;
+            let taken = finished.turns.map_or(asked, i64::from);
+            // A turn that the model has failed in is none: an outage does not use them up.
+            let failed = matches!(&finished.outcome, Outcome::Stopped(why) if why.passes());
+            view.money.turns = before + (taken - i64::from(failed)).max(0);
             view.blocked = gate.blocked().into_iter().collect();
         });
         self.account(gate).await;
@@ -214,12 +262,32 @@ impl Run<'_> {
             Outcome::Stopped(why) => {
                 // A person's stop and a lost claim count before what they did to the agent.
                 self.check_stop()?;
+                if why.passes() {
+                    return Err(Halt::Pause(Pause::Later(self.model_trouble(&why, gate))));
+                }
                 let says = match &why {
                     Why::Crashed { tail, .. } => tail.clone(),
                     _ => String::new(),
                 };
                 Err(Halt::End(Ending::new(why.code(), says)))
             }
+        }
+    }
+
+    /// Claude Code has tried again as often as it does; now we do, with more patience and the same conversation.
+    fn model_trouble(&self, why: &Why, gate: &Gate) -> Wait {
+        let trouble = gate.trouble();
+        let said = trouble.as_ref().map(|it| it.message.as_str()).filter(|said| !said.is_empty());
+        let wait = Wait::new(WaitsFor::Model, text::line(said.unwrap_or_else(|| why.code()), 300));
+        let wait = wait.or_else(Ending::new(why.code(), ""));
+        if *why == Why::ModelRefusedKey {
+            // No other run needs to find that out.
+            self.app.health.note("model", Some("it does not take the key in ANTHROPIC_API_KEY"));
+            self.app.health.look_soon();
+        }
+        match trouble.and_then(|it| it.retry_after) {
+            Some(seconds) => wait.until(clock::now() + seconds.min(3600) as i64 * 1000),
+            None => wait,
         }
     }
 
@@ -246,14 +314,22 @@ impl Run<'_> {
         }
     }
 
-    /// Write down the cost as it grows: what an attempt has spent stays spent when it dies.
-    async fn keep_account(&self, gate: &Gate) -> std::convert::Infallible {
+    /// Write down the cost as it grows: what an attempt has spent stays spent when it dies. A turn is a request to the
+    /// model, as far as is known before the end.
+    async fn keep_account(&self, gate: &Gate, turns: i64, requests: u64) -> std::convert::Infallible {
         let mut tick = tokio::time::interval(ACCOUNT);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
+            self.show(|view| view.money.turns = turns + (gate.usage().requests - requests) as i64);
             self.account(gate).await;
         }
+    }
+
+    /// Turns that are left of a run's, after what earlier attempts have taken; one at least, which may be the answer.
+    fn turns_left(&self) -> u32 {
+        let taken = u32::try_from(self.task.turns).unwrap_or(u32::MAX);
+        self.app.config.runs.run_turns.saturating_sub(taken).max(1)
     }
 
     async fn account(&self, gate: &Gate) {
@@ -272,7 +348,8 @@ impl Run<'_> {
     fn spec(&self, tree: &Tree, gate: &Gate) -> Result<Spec, Halt> {
         let config = &self.app.config;
         let claude = agent::locate(&config.model.claude_bin, crate::config::search_path().as_deref())
-            .map_err(|error| Halt::End(Ending::new("sandbox", error.to_string())))?;
+            .and_then(|claude| claude.pinned(config.model.claude_sha256()))
+            .map_err(|error| Halt::Pause(Pause::Later(Wait::new(WaitsFor::Host, error.to_string()))))?;
         Ok(Spec {
             labels: BTreeMap::from([
                 ("app".to_owned(), "cloud-agent".to_owned()),
@@ -302,10 +379,10 @@ fn state(state: TodoState) -> &'static str {
     }
 }
 
-/// A machine that can't make sandboxes is told to people; anything else is tried again.
+/// A machine that can't make sandboxes is waited for; anything else is tried again.
 pub fn sandbox_trouble(error: SandboxError) -> Halt {
     match error {
-        SandboxError::Unavailable(why) => Halt::End(Ending::new("sandbox", why)),
+        SandboxError::Unavailable(why) => Halt::Pause(Pause::Later(Wait::new(WaitsFor::Host, why))),
         SandboxError::Ended(Some(limit)) => {
             let code = match limit {
                 crate::sandbox::Limit::Lifetime => "time",
@@ -314,6 +391,6 @@ pub fn sandbox_trouble(error: SandboxError) -> Halt {
             };
             Halt::End(Ending::new(code, ""))
         }
-        error => Halt::Pause(Pause::Broken(error.into())),
+        error => Halt::Pause(anyhow::Error::from(error).into()),
     }
 }

@@ -1,20 +1,22 @@
 //! One attempt at a task: what every step needs, and what it means when a step fails.
 
+use std::io;
+
 use tokio::sync::watch;
 use tracing::warn;
 
-use super::{Halt, Pause, Run, stopped};
+use super::{Halt, Pause, Run, stopped, wait};
 use crate::clock::{self, Millis};
 use crate::github;
 use crate::report::{Money, Undone, View};
 use crate::store;
-use crate::task::{Lane, Progress, State, Work};
+use crate::task::{Ending, Lane, Progress, State, Wait, WaitsFor, Work};
 
 impl Run<'_> {
     /// Move the task from where it stands; `Lost` when the claim is gone.
     pub async fn advance(&self, to: State) -> Result<(), Halt> {
         let from = State::named(&self.views.borrow().state).unwrap_or(self.task.state);
-        let moved = self.app.store.advance(self.job.lease(), from, to).await.map_err(Pause::Broken)?;
+        let moved = self.app.store.advance(self.job.lease(), from, to).await.map_err(Pause::from)?;
         if !moved {
             return Err(Halt::Pause(Pause::Lost));
         }
@@ -26,7 +28,16 @@ impl Run<'_> {
         match self.app.store.record(self.job.lease(), progress).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(Halt::Pause(Pause::Lost)),
-            Err(error) => Err(Halt::Pause(Pause::Broken(error))),
+            Err(error) => Err(Halt::Pause(error.into())),
+        }
+    }
+
+    /// Note how far a step has come, which does not put it behind us.
+    pub async fn note(&self, progress: &Progress) -> Result<(), Halt> {
+        match self.app.store.note_progress(self.job.lease(), progress).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Halt::Pause(Pause::Lost)),
+            Err(error) => Err(Halt::Pause(error.into())),
         }
     }
 
@@ -35,6 +46,14 @@ impl Run<'_> {
         match self.job.is_stopped() {
             true => Err(stopped(self.job.why())),
             false => Ok(()),
+        }
+    }
+
+    /// A pause while this machine or the model is unwell: a run that began now would fail.
+    pub fn check_host(&self) -> Result<(), Halt> {
+        match self.app.health.unfit() {
+            Some((part, why)) => Err(Halt::Pause(Pause::Later(wait::unfit(part, why)))),
+            None => Ok(()),
         }
     }
 
@@ -125,9 +144,11 @@ impl From<github::Error> for Halt {
 impl From<Undone> for Pause {
     fn from(undone: Undone) -> Self {
         match undone {
-            Undone::Later { at, why, .. } => Self::Later { at, why },
+            Undone::Later { at, why, limited: true } => Self::Later(Wait::new(WaitsFor::RateLimit, why).until(at)),
+            Undone::Later { why, .. } => Self::Later(Wait::new(WaitsFor::Github, why)),
             Undone::Lost => Self::Lost,
-            other => Self::Broken(other.into()),
+            Undone::Store(error) => error.into(),
+            other @ (Undone::Refused(_) | Undone::Gone(_)) => Self::Broken(other.into()),
         }
     }
 }
@@ -135,21 +156,35 @@ impl From<Undone> for Pause {
 impl From<github::Error> for Pause {
     fn from(error: github::Error) -> Self {
         match error {
-            github::Error::Limited { until } => Self::Later { at: until, why: "GitHub asks us to wait".to_owned() },
+            github::Error::Limited { until, .. } => {
+                Self::Later(Wait::new(WaitsFor::RateLimit, error.to_string()).until(until))
+            }
             error if error.is_final() => Self::Broken(error.into()),
-            error => Self::Later { at: clock::now() + 10_000, why: error.to_string() },
+            error => Self::Later(Wait::new(WaitsFor::Github, error.to_string())),
         }
     }
 }
 
 impl From<anyhow::Error> for Pause {
     fn from(error: anyhow::Error) -> Self {
+        if error.chain().any(|it| it.downcast_ref::<store::Error>().is_some_and(store::is_away)) {
+            return Self::Later(Wait::new(WaitsFor::Host, "the database does not answer"));
+        }
+        let full = |it: &io::Error| matches!(it.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        if error.chain().any(|it| it.downcast_ref::<io::Error>().is_some_and(full)) {
+            return Self::Later(disk_full());
+        }
         Self::Broken(error)
     }
 }
 
+/// No room on this machine. Somebody has to make some; the task goes on by itself then.
+pub fn disk_full() -> Wait {
+    Wait::new(WaitsFor::Host, "this machine has no room left on its disk").or_else(Ending::new("host_disk", ""))
+}
+
 impl From<store::Error> for Pause {
     fn from(error: store::Error) -> Self {
-        Self::Broken(error.into())
+        anyhow::Error::from(error).into()
     }
 }

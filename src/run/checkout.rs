@@ -1,21 +1,17 @@
 //! Step 1: a working tree at the commit of the snapshot, made on the host from the repository's mirror.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
+use super::attempt::disk_full;
 use super::{Halt, Pause, Run};
-use crate::clock;
 use crate::github::Scope;
 use crate::sandbox::git::{Branch, Checkout, Diffed, Git, GitError, Mirror, Remote, Sha, Want};
-use crate::task::Ending;
+use crate::task::{Ending, Wait, WaitsFor};
 
 /// Where the sandbox sees the mirror's objects.
 pub const OBJECTS_INSIDE: &str = "/srv/mirror/objects";
 /// The branch that the agent finds itself on.
 const BRANCH: &str = "cloud-agent/work";
-
-/// A token needs a moment until every server of GitHub's knows it.
-pub const YOUNG: Duration = Duration::from_secs(2);
 
 /// Most bytes of a pull request's diff that are read; what is beyond is said not to have been.
 const LARGEST_DIFF: usize = 48 << 20;
@@ -33,9 +29,11 @@ impl Run<'_> {
     /// Fetch what is missing and make the working tree.
     pub async fn checkout(&self) -> Result<Tree, Halt> {
         let snapshot = &self.task.snapshot;
-        let start = snapshot.pull.as_ref().map_or(&snapshot.base_sha, |pull| &pull.head_sha);
+        let start = self.start();
         self.log.step("checkout", start);
         let git = self.app.git().await?;
+        // What an earlier attempt left running must not write into what is made now.
+        super::abandon(self.app, &self.task.id.to_string()).await;
         let workspace = self.fresh_directory().await?;
         let base: Sha = start.parse().map_err(|_| cant("the commit has no usable id"))?;
         let wanted = match snapshot.pull {
@@ -47,7 +45,7 @@ impl Run<'_> {
             None => vec![Want::Sha(base.clone())],
         };
         let branch: Branch = BRANCH.parse().map_err(|_| cant("the branch name can't be used"))?;
-        let (mut renewed, mut followed) = (false, false);
+        let (mut refusals, mut followed) = (0, false);
         loop {
             let token = self.repo.git_token(Scope::Fetch).await.map_err(Pause::from)?;
             let remote = Remote::new(&git, &self.repo.name(), Some(token)).map_err(|error| cant(&error.to_string()))?;
@@ -62,10 +60,8 @@ impl Run<'_> {
             match git.checkout(&order).await {
                 Ok(_) => break,
                 // A kept token can die early: a key was rolled, the installation was changed.
-                Err(GitError::Auth(_)) if !renewed => {
-                    renewed = true;
-                    self.repo.forget_token(Scope::Fetch).await;
-                    tokio::time::sleep(YOUNG).await;
+                Err(GitError::Auth(_)) if self.repo.git_may_try_again(Scope::Fetch, refusals).await => {
+                    refusals += 1;
                     let _ = tokio::fs::remove_dir_all(&workspace).await;
                 }
                 // git follows no redirect with a token.
@@ -75,6 +71,41 @@ impl Run<'_> {
         }
         let mirror = git.mirror(self.task.place.repository_id).await.map_err(|error| git_trouble("checkout", error))?;
         Ok(Tree { workspace, mirror, git, base })
+    }
+
+    /// The working tree that an earlier attempt has left on this machine, as the agent left it. It is not looked at: all that
+    /// counts is that the mirror has what it was made of.
+    pub async fn tree_left(&self) -> Result<Option<Tree>, Halt> {
+        let workspace = self.dir.join("workspace");
+        let there = tokio::fs::symlink_metadata(&workspace).await.is_ok_and(|it| it.is_dir());
+        let Ok(base) = self.start().parse::<Sha>() else { return Ok(None) };
+        if !there {
+            return Ok(None);
+        }
+        let git = self.app.git().await?;
+        let Ok(mirror) = git.mirror(self.task.place.repository_id).await else { return Ok(None) };
+        let mut needed = vec![base.clone()];
+        if self.task.snapshot.pull.is_some() {
+            needed.extend(self.task.snapshot.base_sha.parse::<Sha>());
+        }
+        for sha in needed {
+            if !mirror.has(&sha).await.unwrap_or(false) {
+                return Ok(None);
+            }
+        }
+        // What was begun to be inspected is inspected anew.
+        for begun in [super::inspect::BENCH, super::inspect::BUNDLE] {
+            let begun = self.dir.join(begun);
+            let _ = tokio::fs::remove_dir_all(&begun).await;
+            let _ = tokio::fs::remove_file(&begun).await;
+        }
+        Ok(Some(Tree { workspace, mirror, git, base }))
+    }
+
+    /// The commit that the working tree is made of.
+    fn start(&self) -> &str {
+        let snapshot = &self.task.snapshot;
+        snapshot.pull.as_ref().map_or(&snapshot.base_sha, |pull| &pull.head_sha)
     }
 
     /// What the pull request changes: from where it left its base to its head.
@@ -101,7 +132,7 @@ impl Run<'_> {
         };
         match prepared.await {
             Ok(()) => Ok(self.dir.join("workspace")),
-            Err(error) => Err(Pause::Broken(anyhow::Error::new(error).context("prepare the run's directory")).into()),
+            Err(error) => Err(Pause::from(anyhow::Error::new(error).context("prepare the run's directory")).into()),
         }
     }
 }
@@ -114,9 +145,10 @@ fn cant(why: &str) -> Halt {
 pub fn git_trouble(code: &str, error: GitError) -> Halt {
     match error {
         GitError::Unreachable(_) | GitError::Timeout(_) => {
-            Halt::Pause(Pause::Later { at: clock::now() + 15_000, why: error.to_string() })
+            Halt::Pause(Pause::Later(Wait::new(WaitsFor::Git, error.to_string())))
         }
-        GitError::Disk(_) | GitError::Damaged(_) | GitError::Other(_) => Halt::Pause(Pause::Broken(error.into())),
+        GitError::Disk(_) => Halt::Pause(Pause::Later(disk_full())),
+        GitError::Damaged(_) | GitError::Other(_) => Halt::Pause(Pause::Broken(error.into())),
         GitError::Auth(_)
         | GitError::NotFound(_)
         | GitError::Rejected { .. }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::Run;
 use crate::store::StoredTask;
 use crate::task::{Kind, Lane, PullSnapshot, Trigger};
-use crate::text;
+use crate::text::{self, Tally};
 
 /// What the agent is given.
 pub struct Context {
@@ -16,26 +16,44 @@ pub struct Context {
     /// Files by their path inside.
     pub files: Vec<(PathBuf, Bytes)>,
     /// Hidden things that were taken out of what people wrote.
-    pub removed: usize,
+    pub removed: Tally,
 }
 
 /// The files of a context while they are written.
 pub struct Pages<'a> {
     task: &'a StoredTask,
     pub files: Vec<(PathBuf, Bytes)>,
-    pub removed: usize,
+    pub removed: Tally,
 }
 
 impl<'a> Pages<'a> {
     pub fn new(task: &'a StoredTask) -> Self {
-        Self { task, files: Vec::new(), removed: 0 }
+        Self { task, files: Vec::new(), removed: Tally::default() }
     }
 
     /// What people see of a text, marked line by line: no text can end its block and begin one that claims another author.
-    pub fn seen(&mut self, markdown: &str) -> String {
-        let (visible, hidden) = text::visible(markdown);
-        self.removed += hidden;
+    pub fn seen(&mut self, author: &str, markdown: &str) -> String {
+        let visible = self.visible(author, markdown);
         marked(&visible)
+    }
+
+    /// What people see of a text.
+    pub fn visible(&mut self, author: &str, markdown: &str) -> String {
+        let (visible, removed) = text::visible(markdown);
+        self.removed.add(author, &removed);
+        visible
+    }
+
+    /// A text that GitHub shows as it is: a title, a name, a log.
+    pub fn plain(&mut self, author: &str, said: &str) -> String {
+        let (plain, removed) = text::plain(said);
+        self.removed.add(author, &removed);
+        plain
+    }
+
+    /// A name on one line.
+    fn name(&mut self, author: &str, said: &str) -> String {
+        self.plain(author, said).replace('\n', " ")
     }
 
     /// What every template may name, and more.
@@ -58,11 +76,13 @@ impl<'a> Pages<'a> {
     /// The issue or pull request itself.
     pub fn subject(&mut self) {
         let snapshot = &self.task.snapshot;
-        let (title, body) = (self.seen(&snapshot.title), self.seen(&snapshot.body));
+        let author = snapshot.author.as_str();
+        let (title, body) = (marked(&self.plain(author, &snapshot.title)), self.seen(author, &snapshot.body));
+        let labels: Vec<String> = snapshot.labels.iter().map(|label| self.name(author, label)).collect();
         let mut page = json!({
             "author": snapshot.author,
             "trust": trust(snapshot.author_trusted),
-            "labels": snapshot.labels.join(", "),
+            "labels": labels.join(", "),
             "title": title,
             "body": body,
         });
@@ -75,13 +95,16 @@ impl<'a> Pages<'a> {
             .iter()
             .map(|issue| {
                 json!({ "number": issue.number, "author": issue.author, "trust": trust(issue.trusted),
-                        "title": self.seen(&issue.title), "body": self.seen(&issue.body) })
+                        "title": marked(&self.plain(&issue.author, &issue.title)),
+                        "body": self.seen(&issue.author, &issue.body) })
             })
             .collect();
+        let (head_branch, base_branch) =
+            (self.name(author, &pull.head_branch), self.name(author, &snapshot.base_branch));
         if let Some(page) = page.as_object_mut() {
-            page.insert("head_branch".to_owned(), json!(pull.head_branch));
+            page.insert("head_branch".to_owned(), json!(head_branch));
             page.insert("same_repository".to_owned(), json!(pull.same_repository));
-            page.insert("base_branch".to_owned(), json!(snapshot.base_branch));
+            page.insert("base_branch".to_owned(), json!(base_branch));
             page.insert("linked".to_owned(), json!(linked));
         }
         let text = text::render("prompt/pull.md", &self.with(page));
@@ -102,12 +125,14 @@ impl<'a> Pages<'a> {
 
     /// The conversations on lines; whether there are any.
     pub fn threads(&mut self, pull: &PullSnapshot) -> bool {
+        let snapshot_author = self.task.snapshot.author.clone();
         let threads: Vec<Value> = pull
             .threads
             .iter()
             .map(|thread| {
                 let said: Vec<Value> = thread.said.iter().map(|said| self.said(said)).collect();
-                json!({ "id": thread.id, "path": thread.path, "line": thread.line, "resolved": thread.resolved,
+                let path = self.name(&snapshot_author, &thread.path);
+                json!({ "id": thread.id, "path": path, "line": thread.line, "resolved": thread.resolved,
                         "asked": pull.asked_in == Some(thread.id), "said": said })
             })
             .collect();
@@ -125,8 +150,10 @@ impl<'a> Pages<'a> {
             .checks
             .iter()
             .map(|check| {
-                json!({ "name": check.name, "conclusion": check.conclusion, "says": self.seen(&check.says),
-                        "log": marked(&check.log) })
+                // A check prints what the code makes it print: colours on purpose, everything else by whoever.
+                let log = text::without_sequences(&check.log);
+                json!({ "name": self.name("checks", &check.name), "conclusion": check.conclusion,
+                        "says": self.seen("checks", &check.says), "log": marked(&self.plain("checks", &log)) })
             })
             .collect();
         if checks.is_empty() {
@@ -138,7 +165,7 @@ impl<'a> Pages<'a> {
     }
 
     fn said(&mut self, said: &crate::task::Said) -> Value {
-        json!({ "author": said.author, "trust": trust(said.trusted), "at": said.at, "body": self.seen(&said.body) })
+        json!({ "author": said.author, "trust": trust(said.trusted), "at": said.at, "body": self.seen(&said.author, &said.body) })
     }
 }
 
@@ -151,12 +178,11 @@ impl Run<'_> {
         pages.subject();
         let thread = pages.thread();
         // The person who asks has been asked about: these words are the order.
-        let (prompt, hidden) = match task.trigger {
+        let prompt = match task.trigger {
             // Our own words: the findings that a button is about.
-            Trigger::Button => (task.prompt.clone(), 0),
-            _ => text::visible(&task.prompt),
+            Trigger::Button => task.prompt.clone(),
+            _ => pages.visible(&task.requester.login, &task.prompt),
         };
-        pages.removed += hidden;
         let common = json!({
             "base_sha": snapshot.base_sha,
             "base_branch": snapshot.base_branch,

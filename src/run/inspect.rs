@@ -1,14 +1,16 @@
 //! Step 5: what the agent left comes out as a bundle, is taken apart in a throw-away repository, judged, and made anew in
 //! the bot's name. The tree that the agent touched is never looked at by the host's git.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde_json::json;
 
+use super::agent::sandbox_trouble;
 use super::checkout::{Tree, git_trouble};
 use super::{Halt, Pause, Run};
 use crate::agent::binary::run_in;
+use crate::config::Kind;
 use crate::sandbox::git::{Caps, HeldBack, Identity, PACK_SCRIPT, Plan, Policy, Workbench, judge};
 use crate::sandbox::{Exec, Sandbox, SandboxError};
 use crate::task::{Ending, FileLine, Work};
@@ -16,6 +18,8 @@ use crate::text;
 
 /// The throw-away repository in the run's directory; the push is made from it.
 pub const BENCH: &str = "inspect.git";
+/// What the sandbox has packed.
+pub const BUNDLE: &str = "work.bundle";
 
 /// Bytes of a patch that is told instead of pushed; a comment takes less.
 const LARGEST_PATCH: usize = 256 << 10;
@@ -34,27 +38,32 @@ impl Run<'_> {
             return Ok(work);
         }
         let caps = Caps::default();
-        let bundle = self.dir.join("work.bundle");
+        let bundle = self.dir.join(BUNDLE);
         let bytes = match sandbox.get(Path::new("/out/work.bundle"), caps.bundle_bytes).await {
             Ok(bytes) => bytes,
             Err(SandboxError::TooLarge(_, limit)) => {
                 return Err(held_back(&[json!({ "kind": "bundle", "size": limit >> 20 })]));
             }
-            Err(error) => return Err(Pause::Broken(error.into()).into()),
+            Err(error) => return Err(sandbox_trouble(error)),
         };
-        tokio::fs::write(&bundle, bytes).await.map_err(|error| Pause::Broken(error.into()))?;
+        tokio::fs::write(&bundle, bytes).await.map_err(|error| Pause::from(anyhow::Error::from(error)))?;
 
         let bench = Workbench::make(&tree.mirror, &self.dir.join(BENCH)).await.map_err(inspecting)?;
         let head = bench.take(&bundle, &caps).await.map_err(inspecting)?;
         let seen = bench.look(&tree.base, &head, &caps).await.map_err(inspecting)?;
         let (cured, held): (Vec<_>, Vec<_>) =
-            judge(&seen, &Policy::default()).into_iter().partition(HeldBack::is_cured_by_squash);
+            judge(&seen, &self.policy()).into_iter().partition(HeldBack::is_cured_by_squash);
         let mut reasons: Vec<_> = held.iter().map(reason).collect();
-        if adds_secret(&seen.diff) || (cured.is_empty() && adds_secret(&seen.passing_diff)) {
+        // Of commits that are squashed neither the contents nor the messages are published.
+        let in_history = || {
+            let messages = seen.commits.iter().any(|commit| text::redact(&commit.message) != commit.message);
+            messages || adds_secret(&seen.passing_diff)
+        };
+        if adds_secret(&seen.diff) || (cured.is_empty() && in_history()) {
             reasons.push(json!({ "kind": "secret" }));
         }
         if !reasons.is_empty() {
-            return Err(held_back(&reasons));
+            return Err(self.held_back(&reasons, &held));
         }
         let requester = self.requester();
         let plan = Plan {
@@ -82,8 +91,7 @@ impl Run<'_> {
 
     /// Run the packing script inside, without network.
     async fn pack(&self, sandbox: &dyn Sandbox, tree: &Tree, title: &str) -> Result<Packed, Halt> {
-        let broken = |error: SandboxError| Halt::from(Pause::Broken(error.into()));
-        sandbox.put(&[("/context/pack.sh".into(), PACK_SCRIPT.into())]).await.map_err(broken)?;
+        sandbox.put(&[("/context/pack.sh".into(), PACK_SCRIPT.into())]).await.map_err(sandbox_trouble)?;
         let exec = Exec {
             argv: ["/bin/sh", "/context/pack.sh"].map(str::to_owned).to_vec(),
             env: BTreeMap::from([
@@ -93,7 +101,7 @@ impl Run<'_> {
             cwd: "/workspace".into(),
             ..Exec::default()
         };
-        let ran = run_in(sandbox, exec).await.map_err(broken)?;
+        let ran = run_in(sandbox, exec).await.map_err(sandbox_trouble)?;
         let said = ran.stdout.trim().lines().next_back().unwrap_or_default().to_owned();
         match (ran.exit.code, said.as_str()) {
             (Some(0), "unchanged") => Ok(Packed::Unchanged),
@@ -103,6 +111,35 @@ impl Run<'_> {
                 Err(held_back(&[json!({ "kind": "packing", "why": text::line(&why, 200) })]))
             }
         }
+    }
+
+    /// What of the work may be published: what the repository lets through, within the operator's limits.
+    fn policy(&self) -> Policy {
+        let operator = &self.app.config.gate;
+        let gate = self.task.snapshot.rules().gate.under(operator);
+        let (file_mb, files) = (gate.file_mb.unwrap_or(operator.file_mb), gate.files.unwrap_or(operator.files));
+        Policy {
+            max_file_bytes: u64::from(file_mb) << 20,
+            max_files: files as usize,
+            allow: gate.allow,
+            ..Policy::default()
+        }
+    }
+
+    /// The end of work that is held back for these reasons, with whoever can let it through.
+    fn held_back(&self, reasons: &[serde_json::Value], held: &[HeldBack]) -> Halt {
+        let most = self.app.config.gate.most();
+        // Nothing helps while one reason is left that nobody can allow.
+        let kinds: Option<BTreeSet<Kind>> =
+            (reasons.len() == held.len()).then(|| held.iter().map(HeldBack::kind).collect()).flatten();
+        let kinds = kinds.unwrap_or_default();
+        let names = |kinds: &mut dyn Iterator<Item = &Kind>| kinds.map(|it| it.name()).collect::<Vec<_>>().join(", ");
+        let asked = self.task.snapshot.rules().gate.allow.union(&kinds).copied().collect::<BTreeSet<_>>();
+        end(&json!({
+            "reasons": reasons,
+            "allow": if kinds.is_empty() { String::new() } else { names(&mut asked.iter()) },
+            "operator": names(&mut kinds.difference(&most)),
+        }))
     }
 
     /// The person who asked, as the co-author of the work, under the address that GitHub maps to the account.
@@ -118,7 +155,11 @@ fn inspecting(error: crate::sandbox::git::GitError) -> Halt {
 }
 
 fn held_back(reasons: &[serde_json::Value]) -> Halt {
-    let says = text::render("report/held_back.md", &json!({ "reasons": reasons }));
+    end(&json!({ "reasons": reasons }))
+}
+
+fn end(words: &serde_json::Value) -> Halt {
+    let says = text::render("report/held_back.md", words);
     Halt::End(Ending::new("held_back", says.trim()))
 }
 
@@ -127,19 +168,33 @@ fn shown(path: &str) -> String {
     path.replace(|c: char| c.is_control() || "`|".contains(c), "?")
 }
 
-/// Whether a line that is added holds what looks like a credential.
+/// Whether lines that are added hold what looks like a credential. They are read together: some credentials have many
+/// lines. A header in the diff stands between those of two places.
 fn adds_secret(diff: &str) -> bool {
-    diff.lines().filter(|line| line.starts_with('+')).any(|line| text::redact(line) != line)
+    let added: String = diff
+        .lines()
+        .filter_map(|line| match line.strip_prefix('+') {
+            Some(line) => Some(line),
+            None => line.starts_with("@@").then_some(""),
+        })
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    text::redact(&added) != added
 }
 
 /// A reason as the template reads it.
 fn reason(why: &HeldBack) -> serde_json::Value {
-    let path = why.path().map(|path| String::from_utf8_lossy(path).into_owned());
+    let path = why.path().map(|path| shown(&String::from_utf8_lossy(path)));
     match why {
         HeldBack::Workflow(_) => json!({ "kind": "workflow", "path": path }),
         HeldBack::CodeOwners(_) => json!({ "kind": "code_owners", "path": path }),
+        HeldBack::AgentSettings(_) => json!({ "kind": "agent_settings", "path": path }),
+        HeldBack::GitSettings(_) => json!({ "kind": "git_settings", "path": path }),
+        HeldBack::Binary(_) => json!({ "kind": "binary", "path": path }),
+        HeldBack::TestLost(_) => json!({ "kind": "test", "path": path }),
+        HeldBack::LongDiff => json!({ "kind": "long_diff" }),
         HeldBack::Symlink { target, .. } => {
-            json!({ "kind": "symlink", "path": path, "target": String::from_utf8_lossy(target) })
+            json!({ "kind": "symlink", "path": path, "target": shown(&String::from_utf8_lossy(target)) })
         }
         HeldBack::Submodule(_) => json!({ "kind": "submodule", "path": path }),
         HeldBack::OddPath { why, .. } => json!({ "kind": "odd_path", "path": path, "why": why }),

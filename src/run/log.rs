@@ -36,7 +36,10 @@ impl Log {
 
     /// Anything; what looks like a secret is taken out.
     pub fn event(&self, kind: &str, body: &serde_json::Value) {
-        self.send(Line::Event(NewEvent { kind: kind.to_owned(), body: text::redact(&body.to_string()) }));
+        self.send(Line::Event(NewEvent {
+            kind: kind.to_owned(),
+            body: text::redact_json(body, text::redact).to_string(),
+        }));
     }
 
     /// Returns when everything so far is stored.

@@ -7,12 +7,15 @@ mod agent;
 mod attempt;
 mod checkout;
 mod context;
+mod gone;
 mod inspect;
+mod left;
 mod log;
 mod publish;
 mod review;
 mod session;
 mod sweep;
+mod wait;
 mod work;
 
 use std::path::PathBuf;
@@ -26,11 +29,12 @@ use crate::github::{Reaction, Repo};
 use crate::queue::{Job, Stop, Verdict};
 use crate::report::{self, Board, Money, Outbox, Undone, View};
 use crate::store::StoredTask;
-use crate::task::{CLOSED, Ending, Kind, State};
+use crate::task::{CLOSED, Ending, Gone, Kind, State, Wait};
 use crate::text;
 
 use self::log::Log;
 
+pub use left::abandon;
 pub use sweep::sweep;
 
 /// Crashes and errors of ours after which a task is given up.
@@ -50,16 +54,28 @@ pub async fn run(app: App, job: Job) -> Verdict {
         repository = tracing::field::Empty
     );
     async move {
-        match drive(&app, &job).await {
+        let driven = match drive(&app, &job).await {
+            Err(Pause::Broken(error)) => match gone::found(&error) {
+                Some(gone) => gone::end(&app, &job, gone).await,
+                None => Err(Pause::Broken(error)),
+            },
+            other => other,
+        };
+        match driven {
             Ok(()) => Verdict::Done,
             Err(Pause::Lost) => {
                 warn!("This claim is void: another worker has the task, or will");
-                Verdict::Done
+                match job.is_stopped() && job.why() == Stop::Lost {
+                    // Only the lease has lapsed, while the database was away. If nobody has it yet, it is nobody's failed
+                    // attempt.
+                    true => Verdict::Again { at: clock::now() + AGAIN, failed: false },
+                    false => Verdict::Done,
+                }
             }
             Err(Pause::Draining) => Verdict::Again { at: clock::now(), failed: false },
-            Err(Pause::Later { at, why }) => {
-                info!("Will go on later: {why}");
-                Verdict::Again { at, failed: false }
+            Err(Pause::Later(wait)) => {
+                info!(waits_for = wait.on.name(), "Will go on later: {}", wait.why);
+                Verdict::Again { at: wait.until.unwrap_or_else(clock::now), failed: false }
             }
             Err(Pause::Broken(error)) => {
                 warn!("The run broke: {error:#}");
@@ -77,8 +93,8 @@ enum Pause {
     Lost,
     /// The process goes down.
     Draining,
-    /// GitHub is away or asks us to wait.
-    Later { at: Millis, why: String },
+    /// Something that the run needs is not to be had at the moment.
+    Later(Wait),
     /// Our own fault, or the database's.
     Broken(anyhow::Error),
 }
@@ -94,7 +110,7 @@ struct Run<'a> {
     app: &'a App,
     job: &'a Job,
     task: &'a StoredTask,
-    repo: Repo,
+    repo: &'a Repo,
     /// The files of this run on the host: `DATA_DIR/runs/<task>`.
     dir: PathBuf,
     views: watch::Sender<View>,
@@ -115,6 +131,9 @@ async fn drive(app: &App, job: &Job) -> Result<(), Pause> {
         app.store.end(job.lease(), State::Failed).await?;
         return Ok(());
     }
+    if let Some(gone) = job.claimed.cancelled_by.as_deref().and_then(Gone::stopped_by) {
+        return gone::end(app, job, gone).await;
+    }
     let repo = app.github.repo(task.place.installation_id, task.place.repository_id, &task.place.repository);
     let (views, shown) = watch::channel(View {
         state: task.state.name().to_owned(),
@@ -130,30 +149,44 @@ async fn drive(app: &App, job: &Job) -> Result<(), Pause> {
         dir: app.config.store.data_dir.join("runs").join(&id),
         log: Log::start(app.store.clone(), id.clone()),
         task: &task,
-        repo: repo.clone(),
+        repo: &repo,
         app,
         job,
         views,
     };
     let outbox = Outbox { store: &app.store, lease: job.lease(), task_id: Some(&id) };
-
-    let opened = Board::open(&outbox, &app.config, &repo, &task, &run.view()).await;
-    let board = match opened {
-        Ok(board) => Some(board),
-        // The thread is locked, or we may not make checks: the work itself can still be done.
-        Err(Undone::Refused(why)) => {
-            warn!("GitHub does not let us show how far we are: {why}");
-            None
-        }
-        Err(other) => return Err(other.into()),
+    let mut board = None;
+    let done = act(&run, &outbox, shown, &mut board).await;
+    let done = match done {
+        Err(Pause::Later(wait)) => wait::wait(&run, board.as_ref(), wait).await,
+        done => done,
     };
+    run.log.flush().await;
+    done
+}
+
+/// From the words that say "working" to the last ones.
+async fn act<'a>(
+    run: &Run<'a>,
+    outbox: &Outbox<'_>,
+    shown: watch::Receiver<View>,
+    place: &mut Option<Board<'a>>,
+) -> Result<(), Pause> {
+    let Run { app, job, task, .. } = *run;
+    match Board::open(outbox, &app.config, run.repo, task, &run.view()).await {
+        Ok(board) => *place = Some(board),
+        // The thread is locked, or we may not make checks: the work itself can still be done.
+        Err(Undone::Refused(why)) => warn!("GitHub does not let us show how far we are: {why}"),
+        Err(other) => return Err(other.into()),
+    }
+    let board = place.as_ref();
     let ending = match &task.ending {
         // An earlier attempt came to an end and died while telling it.
         Some(ending) => ending.clone(),
         None => {
-            let worked = tokio::join!(plot(&run, &outbox), async {
-                if let Some(board) = &board {
-                    board.follow(&outbox, shown).await;
+            let worked = tokio::join!(plot(run, outbox), async {
+                if let Some(board) = board {
+                    board.follow(outbox, shown).await;
                 }
             });
             match worked.0 {
@@ -165,11 +198,12 @@ async fn drive(app: &App, job: &Job) -> Result<(), Pause> {
                     }
                     ending
                 }
-                Err(Halt::Pause(pause)) => return Err(wait(&run, board.as_ref(), pause).await),
+                Err(Halt::Pause(pause)) => return Err(pause),
             }
         }
     };
-    tell(&run, &outbox, board.as_ref(), &ending).await?;
+    tell(run, outbox, board, &ending).await?;
+    run.log.step("told", "");
     run.log.flush().await;
     if !app.store.end(job.lease(), ending.state()).await? {
         return Err(Pause::Lost);
@@ -190,6 +224,9 @@ async fn plot(run: &Run<'_>, outbox: &Outbox<'_>) -> Result<Ending, Halt> {
 
 /// The last words: the comment's final text and the reaction. Repeating them changes nothing.
 async fn tell(run: &Run<'_>, outbox: &Outbox<'_>, board: Option<&Board<'_>>, ending: &Ending) -> Result<(), Pause> {
+    if Gone::coded(&ending.code).is_some() {
+        return Ok(());
+    }
     run.show(|view| view.elapsed = run.elapsed());
     let view = run.view();
     if let Some(board) = board {
@@ -199,7 +236,7 @@ async fn tell(run: &Run<'_>, outbox: &Outbox<'_>, board: Option<&Board<'_>>, end
     let answered =
         board.is_some_and(Board::is_spoken) || view.reviewed.as_ref().is_some_and(|reviewed| reviewed.posted);
     if run.task.kind == Kind::Review && run.task.trigger.is_said() && !answered {
-        match Board::comment(outbox, &run.app.config, &run.repo, run.task, &view).await {
+        match Board::comment(outbox, &run.app.config, run.repo, run.task, &view).await {
             Ok(comment) => refused_is_fine(comment.close(outbox, &view, ending).await)?,
             Err(undone) => refused_is_fine(Err(undone))?,
         }
@@ -207,23 +244,9 @@ async fn tell(run: &Run<'_>, outbox: &Outbox<'_>, board: Option<&Board<'_>>, end
     let done = ending.state() == State::Completed && ending.code != "no_change";
     let reaction = if done { Reaction::Rocket } else { Reaction::Confused };
     match report::react_to(&run.task.trigger, run.task.place.number) {
-        Some(to) => refused_is_fine(report::react(outbox, &run.repo, to, reaction).await),
+        Some(to) => refused_is_fine(report::react(outbox, run.repo, to, reaction).await),
         None => Ok(()),
     }
-}
-
-/// Put the task into the state that says what it waits for.
-async fn wait(run: &Run<'_>, board: Option<&Board<'_>>, pause: Pause) -> Pause {
-    if let Pause::Later { why, .. } = &pause {
-        run.log.step("waiting", why);
-        let waits = run.advance(State::Waiting).await.is_ok();
-        if let (true, Some(board)) = (waits, board) {
-            run.show(|view| "waiting".clone_into(&mut view.state));
-            board.show(&run.view()).await;
-        }
-    }
-    run.log.flush().await;
-    pause
 }
 
 fn refused_is_fine(done: Result<(), Undone>) -> Result<(), Pause> {
@@ -240,7 +263,10 @@ fn refused_is_fine(done: Result<(), Undone>) -> Result<(), Pause> {
 fn stopped(why: Stop) -> Halt {
     match why {
         Stop::Cancelled(by) if by == CLOSED => Halt::End(Ending::new("closed", "")),
-        Stop::Cancelled(by) => Halt::End(Ending { by: Some(by), ..Ending::new("cancelled", "") }),
+        Stop::Cancelled(by) => Halt::End(match Gone::stopped_by(&by) {
+            Some(gone) => Ending::new(gone.code(), ""),
+            None => Ending { by: Some(by), ..Ending::new("cancelled", "") },
+        }),
         Stop::Lost => Halt::Pause(Pause::Lost),
         Stop::Draining => Halt::Pause(Pause::Draining),
     }

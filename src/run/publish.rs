@@ -1,7 +1,7 @@
 //! Step 6: the branch. Pushed by the host, from the repository that no agent has touched, and never over what somebody
 //! else has done.
 
-use super::checkout::{YOUNG, git_trouble};
+use super::checkout::git_trouble;
 use super::inspect::BENCH;
 use super::{Halt, Pause, Run};
 use crate::github::Scope;
@@ -123,18 +123,14 @@ impl Run<'_> {
     async fn send(&self, sha: &Sha, branch: &Branch, expect: Option<&Sha>) -> Result<Sent, Halt> {
         let git = self.app.git().await?;
         let bench = Workbench::open(&git, &self.dir.join(BENCH));
-        let (mut renewed, mut followed) = (false, false);
+        let (mut refusals, mut followed) = (0, false);
         loop {
             let remote = self.remote(&git, Scope::Push).await?;
             match bench.push(&remote, sha, branch, expect).await {
                 Ok(pushed) => return Ok(Sent::Done(pushed)),
                 Err(GitError::Moved) => return Ok(Sent::Moved),
                 Err(GitError::Rejected { reason }) => return Ok(Sent::Refused(reason)),
-                Err(GitError::Auth(_)) if !renewed => {
-                    renewed = true;
-                    self.repo.forget_token(Scope::Push).await;
-                    tokio::time::sleep(YOUNG).await;
-                }
+                Err(GitError::Auth(_)) if self.repo.git_may_try_again(Scope::Push, refusals).await => refusals += 1,
                 Err(GitError::NotFound(_)) if !followed && self.repo.follow().await? => followed = true,
                 Err(error) => return Err(refused_by_git(error)),
             }

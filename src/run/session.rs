@@ -11,7 +11,7 @@ use crate::store::StoredSession;
 use crate::task::Lane;
 
 /// Most bytes of a packed conversation; one of a hundred turns has about 1 MB.
-const LARGEST: u64 = 24 << 20;
+pub const LARGEST: u64 = 24 << 20;
 
 /// A conversation to go on with.
 pub struct Earlier {

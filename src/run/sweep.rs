@@ -1,26 +1,56 @@
-//! What dead processes left: directories of runs whose task has ended, and check runs that nobody has completed.
+//! What dead processes left: sandboxes and directories of runs whose task has ended, here or on another machine, and check
+//! runs that nobody has completed. What an open task has left is kept: it may go on with it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tracing::{info, warn};
 
 use crate::app::App;
 use crate::clock::{self, Millis};
-use crate::report;
 use crate::store::StoredTask;
+use crate::{github, report};
 
-/// How often check runs are looked after. Unfinished ones would stand on the pull request for two weeks.
+/// How often all of it is looked after. Unfinished check runs would stand on the pull request for two weeks.
 const EVERY: Duration = Duration::from_mins(5);
 
 /// After this time, in milliseconds, a check run that is not there will not come any more.
 const LATE: Millis = 3_600_000;
 
-/// Sweep once, then look after check runs for as long as the process lives.
+/// Sweep for as long as the process lives.
 pub async fn sweep(app: &App) {
-    directories(app).await;
     loop {
+        sandboxes(app).await;
+        directories(app).await;
         checks(app).await;
         tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// Remove the sandboxes of runs that will not go on.
+async fn sandboxes(app: &App) {
+    let labels = BTreeMap::from([("app".to_owned(), "cloud-agent".to_owned())]);
+    let found = match app.provider.list(&labels).await {
+        Ok(found) => found,
+        Err(error) => return warn!("Could not look for sandboxes that were left: {error}"),
+    };
+    for sandbox in found {
+        let Ok(labels) = app.provider.labels(&sandbox).await else { continue };
+        let Some(run) = labels.get("run") else { continue };
+        if is_over(app, run).await {
+            match app.provider.destroy(&sandbox).await {
+                Ok(()) => info!(task.id = run, "Removed a sandbox that was left of run {run}"),
+                Err(error) => warn!(task.id = run, "Could not remove a sandbox that was left: {error}"),
+            }
+        }
+    }
+}
+
+/// Whether a task will not go on, on any machine.
+async fn is_over(app: &App, task_id: &str) -> bool {
+    match app.store.task(task_id).await {
+        Ok(task) => task.is_none_or(|task| task.state.is_final()),
+        Err(_) => false,
     }
 }
 
@@ -31,11 +61,7 @@ async fn directories(app: &App) {
     };
     while let Ok(Some(entry)) = runs.next_entry().await {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let over = match app.store.task(&name).await {
-            Ok(task) => task.is_none_or(|task| task.state.is_final()),
-            Err(_) => false,
-        };
-        if over {
+        if is_over(app, &name).await {
             match tokio::fs::remove_dir_all(entry.path()).await {
                 Ok(()) => info!(task.id = name, "Removed what was left of run {name}"),
                 Err(error) => warn!("Could not remove {}: {error}", entry.path().display()),
@@ -62,6 +88,8 @@ async fn complete(app: &App, task: &StoredTask) -> anyhow::Result<()> {
     let place = &task.place;
     let repo = app.github.repo(place.installation_id, place.repository_id, &place.repository);
     match report::review::complete_stranded(&repo, task).await {
+        // It may come back.
+        Err(github::Error::Suspended) => return Ok(()),
         // The repository or the installation is gone, and its check runs with it.
         Err(error) if error.is_final() => warn!("GitHub does not let us complete it: {error}"),
         // Whoever makes it may still be about to.

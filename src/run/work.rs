@@ -42,7 +42,7 @@ pub async fn work(run: &Run<'_>, outbox: &Outbox<'_>) -> Result<Ending, Halt> {
         false => open_pull(run, outbox, &work, &published).await?,
     };
     let (money, elapsed) = (run.money(), run.elapsed());
-    match report::check(outbox, &run.repo, run.task, &work, &published.head, money, elapsed).await {
+    match report::check(outbox, run.repo, run.task, &work, &published.head, money, elapsed).await {
         Ok(_) => (),
         // Without the permission for checks the comment and the pull request still say everything.
         Err(Undone::Refused(why)) => warn!("GitHub does not let us make a check run: {why}"),
@@ -56,7 +56,7 @@ pub async fn work(run: &Run<'_>, outbox: &Outbox<'_>) -> Result<Ending, Halt> {
 
 async fn open_pull(run: &Run<'_>, outbox: &Outbox<'_>, work: &Work, published: &Published) -> Result<Ending, Halt> {
     let (money, elapsed) = (run.money(), run.elapsed());
-    let pull = report::pull(outbox, &run.repo, run.task, work, money, elapsed).await.map_err(publish::refused)?;
+    let pull = report::pull(outbox, run.repo, run.task, work, money, elapsed).await.map_err(publish::refused)?;
     if published.pull.is_none() {
         run.log.step("pull_request", &format!("#{}", pull.number));
         let published = Published { pull: Some(pull.number), ..published.clone() };
@@ -75,7 +75,7 @@ async fn nothing_changed(run: &Run<'_>, outbox: &Outbox<'_>, work: Work) -> Resu
 }
 
 async fn answer(run: &Run<'_>, outbox: &Outbox<'_>, work: &Work, head: Option<&str>) -> Result<(), Halt> {
-    report::answer(outbox, &run.repo, run.task, work, head).await.map_err(|undone| Halt::Pause(undone.into()))
+    report::answer(outbox, run.repo, run.task, work, head).await.map_err(|undone| Halt::Pause(undone.into()))
 }
 
 /// What an earlier attempt has made, if it is on this machine, or what the agent makes now.
@@ -87,6 +87,7 @@ async fn work_to_publish(run: &Run<'_>) -> Result<Work, Halt> {
     if let Some(work) = run.task.progress.work.as_ref().filter(|work| run.still_has(work)) {
         return Ok(work.clone());
     }
+    run.check_host()?;
     run.advance(State::Running).await?;
     let work = run.make().await?;
     run.record(&Progress { work: Some(work.clone()), ..Progress::default() }).await?;

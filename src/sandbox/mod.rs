@@ -154,6 +154,18 @@ pub trait Provider: Send + Sync {
     async fn open(&self, sandbox: &SandboxRef) -> Result<Arc<dyn Sandbox>, SandboxError>;
     /// All sandboxes that carry these labels, whatever their state.
     async fn list(&self, labels: &BTreeMap<String, String>) -> Result<Vec<SandboxRef>, SandboxError>;
+    /// What a sandbox was labelled with.
+    async fn labels(&self, sandbox: &SandboxRef) -> Result<BTreeMap<String, String>, SandboxError>;
+    /// End everything in it and keep its files for `salvage`, also of one whose process has died.
+    async fn end(&self, sandbox: &SandboxRef) -> Result<(), SandboxError>;
+    /// End everything in it, then read what it has left: the regular files at these paths and directly below them, in
+    /// this order, as far as `limit` bytes go. Never follows a symlink.
+    async fn salvage(
+        &self,
+        sandbox: &SandboxRef,
+        paths: &[PathBuf],
+        limit: u64,
+    ) -> Result<Vec<(PathBuf, Bytes)>, SandboxError>;
     /// End everything in it and remove it. Gone already is fine.
     async fn destroy(&self, sandbox: &SandboxRef) -> Result<(), SandboxError>;
 }

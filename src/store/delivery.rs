@@ -111,8 +111,9 @@ impl Store {
     /// PostgreSQL may be a network away, so it gets everything in one message, and one statement for every size of
     /// batch: the columns as JSON, the bodies end to end. SQLite is faster with plain rows.
     async fn accept_in_one_statement(&self, batch: &[NewDelivery]) -> Result<HashSet<Uuid>> {
-        const SQL: &str = "
-            with given as (
+        let now = self.dialect.now();
+        let sql = format!(
+            "with given as (
                 select * from json_to_recordset($1::json) as given (
                     delivery_id text, app_id bigint, guid text, event text, action text, installation_id bigint,
                     repository text, content_type text, received_at bigint, state text, decision text,
@@ -125,8 +126,9 @@ impl Store {
                 on conflict (app_id, guid) do nothing returning delivery_id, received_at, state),
             queued as (
                 insert into job (job_id, queue, run_at, created_at)
-                select delivery_id, $3, received_at, received_at from new where state = 'waiting' returning job_id)
-            select delivery_id, (select count(pg_notify($4, $3)) from (select 1 from queued limit 1) one) from new";
+                select delivery_id, $3, {now}, received_at from new where state = 'waiting' returning job_id)
+            select delivery_id, (select count(pg_notify($4, $3)) from (select 1 from queued limit 1) one) from new"
+        );
         let mut bodies = Vec::with_capacity(batch.iter().map(|it| it.body.len()).sum());
         let mut rows = Vec::with_capacity(batch.len());
         for it in batch {
@@ -138,7 +140,7 @@ impl Store {
             }));
             bodies.extend_from_slice(&it.body);
         }
-        let new = sqlx::query_scalar::<_, String>(SQL)
+        let new = sqlx::query_scalar::<_, String>(AssertSqlSafe(sql))
             .bind(serde_json::to_string(&rows)?)
             .bind(bodies)
             .bind(Queue::Delivery.name())
@@ -159,6 +161,7 @@ impl Store {
             return Ok(None);
         };
         let body: Vec<u8> = row.try_get(4)?;
+        anyhow::ensure!(!body.is_empty(), "the body of delivery {id} is not kept any more");
         Ok(Some(StoredDelivery {
             delivery_id: row.try_get(0)?,
             guid: row.try_get(1)?,
@@ -278,10 +281,12 @@ async fn insert_deliveries(to: &mut AnyConnection, rows: &[NewDelivery]) -> sqlx
 
 /// All of them in one statement of one shape, from a JSON object whose keys are the ids.
 async fn insert_jobs(to: &mut AnyConnection, rows: &[&NewDelivery]) -> sqlx::Result<()> {
-    const SQL: &str = "insert into job (job_id, queue, run_at, created_at)
-                       select given.key, $2, $3, $3 from json_each($1) given";
+    let sql = format!(
+        "insert into job (job_id, queue, run_at, created_at) select given.key, $2, {}, $3 from json_each($1) given",
+        Dialect::Sqlite.now()
+    );
     let ids: Vec<String> = rows.iter().map(|it| format!("\"{}\":0", it.delivery_id)).collect();
     let at = rows.iter().map(|it| it.received_at).min().unwrap_or_default();
     let ids = format!("{{{}}}", ids.join(","));
-    sqlx::query(SQL).bind(ids).bind(Queue::Delivery.name()).bind(at).execute(to).await.map(drop)
+    sqlx::query(AssertSqlSafe(sql)).bind(ids).bind(Queue::Delivery.name()).bind(at).execute(to).await.map(drop)
 }

@@ -80,19 +80,41 @@ impl Store {
         limit: usize,
         lane_limit: Option<u32>,
     ) -> sqlx::Result<Vec<Claimed>> {
-        let now = clock::now();
-        let until = now + lease.as_millis() as Millis;
+        self.claim_where("", queue, owner, lease, limit, lane_limit).await
+    }
+
+    /// Take up to `limit` jobs that are to be stopped and that nobody has, whatever else runs.
+    pub async fn claim_cancelled(
+        &self,
+        queue: Queue,
+        owner: &str,
+        lease: Duration,
+        limit: usize,
+    ) -> sqlx::Result<Vec<Claimed>> {
+        self.claim_where("and cancel_requested is not null", queue, owner, lease, limit, None).await
+    }
+
+    async fn claim_where(
+        &self,
+        which: &str,
+        queue: Queue,
+        owner: &str,
+        lease: Duration,
+        limit: usize,
+        lane_limit: Option<u32>,
+    ) -> sqlx::Result<Vec<Claimed>> {
+        let now = self.dialect.now();
         let lane = match lane_limit {
             // Counted without the job itself, whose lapsed lease is not counted either.
-            Some(_) => {
+            Some(_) => format!(
                 "and (job.cancel_requested is not null
                       or ((select count(*) from job busy
-                           where busy.queue = job.queue and busy.lane = job.lane and busy.lease_until >= $4) < $6
+                           where busy.queue = job.queue and busy.lane = job.lane and busy.lease_until >= {now}) < $5
                           and not exists (select 1 from job busy
                            where busy.queue = job.queue and busy.lane = job.lane and busy.thread = job.thread
-                             and busy.thread <> '' and busy.lease_until >= $4)))"
-            }
-            None => "",
+                             and busy.thread <> '' and busy.lease_until >= {now})))"
+            ),
+            None => String::new(),
         };
         let skip = match (self.dialect, lane_limit) {
             (Dialect::Postgres, None) => "for update skip locked",
@@ -102,17 +124,16 @@ impl Store {
             // Materialized: PostgreSQL might else run the selection more than once, and take more than the limit.
             "with picked as materialized (
                  select job_id from job
-                 where queue = $3 and run_at <= $4 and lease_until < $4 {lane}
-                 order by run_at limit $5 {skip})
-             update job set lease_owner = $1, lease_until = $2, epoch = epoch + 1, attempts = attempts + 1
+                 where queue = $3 and run_at <= {now} and lease_until < {now} {which} {lane}
+                 order by run_at limit $4 {skip})
+             update job set lease_owner = $1, lease_until = {now} + $2, epoch = epoch + 1, attempts = attempts + 1
              where job_id in (select job_id from picked)
              returning job_id, epoch, attempts, created_at, cancel_requested"
         );
         let mut query = sqlx::query(AssertSqlSafe(sql))
             .bind(owner)
-            .bind(until)
+            .bind(lease.as_millis() as Millis)
             .bind(queue.name())
-            .bind(now)
             // Lanes are counted once a statement, so one job a statement keeps the count true.
             .bind(if lane_limit.is_some() { 1 } else { limit as i64 });
         if let Some(lane_limit) = lane_limit {
@@ -141,24 +162,31 @@ impl Store {
             .collect()
     }
 
-    /// When the next job of this queue is due, if any waits; a worker sleeps no longer than that.
+    /// When the next job of this queue is due by this process's clock, if any waits; a worker sleeps no longer than that.
     pub async fn next_due(&self, queue: Queue) -> sqlx::Result<Option<Millis>> {
         // Two looks that the index bounds: jobs for later are not leased, and few are due and still here. One `min`
         // over both would read every job that waits for its next try.
-        const SQL: &str = "select min(due) from (
-                               select min(run_at) as due from job where queue = $1 and run_at > $2
-                               union all
-                               select min(lease_until) as due from job where queue = $1 and run_at <= $2) as next";
-        sqlx::query_scalar(SQL).bind(queue.name()).bind(clock::now()).fetch_one(&self.read).await
+        let now = self.dialect.now();
+        let sql = format!(
+            "select min(due) - {now} from (
+                 select min(run_at) as due from job where queue = $1 and run_at > {now}
+                 union all
+                 select min(lease_until) as due from job where queue = $1 and run_at <= {now}) as next"
+        );
+        let left: Option<Millis> =
+            sqlx::query_scalar(AssertSqlSafe(sql)).bind(queue.name()).fetch_one(&self.read).await?;
+        Ok(left.map(|left| clock::now() + left))
     }
 
     /// Keep a claim for another `lease`.
     pub async fn renew(&self, lease: &Lease, length: Duration) -> sqlx::Result<Renewed> {
-        const SQL: &str = "update job set lease_until = $1 where job_id = $2 and lease_owner = $3 and epoch = $4
-                           returning cancel_requested";
-        let until = clock::now() + length.as_millis() as Millis;
-        let row = sqlx::query_scalar::<_, Option<String>>(SQL)
-            .bind(until)
+        let now = self.dialect.now();
+        let sql = format!(
+            "update job set lease_until = {now} + $1 where job_id = $2 and lease_owner = $3 and epoch = $4
+             returning cancel_requested"
+        );
+        let row = sqlx::query_scalar::<_, Option<String>>(AssertSqlSafe(sql))
+            .bind(length.as_millis() as Millis)
             .bind(&lease.job_id)
             .bind(&lease.owner)
             .bind(lease.epoch)
@@ -178,19 +206,27 @@ impl Store {
         Ok(row.fetch_optional(&self.read).await?.is_some())
     }
 
-    /// Give a claim back, to be offered again at `run_at`. `failed` counts it as an attempt; a drain does not.
+    /// Give a claim back, to be offered again at `run_at` by this process's clock, and tell whoever may take it. `failed`
+    /// counts it as an attempt; a drain does not.
     pub async fn give_back(&self, lease: &Lease, run_at: Millis, failed: bool) -> sqlx::Result<()> {
-        const SQL: &str = "update job set lease_owner = null, lease_until = 0, run_at = $1, attempts = attempts - $2
-                           where job_id = $3 and lease_owner = $4 and epoch = $5";
-        sqlx::query(SQL)
-            .bind(run_at)
+        let now = self.dialect.now();
+        let sql = format!(
+            "update job set lease_owner = null, lease_until = 0, run_at = {now} + $1, attempts = attempts - $2
+             where job_id = $3 and lease_owner = $4 and epoch = $5 returning queue"
+        );
+        let mut tx = self.begin().await?;
+        let queue: Option<String> = sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(run_at - clock::now())
             .bind(i64::from(!failed))
             .bind(&lease.job_id)
             .bind(&lease.owner)
             .bind(lease.epoch)
-            .execute(&self.write)
-            .await
-            .map(drop)
+            .fetch_optional(&mut *tx)
+            .await?;
+        match queue.as_deref().and_then(Queue::named) {
+            Some(queue) => self.commit_and_wake(tx, queue).await,
+            None => Ok(()),
+        }
     }
 
     /// Remove a job whose subject has ended. False if the claim was no longer ours.
@@ -209,11 +245,15 @@ impl Store {
 
     /// The open jobs of a queue, for whoever watches it.
     pub async fn claims(&self, queue: Queue) -> sqlx::Result<Vec<OpenJob>> {
-        const SQL: &str = "select job_id, attempts, lease_until from job where queue = $1 order by created_at";
-        let rows = sqlx::query(SQL).bind(queue.name()).fetch_all(&self.read).await?;
+        let now = self.dialect.now();
+        let sql = format!(
+            "select job_id, attempts, cast(case when lease_until >= {now} then 1 else 0 end as bigint)
+             from job where queue = $1 order by created_at"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql)).bind(queue.name()).fetch_all(&self.read).await?;
         rows.into_iter()
             .map(|row| {
-                let held = row.try_get::<Millis, _>(2)? >= clock::now();
+                let held = row.try_get::<i64, _>(2)? == 1;
                 Ok(OpenJob { job_id: row.try_get(0)?, attempts: row.try_get(1)?, held })
             })
             .collect()

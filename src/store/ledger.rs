@@ -114,23 +114,26 @@ impl Store {
 
     /// Keep what the agent of a task knows. False if the claim was no longer ours.
     pub async fn keep_session(&self, lease: &Lease, session: &StoredSession) -> Result<bool> {
-        const SQL: &str = "insert into session (task_id, session_id, archive, created_at)
-                           select $1, $2, $3, $4
+        const SQL: &str = "insert into session (task_id, session_id, archive, created_at, sealed_with)
+                           select $1, $2, $3, $4, $7
                            where exists (select 1 from job where job_id = $1 and lease_owner = $5 and epoch = $6)
                            on conflict (task_id) do update set session_id = excluded.session_id,
-                               archive = excluded.archive, created_at = excluded.created_at";
+                               archive = excluded.archive, created_at = excluded.created_at,
+                               sealed_with = excluded.sealed_with";
         // The newest of a thread is the one that is gone on with.
         const OLDER: &str = "delete from session where task_id <> $1 and task_id in (
                                  select older.task_id from task older join task mine on mine.task_id = $1
                                  where older.repository_id = mine.repository_id and older.number = mine.number)";
+        let (archive, sealed_with) = self.seal_session(&lease.job_id, session)?;
         let mut tx = self.begin().await?;
         let kept = sqlx::query(SQL)
             .bind(&lease.job_id)
             .bind(&session.session_id)
-            .bind(&session.archive)
+            .bind(archive)
             .bind(clock::now())
             .bind(&lease.owner)
             .bind(lease.epoch)
+            .bind(sealed_with)
             .execute(&mut *tx)
             .await?;
         if kept.rows_affected() == 0 {
@@ -144,11 +147,18 @@ impl Store {
     /// The newest conversation about a pull request or issue that a trusted task has left: of work on it, or of the task
     /// that opened it.
     pub async fn session_about(&self, repository_id: u64, number: u64) -> Result<Option<StoredSession>> {
-        const SQL: &str = "select session.session_id, session.archive from session
-                           join task on task.task_id = session.task_id
-                           where task.repository_id = $1 and (task.number = $2 or task.pull = $2)
-                           order by session.created_at desc limit 1";
+        // Two looks that an index bounds each: one with an `or` would read every task of the repository.
+        const SQL: &str = "select session_id, archive, task_id, sealed_with from session
+                           where task_id in (select task_id from task where repository_id = $1 and number = $2
+                                             union all
+                                             select task_id from task where repository_id = $1 and pull = $2)
+                           order by created_at desc limit 1";
         let row = sqlx::query(SQL).bind(repository_id as i64).bind(number as i64).fetch_optional(&self.read).await?;
-        row.map(|row| Ok(StoredSession { session_id: row.try_get(0)?, archive: row.try_get(1)? })).transpose()
+        row.map(|row| {
+            let (task_id, sealed_with): (String, String) = (row.try_get(2)?, row.try_get(3)?);
+            let archive = self.open_session(&task_id, &sealed_with, row.try_get(1)?)?;
+            Ok(StoredSession { session_id: row.try_get(0)?, archive })
+        })
+        .transpose()
     }
 }

@@ -12,25 +12,56 @@ use sqlx::{Any, AnyPool, Connection as _, Executor as _, Row as _, Transaction};
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+mod backup;
+mod breaker;
 mod delivery;
 mod effect;
 mod event;
+mod installation;
 mod job;
 mod ledger;
+mod migrate;
+mod missed;
+mod pace;
+mod retain;
+mod seal;
+mod sealed;
+mod sole;
+mod stranded;
 mod task;
+mod waiting;
 mod wake;
 
+pub use backup::backup;
+pub use breaker::Breaker;
 use delivery::Deciding;
 pub use delivery::{Decided, DeliveryState, NewDelivery, StoredDelivery};
 pub use effect::{Effect, Intent};
 pub use event::{Event, NewEvent};
 pub use job::{Claimed, Lease, OpenJob, Queue, Renewed};
 pub use ledger::{StoredFinding, StoredSession};
+pub use missed::{Listing, Source, Sweep};
+pub use retain::{Keep, clean};
+pub use seal::Keys;
+pub use sealed::Sealing;
+pub use sole::Sole;
 pub use task::{Created, NewTask, StoredTask};
 pub use wake::{Wakes, listen};
 
 /// What a database answers besides rows.
 pub type Error = sqlx::Error;
+
+/// Whether an error says that the database is away, which is nobody's mistake and passes.
+pub fn is_away(error: &Error) -> bool {
+    match error {
+        Error::Io(_) | Error::Tls(_) | Error::PoolTimedOut | Error::PoolClosed | Error::WorkerCrashed => true,
+        // PostgreSQL shuts down, starts up, or has closed the connection; SQLite's file is locked, full or not to be read.
+        Error::Database(error) => error.code().is_some_and(|code| {
+            code.starts_with("08") || code.starts_with("57P") || matches!(&*code, "53100" | "53300" | "5" | "10" | "13")
+        }),
+        _ => false,
+    }
+}
 
 /// How long a statement waits for another process's write lock on SQLite.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -48,8 +79,6 @@ const LOG_BYTES: u32 = 16 << 20;
 /// Decisions that may wait for their writer before handlers wait themselves.
 const DECISIONS: usize = 64;
 
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
-
 /// The database.
 #[derive(Clone)]
 pub struct Store {
@@ -60,6 +89,8 @@ pub struct Store {
     wakes: Wakes,
     /// Where decisions are gathered; PostgreSQL needs nobody to.
     decider: Option<mpsc::Sender<Deciding>>,
+    /// What seals; a process that only looks has none.
+    keys: Option<Arc<Keys>>,
     /// Ends the housekeeping with the last `Store`.
     _housekeeping: Arc<DropGuard>,
 }
@@ -69,6 +100,18 @@ pub struct Store {
 enum Dialect {
     Sqlite,
     Postgres,
+}
+
+impl Dialect {
+    /// The present moment as the database sees it. Leases and due times are set and compared by this clock alone, so that
+    /// machines whose clocks differ neither steal work nor starve. On SQLite it is the one process's own.
+    fn now(self) -> &'static str {
+        match self {
+            Self::Sqlite => "cast(round(unixepoch('subsec') * 1000) as integer)",
+            // Not `clock_timestamp()`: that may change within a statement, so no index would be used with it.
+            Self::Postgres => "cast(extract(epoch from statement_timestamp()) * 1000 as bigint)",
+        }
+    }
 }
 
 impl Store {
@@ -113,18 +156,7 @@ impl Store {
             sender
         });
         let housekeeping = Arc::new(ended.drop_guard());
-        Ok(Self { write, read, dialect, wakes: Wakes::default(), decider, _housekeeping: housekeeping })
-    }
-
-    /// Bring the schema up to date. Forward only.
-    pub async fn migrate(&self) -> Result<()> {
-        if self.dialect == Dialect::Postgres {
-            // The one word that the engines don't share: PostgreSQL calls it bytea.
-            const SQL: &str =
-                "do $$ begin create domain blob as bytea; exception when duplicate_object then null; end $$";
-            self.write.execute(SQL).await.context("prepare the schema")?;
-        }
-        MIGRATIONS.run(&self.write).await.context("migrate the database")
+        Ok(Self { write, read, dialect, wakes: Wakes::default(), decider, keys: None, _housekeeping: housekeeping })
     }
 
     /// Whether the database answers.
@@ -179,6 +211,8 @@ async fn sqlite(url: &str, connections: u32) -> Result<AnyPool> {
         .min_connections(1)
         // A file does not hang up; asking first whether it has would cost as much as many a statement.
         .test_before_acquire(false)
+        // On a full disk SQLite ends a transaction by itself; the connection then believes for ever that it is in one.
+        .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
         .idle_timeout(None)
         .max_lifetime(None)
         .after_connect(|connection, _| {
@@ -187,7 +221,9 @@ async fn sqlite(url: &str, connections: u32) -> Result<AnyPool> {
                 let busy = format!("pragma busy_timeout = {}", BUSY_TIMEOUT.as_millis());
                 let fold = format!("pragma wal_autocheckpoint = {LOG_PAGES}");
                 let cut = format!("pragma journal_size_limit = {LOG_BYTES}");
-                for pragma in [&busy, "pragma journal_mode = wal", "pragma synchronous = full", &fold, &cut] {
+                // Only a new file takes this: what the cleaner frees can be given back to the disk.
+                let pages = "pragma auto_vacuum = incremental";
+                for pragma in [&busy, pages, "pragma journal_mode = wal", "pragma synchronous = full", &fold, &cut] {
                     connection.execute(sqlx::AssertSqlSafe(pragma.to_owned())).await?;
                 }
                 Ok(())

@@ -6,7 +6,7 @@ use sqlx::{Any, Row as _, Transaction};
 
 use super::{Lease, Queue, Store};
 use crate::clock::{self, Millis};
-use crate::task::{Account, Ending, Kind, Place, Progress, Snapshot, State, TaskId, Trigger};
+use crate::task::{Account, Ending, Kind, Place, Progress, Snapshot, State, TaskId, Trigger, Waiting};
 
 /// How long a review is held back at most, in milliseconds, for whoever makes its check run.
 const HOLD: Millis = 300_000;
@@ -57,11 +57,13 @@ pub struct StoredTask {
     pub created_at: Millis,
     pub started_at: Option<Millis>,
     pub ended_at: Option<Millis>,
+    pub waiting: Waiting,
 }
 
-const COLUMNS: &str =
+pub(super) const COLUMNS: &str =
     "task_id, kind, delivery_id, installation_id, repository_id, repository, number, requester_id, requester,
-    trigger_json, prompt, snapshot, state, progress, ending, spent_micros, turns, created_at, started_at, ended_at";
+    trigger_json, prompt, snapshot, state, progress, ending, spent_micros, turns, created_at, started_at, ended_at,
+    waits_for, waits_until, waits_says, waits_since, waits_tries";
 
 impl Store {
     /// Make a task and its queue row, under the delivery's claim. A new review takes the place of one that waits.
@@ -90,8 +92,11 @@ impl Store {
             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'queued', $11, $12, $13, $14, $15)
             on conflict do nothing";
         const DELIVERY: &str = "update delivery set task_id = $1 where delivery_id = $2";
-        const JOB: &str =
-            "insert into job (job_id, queue, lane, thread, run_at, created_at) values ($1, $2, $3, $4, $5, $6)";
+        let job = format!(
+            "insert into job (job_id, queue, lane, thread, run_at, created_at)
+             values ($1, $2, $3, $4, {} + $5, $6)",
+            self.dialect.now()
+        );
         let (id, now) = (new.id.to_string(), clock::now());
         let (repository, number) = (new.place.repository_id as i64, new.place.number as i64);
         let mut tx = self.begin().await?;
@@ -136,13 +141,13 @@ impl Store {
         }
         sqlx::query(DELIVERY).bind(&id).bind(&lease.job_id).execute(&mut *tx).await?;
         // A review begins once its check run is there: two who make it at the same time would make two.
-        let run_at = if new.kind == Kind::Review { now + HOLD } else { now };
-        sqlx::query(JOB)
+        let held: Millis = if new.kind == Kind::Review { HOLD } else { 0 };
+        sqlx::query(sqlx::AssertSqlSafe(job))
             .bind(&id)
             .bind(Queue::Task.name())
             .bind(repository.to_string())
             .bind(format!("{repository}#{number}"))
-            .bind(run_at)
+            .bind(held)
             .bind(now)
             .execute(&mut *tx)
             .await?;
@@ -152,9 +157,10 @@ impl Store {
 
     /// Let a task begin that was held back until people see it.
     pub async fn release_task(&self, id: &str) -> Result<()> {
-        const SQL: &str = "update job set run_at = $1 where job_id = $2 and run_at > $1 and lease_owner is null";
+        let now = self.dialect.now();
+        let sql = format!("update job set run_at = {now} where job_id = $1 and run_at > {now} and lease_owner is null");
         let mut tx = self.begin().await?;
-        sqlx::query(SQL).bind(clock::now()).bind(id).execute(&mut *tx).await?;
+        sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id).execute(&mut *tx).await?;
         Ok(self.commit_and_wake(tx, Queue::Task).await?)
     }
 
@@ -202,26 +208,6 @@ impl Store {
         self.tasks_where(is_so, repository_id, number as i64).await
     }
 
-    /// Reviews that have ended and whose check run nobody has completed, the oldest first.
-    pub async fn stranded_reviews(&self) -> Result<Vec<StoredTask>> {
-        const MOST: i64 = 50;
-        let sql = format!(
-            "select {COLUMNS} from task
-             where kind = 'review' and state in ('completed', 'failed', 'cancelled') and ended_at > $1
-               and exists (select 1 from effect
-                   where effect.key = 'task:' || task.task_id || ':review-check' and effect.state = 'done')
-               and not exists (select 1 from effect
-                   where effect.key in ('task:' || task.task_id || ':review-check-end:0',
-                                        'task:' || task.task_id || ':review-check-end:plain')
-                     and effect.state = 'done')
-             order by ended_at limit $2"
-        );
-        // After two weeks GitHub itself takes them for stale.
-        let since = clock::now() - 14 * 24 * 3_600_000;
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(since).bind(MOST).fetch_all(&self.read).await?;
-        rows.iter().map(read).collect()
-    }
-
     async fn tasks_where<'q, T>(&self, is_so: &str, repository_id: u64, value: T) -> Result<Vec<StoredTask>>
     where
         T: 'q + sqlx::Encode<'q, Any> + sqlx::Type<Any>,
@@ -241,7 +227,8 @@ impl Store {
 
     /// Move a task; only the holder of its claim can, and only by a legal move. False if nothing was moved.
     pub async fn advance(&self, lease: &Lease, from: State, to: State) -> Result<bool> {
-        const SQL: &str = "update task set state = $1, started_at = coalesce(started_at, $2)
+        const SQL: &str = "update task set state = $1, started_at = coalesce(started_at, $2),
+                waits_for = null, waits_until = null, waits_says = null
             where task_id = $3 and state = $4
               and exists (select 1 from job where job_id = $3 and lease_owner = $5 and epoch = $6)";
         anyhow::ensure!(from.may_become(to), "a task can't go from {} to {}", from.name(), to.name());
@@ -261,7 +248,8 @@ impl Store {
     /// if the claim was no longer ours.
     pub async fn record(&self, lease: &Lease, progress: &Progress) -> Result<bool> {
         const KEPT: &str = "update job set attempts = 1 where job_id = $1 and lease_owner = $2 and epoch = $3";
-        const SQL: &str = "update task set progress = $1, pull = coalesce($2, pull), head_sha = coalesce($3, head_sha)
+        const SQL: &str = "update task set progress = $1, pull = coalesce($2, pull), head_sha = coalesce($3, head_sha),
+                               waits_since = null, waits_tries = 0
                            where task_id = $4";
         let opened = progress.published.as_ref().and_then(|published| published.pull).map(|number| number as i64);
         // Where its check run stands.
@@ -275,6 +263,16 @@ impl Store {
         step.execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(true)
+    }
+
+    /// Note how far a step has come, for whoever takes it up. It is not behind us: the attempts go on counting. False if
+    /// the claim was no longer ours.
+    pub async fn note_progress(&self, lease: &Lease, progress: &Progress) -> Result<bool> {
+        const SQL: &str = "update task set progress = $1 where task_id = $2
+              and exists (select 1 from job where job_id = $2 and lease_owner = $3 and epoch = $4)";
+        let json = serde_json::to_string(progress)?;
+        let noted = sqlx::query(SQL).bind(json).bind(&lease.job_id).bind(&lease.owner).bind(lease.epoch);
+        Ok(noted.execute(&self.write).await?.rows_affected() == 1)
     }
 
     /// Record what a run has cost so far, in all attempts.
@@ -294,7 +292,9 @@ impl Store {
 
     /// Record how the task will end, before people are told; what follows can be repeated.
     pub async fn conclude(&self, lease: &Lease, ending: &Ending) -> Result<bool> {
-        const SQL: &str = "update task set ending = $1 where task_id = $2 and ending is null
+        // Telling it has a patience of its own.
+        const SQL: &str = "update task set ending = $1, waits_since = null, waits_tries = 0
+            where task_id = $2 and ending is null
               and exists (select 1 from job where job_id = $2 and lease_owner = $3 and epoch = $4)";
         let kept = sqlx::query(SQL)
             .bind(serde_json::to_string(ending)?)
@@ -309,7 +309,9 @@ impl Store {
     /// The end: the task rests, and its queue row goes, in one transaction. False if the claim was no longer ours.
     pub async fn end(&self, lease: &Lease, to: State) -> Result<bool> {
         const OFF: &str = "delete from job where job_id = $1 and lease_owner = $2 and epoch = $3";
-        const SQL: &str = "update task set state = $1, ended_at = $2 where task_id = $3";
+        const SQL: &str = "update task set state = $1, ended_at = $2, waits_for = null, waits_until = null,
+                               waits_says = null
+                           where task_id = $3";
         let mut tx: Transaction<'static, Any> = self.begin().await?;
         let off = sqlx::query(OFF).bind(&lease.job_id).bind(&lease.owner).bind(lease.epoch).execute(&mut *tx).await?;
         if off.rows_affected() == 0 {
@@ -322,7 +324,7 @@ impl Store {
     }
 }
 
-fn read(row: &AnyRow) -> Result<StoredTask> {
+pub(super) fn read(row: &AnyRow) -> Result<StoredTask> {
     let state: String = row.try_get("state")?;
     let kind: String = row.try_get("kind")?;
     let ending: Option<String> = row.try_get("ending")?;
@@ -349,5 +351,6 @@ fn read(row: &AnyRow) -> Result<StoredTask> {
         created_at: row.try_get("created_at")?,
         started_at: row.try_get("started_at")?,
         ended_at: row.try_get("ended_at")?,
+        waiting: super::waiting::read(row)?,
     })
 }

@@ -67,6 +67,7 @@ async fn listen_once(url: &SecretString, wakes: &Wakes) -> sqlx::Result<()> {
     for queue in Queue::ALL {
         wakes.wake(queue);
     }
+    wakes.cancel();
     debug!("Listening for wake-ups of other processes");
     loop {
         let heard = listener.recv().await?;

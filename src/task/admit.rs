@@ -21,6 +21,7 @@ impl Role {
 }
 
 /// What must be known to decide.
+#[expect(clippy::struct_excessive_bools, reason = "facts that have nothing to do with each other")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Facts {
     pub role: Role,
@@ -34,6 +35,8 @@ pub struct Facts {
     pub ended_task: bool,
     /// The default branch has a commit to start from.
     pub has_commits: bool,
+    /// Too much was asked here, and nobody has resumed.
+    pub broken: bool,
 }
 
 /// What must be known of a pull request.
@@ -69,6 +72,7 @@ pub enum Admission {
     /// Go on where the last task of the thread ended.
     Continue,
     Stop,
+    Resume,
     Help,
     Refuse(Refusal),
     /// Nothing is said, because somebody hears of it already.
@@ -83,9 +87,13 @@ pub enum Refusal {
     AlreadyReviewing,
     NothingToStop,
     NothingToRetry,
+    NothingToResume,
     NothingToFix,
     PullClosed,
     EmptyRepository,
+    TooMuchAtOnce,
+    /// GitHub did not let us read what has to be known first.
+    Unreadable,
 }
 
 impl Refusal {
@@ -97,9 +105,12 @@ impl Refusal {
             Self::AlreadyReviewing => "already_reviewing",
             Self::NothingToStop => "nothing_to_stop",
             Self::NothingToRetry => "nothing_to_retry",
+            Self::NothingToResume => "nothing_to_resume",
             Self::NothingToFix => "nothing_to_fix",
             Self::PullClosed => "pull_closed",
             Self::EmptyRepository => "empty_repository",
+            Self::TooMuchAtOnce => "too_much_at_once",
+            Self::Unreadable => "unreadable",
         }
     }
 
@@ -127,6 +138,8 @@ pub fn admit(command: &Command, quiet: bool, facts: &Facts) -> Admission {
         Command::Help => Admission::Help,
         Command::Stop if facts.open_task || pull.any_review_open => Admission::Stop,
         Command::Stop => Admission::Refuse(Refusal::NothingToStop),
+        Command::Resume if facts.broken => Admission::Resume,
+        Command::Resume => Admission::Refuse(Refusal::NothingToResume),
         _ if pull.closed => Admission::Refuse(Refusal::PullClosed),
         Command::Review if facts.pull.is_some() => match (pull.review_open, quiet) {
             (true, true) => Admission::Ignore("a review of this commit is open already"),
@@ -155,6 +168,7 @@ mod tests {
         open_task: false,
         ended_task: false,
         has_commits: true,
+        broken: false,
     };
     const OPEN: PullFacts = PullFacts { closed: false, fork: false, review_open: false, any_review_open: false };
 
@@ -173,8 +187,9 @@ mod tests {
             check(&ask(), false, Facts { role, ..WRITER }, &start(Lane::Trusted));
         }
         for role in [Role::None, Role::Read, Role::Triage] {
-            for command in [ask(), Command::Stop, Command::Retry, Command::Continue, Command::Review] {
-                check(&command, false, Facts { role, ..WRITER }, &Admission::Refuse(Refusal::NotAWriter));
+            for command in [ask(), Command::Stop, Command::Retry, Command::Continue, Command::Resume, Command::Review] {
+                let facts = Facts { role, broken: true, ..WRITER };
+                check(&command, false, facts, &Admission::Refuse(Refusal::NotAWriter));
             }
             check(&Command::Help, false, Facts { role, ..WRITER }, &Admission::Help);
         }
@@ -227,6 +242,8 @@ mod tests {
     fn what_can_not_be_done_is_refused() {
         check(&Command::Stop, false, WRITER, &Admission::Refuse(Refusal::NothingToStop));
         check(&Command::Retry, false, WRITER, &Admission::Refuse(Refusal::NothingToRetry));
+        check(&Command::Resume, false, WRITER, &Admission::Refuse(Refusal::NothingToResume));
+        check(&Command::Resume, false, Facts { broken: true, ..WRITER }, &Admission::Resume);
         check(&Command::Continue, false, WRITER, &Admission::Refuse(Refusal::NothingToRetry));
         let ended = Facts { ended_task: true, ..WRITER };
         check(&Command::Retry, false, ended, &Admission::Retry);

@@ -10,6 +10,8 @@ pub enum Command {
     Retry,
     /// Go on where the last task of the thread ended.
     Continue,
+    /// Listen again where too much was asked.
+    Resume,
     Review,
     /// Anything else is the prompt, in the person's words.
     Do(String),
@@ -34,6 +36,7 @@ pub fn parse(text: &str, mention: &str) -> Option<Command> {
         "stop" | "cancel" if alone => Command::Stop,
         "retry" if alone => Command::Retry,
         "continue" if alone => Command::Continue,
+        "resume" if alone => Command::Resume,
         _ if asks_for_review(&words) => Command::Review,
         _ => Command::Do(said.to_owned()),
     })
@@ -130,6 +133,8 @@ mod tests {
         check("@cloud-agent review", Some(Command::Review));
         check("@cloud-agent please review this PR again!", Some(Command::Review));
         check("@cloud-agent continue", Some(Command::Continue));
+        check("@cloud-agent Resume!", Some(Command::Resume));
+        check("@cloud-agent resume the upload", asks("resume the upload"));
         check("@cloud-agent review the parser", asks("review the parser"));
         check("@cloud-agent stop using tabs", asks("stop using tabs"));
         check("@cloud-agent help me with this", asks("help me with this"));

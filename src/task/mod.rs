@@ -7,20 +7,25 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 mod admit;
+pub mod breaker;
 mod command;
+mod gone;
 mod progress;
 mod pull;
 pub mod rules;
 pub mod review;
 mod slug;
 mod state;
+mod waiting;
 
 pub use admit::{Admission, Facts, PullFacts, Refusal, Role, admit, review_asked};
 pub use command::{Command, parse};
-pub use progress::{FileLine, Progress, Published, ThreadLine, TodoLine, Work};
+pub use gone::Gone;
+pub use progress::{AgentStep, FileLine, Pass, Progress, Published, ThreadLine, TodoLine, Work};
 pub use pull::{FailedCheck, LinkedIssue, PullSnapshot, Thread, ThreadRemark, closes};
 pub use slug::{branch, pull_branch};
 pub use state::{Ending, State};
+pub use waiting::{Wait, Waiting, WaitsFor};
 
 /// A task's id: UUIDv7, so that ids sort by age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -1,12 +1,19 @@
 //! The durable steps of a run. What is set here is behind us; a run that is taken up again goes on after it.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::review::Reviewed;
 
 /// How far a run has come.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Progress {
+    /// The agent is at work. Who takes over goes on with its conversation where that is left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentStep>,
+    /// The questions of a review that are answered: none is paid for twice.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passes: Vec<Pass>,
     /// The agent has answered and its work was looked at: what is to be published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub work: Option<Work>,
@@ -16,6 +23,24 @@ pub struct Progress {
     /// A review is made, and what of it is new is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reviewed: Option<Reviewed>,
+}
+
+/// How far the agent has come.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct AgentStep {
+    /// Its conversation is found by this.
+    pub session: String,
+    /// What it answered, as it was given; what it did lies in the working tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Value>,
+}
+
+/// An answered question.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Pass {
+    /// Of the question and all that it was about.
+    pub fingerprint: String,
+    pub answer: Value,
 }
 
 /// What the agent left, checked and ready to be pushed by whoever has the run's directory.

@@ -2,13 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Gone;
+
 /// Where a task stands. `store.advance` is the only thing that moves it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     Queued,
     Running,
     Publishing,
-    /// For GitHub to take writes again.
+    /// For GitHub, the model or this machine: `Waiting` says which.
     Waiting,
     Completed,
     Failed,
@@ -44,11 +46,11 @@ impl State {
     pub fn may_become(self, next: Self) -> bool {
         use State::*;
         match self {
-            Queued => matches!(next, Running | Failed | Cancelled),
+            Queued => matches!(next, Running | Waiting | Failed | Cancelled),
             Running => matches!(next, Running | Publishing | Waiting | Completed | Failed | Cancelled),
             // Back to running when another machine takes over and does not have the work.
             Publishing => matches!(next, Running | Publishing | Waiting | Completed | Failed),
-            Waiting => matches!(next, Running | Publishing | Waiting | Failed | Cancelled),
+            Waiting => matches!(next, Running | Publishing | Waiting | Completed | Failed | Cancelled),
             Completed | Failed | Cancelled => false,
         }
     }
@@ -79,6 +81,7 @@ impl Ending {
         match self.code.as_str() {
             "pull_request" | "no_change" | "pushed" | "patch" | "answered" | "reviewed" => State::Completed,
             "cancelled" | "superseded" | "closed" => State::Cancelled,
+            code if Gone::coded(code).is_some() => State::Cancelled,
             _ => State::Failed,
         }
     }

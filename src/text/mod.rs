@@ -6,8 +6,10 @@ mod hidden;
 mod outgoing;
 mod templates;
 
-pub use hidden::{is_invisible, visible};
-pub use outgoing::{outgoing, redact};
+pub use hidden::{
+    Counted, Hidden, Removed, Tally, destination, is_invisible, plain, visible, without_invisible, without_sequences,
+};
+pub use outgoing::{at_home, hold, hold_for_now, outgoing, redact, redact_held, redact_json};
 pub use templates::render;
 
 /// GitHub refuses comments above 65,536 characters; some room is left for what it counts differently.
@@ -77,6 +79,12 @@ pub fn elapsed(millis: Millis) -> String {
     }
 }
 
+/// A moment as people read it where nobody knows their time zone: `14:05 UTC`.
+pub fn time_of_day(at: Millis) -> String {
+    let minutes = at.div_euclid(60_000).rem_euclid(24 * 60);
+    format!("{:02}:{:02} UTC", minutes / 60, minutes % 60)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,6 +103,7 @@ mod tests {
         assert_eq!(elapsed(8_999), "8 s");
         assert_eq!(elapsed(200_000), "3 min 20 s");
         assert_eq!(elapsed(3_900_000), "1 h 5 min");
+        assert_eq!(time_of_day(1_795_269_900_000), "14:05 UTC");
         assert_eq!(dollars(423_000), "0.42");
         assert_eq!(line("  first\nsecond", 20), "first…");
     }

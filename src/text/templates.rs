@@ -21,6 +21,7 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
         "prompt/earlier.md",
         "prompt/fix.md",
         "prompt/fix_all.md",
+        "prompt/interrupted.md",
         "prompt/issue.md",
         "prompt/pull.md",
         "prompt/review.md",
@@ -35,8 +36,10 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
         "report/config_check.md",
         "report/held_back.md",
         "report/help.md",
+        "report/hidden.md",
         "report/progress.md",
         "report/pull.md",
+        "report/breaker.md",
         "report/refusal.md",
         "report/review/comment.md",
         "report/review/merge_group.md",
@@ -45,6 +48,7 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
         "report/review/stranded.md",
         "report/review/summary.md",
         "report/thread_answer.md",
+        "report/waiting.md",
     ] {
         if let Err(error) = environment.add_template(name, text) {
             unreachable!("the template {name} is part of the program: {error:#}");

@@ -1,13 +1,16 @@
 //! Somebody wants something: who may, and what comes of it.
 
+use super::breaker::{self, May};
 use super::event::Ask;
 use super::handle::{Desk, Trouble, done, refused_is_fine};
+use super::late;
 use super::snapshot::{self, Setting};
 use crate::github::{PullRequest, Reaction};
 use crate::report::{self, Undone};
 use crate::store::{Created, Decided, DeliveryState, NewTask, StoredTask};
 use crate::task::{
-    Admission, Command, Facts, Kind, Lane, PullFacts, Refusal, TaskId, ThreadRemark, Trigger, admit, review_asked,
+    Admission, Command, Facts, Kind, Lane, Place, PullFacts, Refusal, TaskId, ThreadRemark, Trigger, admit,
+    review_asked,
 };
 
 /// What a task is made of besides the snapshot.
@@ -32,11 +35,12 @@ pub async fn decide(desk: &Desk<'_>, ask: &Ask) -> Result<Decided, Trouble> {
     {
         return Ok(done(DeliveryState::Ignored, "it is not our label"));
     }
-    let origin = ask.review.map(|id| format!("review:{id}"));
-    if let Some(origin) = &origin
-        && app.store.task_of_origin(place.repository_id, origin).await?.is_some()
-    {
-        return Ok(done(DeliveryState::Ignored, "the same review has asked already"));
+    let origin = origin(ask);
+    if has_asked(desk, place, origin.as_deref()).await? {
+        return Ok(done(DeliveryState::Ignored, HAS_ASKED));
+    }
+    if let Some(why) = late::is_moot(desk, ask).await? {
+        return Ok(done(DeliveryState::Ignored, why));
     }
     let pull = async {
         match ask.on_pull {
@@ -63,6 +67,8 @@ pub async fn decide(desk: &Desk<'_>, ask: &Ask) -> Result<Decided, Trouble> {
         open_task: tasks.iter().any(|task| task.kind != Kind::Review && !task.state.is_final()),
         ended_task: tasks.iter().any(|task| task.state.is_final()) || (opened && ask.command == Command::Continue),
         has_commits: setting.default.head.is_some() || pull.is_some(),
+        broken: ask.command == Command::Resume
+            && app.store.breaker(place).await?.is_some_and(|breaker| breaker.resumed_at.is_none()),
     };
     // Of labels and new issues a second word would be noise.
     let quiet = matches!(ask.trigger, Trigger::Opened | Trigger::Labeled);
@@ -82,9 +88,14 @@ pub async fn decide(desk: &Desk<'_>, ask: &Ask) -> Result<Decided, Trouble> {
             return Ok(done(DeliveryState::Done, "explained what one can say"));
         }
         Admission::Stop => {
-            stop(desk, &tasks, &ask.asker.login).await?;
+            stop(desk, late::meant(desk, ask, &tasks).await?, &ask.asker.login).await?;
             greet(desk, ask).await?;
             return Ok(done(DeliveryState::Done, "asked the running task to stop"));
+        }
+        Admission::Resume => {
+            app.store.resume(place, &ask.asker.login).await?;
+            greet(desk, ask).await?;
+            return Ok(done(DeliveryState::Done, "resumed"));
         }
         Admission::Retry => retry(&tasks, ask.on_pull, lane),
         Admission::Continue => {
@@ -94,7 +105,30 @@ pub async fn decide(desk: &Desk<'_>, ask: &Ask) -> Result<Decided, Trouble> {
         Admission::Review { lane } => review(lane),
         Admission::Start { prompt, lane } => Order { kind, lane, prompt, goes_on: ask.on_pull, origin: None },
     };
-    start(desk, ask, &setting, pull.as_ref(), Order { origin, ..order }, quiet).await
+    match breaker::may(desk, place, &ask.asker, &ask.trigger).await? {
+        May::Begin => start(desk, ask, &setting, pull.as_ref(), Order { origin, ..order }, quiet).await,
+        May::NotHere(decided) => Ok(decided),
+        May::NotNow => refuse(desk, ask, Refusal::TooMuchAtOnce).await,
+    }
+}
+
+const HAS_ASKED: &str = "the same words have asked already";
+
+/// What asked, by a name that is the same whichever delivery tells of it: all of a review is one ask.
+fn origin(ask: &Ask) -> Option<String> {
+    match (ask.review, &ask.trigger) {
+        (Some(id), _) => Some(format!("review:{id}")),
+        (None, Trigger::Comment { id }) => Some(format!("comment:{id}")),
+        (None, Trigger::ReviewComment { id, .. }) => Some(format!("review-comment:{id}")),
+        _ => None,
+    }
+}
+
+async fn has_asked(desk: &Desk<'_>, place: &Place, origin: Option<&str>) -> Result<bool, Trouble> {
+    Ok(match origin {
+        Some(origin) => desk.app.store.task_of_origin(place.repository_id, origin).await?.is_some(),
+        None => false,
+    })
 }
 
 /// Whether this label asks for something: the operator's, unless the repository's settings name another.
@@ -180,8 +214,11 @@ async fn start(
     greeted?;
     match create(desk, &new).await? {
         Some(decided) => Ok(decided),
-        // Somebody else asked at the same moment, or the same review did.
-        None if quiet || new.origin.is_some() => {
+        // Somebody else asked at the same moment, or the same words did.
+        None if has_asked(desk, &new.place, new.origin.as_deref()).await? => {
+            Ok(done(DeliveryState::Ignored, HAS_ASKED))
+        }
+        None if quiet || ask.review.is_some() => {
             Ok(done(DeliveryState::Ignored, "a task of this thread is open already"))
         }
         None if new.kind == Kind::Review => refuse(desk, ask, Refusal::AlreadyReviewing).await,
@@ -237,9 +274,13 @@ pub(super) async fn announce(desk: &Desk<'_>, task: &StoredTask, superseded: Opt
 }
 
 /// Ask the open tasks of a thread to stop.
-pub(super) async fn stop(desk: &Desk<'_>, tasks: &[StoredTask], by: &str) -> Result<usize, Trouble> {
+pub(super) async fn stop<'t>(
+    desk: &Desk<'_>,
+    tasks: impl IntoIterator<Item = &'t StoredTask>,
+    by: &str,
+) -> Result<usize, Trouble> {
     let mut asked = 0;
-    for task in tasks.iter().filter(|task| !task.state.is_final()) {
+    for task in tasks.into_iter().filter(|task| !task.state.is_final()) {
         asked += usize::from(desk.app.store.request_cancel(&task.id.to_string(), by).await?);
     }
     Ok(asked)
@@ -257,7 +298,7 @@ async fn react(desk: &Desk<'_>, ask: &Ask, reaction: Reaction) -> Result<(), Und
     }
 }
 
-async fn refuse(desk: &Desk<'_>, ask: &Ask, refusal: Refusal) -> Result<Decided, Trouble> {
+pub(super) async fn refuse(desk: &Desk<'_>, ask: &Ask, refusal: Refusal) -> Result<Decided, Trouble> {
     react(desk, ask, Reaction::Confused).await?;
     tell_refusal(desk, ask.place.number, &ask.asker, refusal, ask.on_pull, None).await
 }

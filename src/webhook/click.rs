@@ -1,6 +1,7 @@
 //! Somebody pressed a button on one of our check runs: *Fix all*, *Re-run* or *Stop*.
 
 use super::ask::{self, Order, head_of};
+use super::breaker::{self, May};
 use super::event::{Ask, Click, Wants};
 use super::handle::{Desk, Trouble, done, refused_is_fine};
 use super::snapshot::{self, Setting};
@@ -186,6 +187,14 @@ async fn make(
         review: None,
         unnamed: false,
     };
+    match breaker::may(desk, &ask.place, &ask.asker, &ask.trigger).await? {
+        May::Begin => (),
+        May::NotHere(decided) => return Ok(decided),
+        May::NotNow => {
+            let refusal = Refusal::TooMuchAtOnce;
+            return ask::tell_refusal(desk, pull.number, &ask.asker, refusal, true, Some(desk.delivery_id)).await;
+        }
+    }
     let lane = if pull.is_from_fork() || !role.can_write() { Lane::Untrusted } else { Lane::Trusted };
     let order = Order { kind, lane, prompt: prompt.clone(), goes_on: kind == Kind::Pull, origin: None };
     let snapshot = snapshot::take(desk, &ask, setting, Some(pull), &order, Vec::new()).await?;

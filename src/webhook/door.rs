@@ -1,6 +1,5 @@
 //! `POST /webhooks/github`: signature over the raw bytes, a look at the envelope, one durable write, an answer.
 
-use std::cell::RefCell;
 use std::time::Duration;
 
 use axum::Json;
@@ -12,18 +11,14 @@ use axum::routing::post;
 use http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde_json::json;
-use tracing::{debug, info, warn};
+use tracing::warn;
 use uuid::Uuid;
-use zstd::bulk::Compressor;
 
-use super::event::{Names, ignorable};
 use super::json::json_of;
-use super::payload::Envelope;
 use super::signature::is_signed;
+use super::take::{Arrived, take};
 use crate::app::App;
-use crate::clock;
 use crate::queue::Accepted;
-use crate::store::NewDelivery;
 
 /// GitHub caps payloads at 25 MB and does not send larger ones.
 const LARGEST: usize = 25 << 20;
@@ -31,10 +26,6 @@ const LARGEST: usize = 25 << 20;
 const READING: Duration = Duration::from_secs(30);
 /// Longest that a body which is too large is read on.
 const DRAIN: Duration = Duration::from_secs(10);
-/// Larger bodies are packed on the blocking pool, so that they don't hold up small ones.
-const LARGE: usize = 256 << 10;
-/// zstd's fastest level: on a payload of 14 KB it saves 90 % in some 30 µs.
-const LEVEL: i32 = 1;
 
 /// The door that GitHub knocks at.
 pub fn router(app: App) -> Router {
@@ -42,52 +33,26 @@ pub fn router(app: App) -> Router {
 }
 
 async fn receive(State(app): State<App>, knock: Knock) -> Result<Response, Turned> {
-    let Knock { guid, event, content_type, raw, envelope } = knock;
-    let names = Names { mention: app.config.github.mention.clone() };
-    let ignored = ignorable(&event, &envelope, &names);
-    let delivery_id = Uuid::now_v7();
-    let delivery = NewDelivery {
-        delivery_id,
-        app_id: app.config.github.app_id.unwrap_or_default() as i64,
-        guid: guid.clone(),
-        event: event.clone(),
-        action: envelope.action,
-        installation_id: envelope.installation.map(|it| it.id as i64),
-        repository: envelope.repository.map(|it| it.full_name),
-        content_type,
-        body: pack(raw).await?,
-        received_at: clock::now(),
-        ignored,
-    };
-    let accepted = app.acceptor.accept(delivery).await.map_err(|error| {
+    let Knock(arrived) = knock;
+    let (guid, delivery_id) = (arrived.guid.clone(), arrived.delivery_id);
+    let taken = take(&app, arrived).await.map_err(|error| {
         warn!(delivery.guid = guid, "Could not store a delivery, GitHub keeps it: {error:#}");
         Turned::NotStored
     })?;
-    let (status, word) = match (accepted, ignored) {
-        (Accepted::Duplicate, _) => (StatusCode::OK, "duplicate"),
-        (Accepted::New, Some(_)) => (StatusCode::ACCEPTED, "ignored"),
-        (Accepted::New, None) => (StatusCode::ACCEPTED, "accepted"),
-    };
-    match ignored {
-        Some(why) => debug!(delivery.guid = guid, delivery.event = event, "Delivery {word}: {why}"),
-        None => info!(delivery.guid = guid, delivery.event = event, delivery.id = %delivery_id, "Delivery {word}"),
-    }
-    let answer = match (accepted, ignored) {
-        (Accepted::New, Some(why)) => json!({ "delivery": delivery_id, "status": word, "reason": why }),
-        (Accepted::New, None) => json!({ "delivery": delivery_id, "status": word }),
-        (Accepted::Duplicate, _) => json!({ "status": word }),
+    let word = taken.word();
+    let (status, answer) = match (taken.accepted, taken.ignored) {
+        (Accepted::New, Some(why)) => {
+            (StatusCode::ACCEPTED, json!({ "delivery": delivery_id, "status": word, "reason": why }))
+        }
+        (Accepted::New, None) => (StatusCode::ACCEPTED, json!({ "delivery": delivery_id, "status": word })),
+        (Accepted::Again, _) => (StatusCode::ACCEPTED, json!({ "status": word })),
+        (Accepted::Duplicate, _) => (StatusCode::OK, json!({ "status": word })),
     };
     Ok((status, Json(answer)).into_response())
 }
 
 /// A delivery whose signature is good and whose JSON is whole.
-struct Knock {
-    guid: String,
-    event: String,
-    content_type: String,
-    raw: Bytes,
-    envelope: Envelope,
-}
+struct Knock(Arrived);
 
 impl FromRequest<App> for Knock {
     type Rejection = Turned;
@@ -117,7 +82,8 @@ impl FromRequest<App> for Knock {
                 false => format!("no JSON: {error}"),
             })
         })?;
-        Ok(Self { guid: guid.to_owned(), event: event.to_owned(), content_type, raw, envelope })
+        let (guid, event) = (guid.to_owned(), event.to_owned());
+        Ok(Self(Arrived { delivery_id: Uuid::now_v7(), guid, event, content_type, raw, envelope }))
     }
 }
 
@@ -146,27 +112,6 @@ async fn drain(mut body: Body) {
         }
     };
     let _ = tokio::time::timeout(DRAIN, read_on).await;
-}
-
-async fn pack(raw: Bytes) -> Result<Bytes, Turned> {
-    let packed = if raw.len() <= LARGE {
-        pack_small(&raw)
-    } else {
-        let pack = move || zstd::bulk::compress(&raw, LEVEL);
-        tokio::task::spawn_blocking(pack).await.unwrap_or_else(|error| Err(std::io::Error::other(error)))
-    };
-    packed.map(Bytes::from).map_err(|_| Turned::NotStored)
-}
-
-/// With a compressor that each thread keeps: to make one takes as long as to use it.
-fn pack_small(raw: &[u8]) -> std::io::Result<Vec<u8>> {
-    thread_local! {
-        static KEPT: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
-    }
-    KEPT.with_borrow_mut(|kept| match kept {
-        Some(compressor) => compressor.compress(raw),
-        None => kept.insert(Compressor::new(LEVEL)?).compress(raw),
-    })
 }
 
 /// Why a delivery was not taken.

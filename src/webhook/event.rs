@@ -1,5 +1,6 @@
 //! What a delivery asks for, if anything. Pure: the payload comes in, an ask or a reason goes out.
 
+use super::installation::{self, Change};
 use super::payload::{CheckEvent, Common, Envelope, Issue, IssueEvent, MergeGroupEvent, Pull, PullEvent, User};
 use crate::task::{Account, Command, Place, Said, Trigger, parse};
 
@@ -31,6 +32,8 @@ pub enum Heard {
         place: Place,
         head_sha: String,
     },
+    /// An installation or a repository has changed as a whole.
+    Installation(Change),
     /// Nothing to do, and why.
     Nothing(&'static str),
 }
@@ -95,7 +98,7 @@ pub enum Wants {
     Stop,
 }
 
-const NOT_READ: &str = "we do not act on this event";
+pub(super) const NOT_READ: &str = "we do not act on this event";
 const A_BOT: &str = "bots are not listened to";
 const NO_MENTION: &str = "it does not speak to us";
 const OURS: &str = "it is our own";
@@ -105,19 +108,17 @@ const NO_INSTALLATION: Heard = Heard::Nothing("it names no installation");
 /// cheap and says "look" when in doubt.
 pub fn ignorable(event: &str, envelope: &Envelope, names: &Names) -> Option<&'static str> {
     let action = envelope.action.as_deref().unwrap_or_default();
+    if let Some(why) = never_read(event, action) {
+        return Some(why);
+    }
     let texts = match (event, action) {
-        ("ping", _) => return Some("GitHub only says hello"),
         ("issue_comment" | "pull_request_review_comment", "created") => [envelope.comment.as_ref(), None],
         ("issues", "opened") => [envelope.issue.as_ref(), None],
         // Of a bot's own pull request every review may concern it.
         ("pull_request_review", "submitted") => [envelope.review.as_ref(), None],
         // Which label is ours, and which bots count, is the repository's to say.
         ("issues", "labeled") => return by_bot(envelope).then_some(A_BOT),
-        ("pull_request", "opened" | "reopened" | "ready_for_review" | "synchronize" | "closed" | "labeled")
-        | ("check_run", "rerequested" | "requested_action")
-        | ("check_suite", "rerequested")
-        | ("merge_group", "checks_requested") => return None,
-        _ => return Some(NOT_READ),
+        _ => return None,
     };
     if by_bot(envelope) {
         return Some(A_BOT);
@@ -130,12 +131,28 @@ pub fn ignorable(event: &str, envelope: &Envelope, names: &Names) -> Option<&'st
     (!texts.any(|text| names_us(text, &names.mention))).then_some(NO_MENTION)
 }
 
+/// Whether the event's name alone says that nobody needs to look.
+pub fn never_read(event: &str, action: &str) -> Option<&'static str> {
+    match (event, action) {
+        ("ping", _) => Some("GitHub only says hello"),
+        ("issue_comment" | "pull_request_review_comment", "created")
+        | ("issues", "opened" | "labeled")
+        | ("pull_request_review", "submitted")
+        | ("pull_request", "opened" | "reopened" | "ready_for_review" | "synchronize" | "closed" | "labeled")
+        | ("check_run", "rerequested" | "requested_action")
+        | ("check_suite", "rerequested")
+        | ("merge_group", "checks_requested") => None,
+        _ if installation::is_change(event, action) => None,
+        _ => Some(NOT_READ),
+    }
+}
+
 fn by_bot(envelope: &Envelope) -> bool {
     envelope.sender.as_ref().is_some_and(|sender| sender.kind == "Bot")
 }
 
 /// Whether the mention's letters occur at all.
-fn names_us(text: &str, mention: &str) -> bool {
+pub fn names_us(text: &str, mention: &str) -> bool {
     let needle = mention.as_bytes();
     text.as_bytes().windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle))
 }
@@ -157,7 +174,7 @@ pub fn hear(event: &str, payload: &[u8], names: &Names, us: Us) -> Result<Heard,
                 None => NO_INSTALLATION,
             })
         }
-        _ => Ok(Heard::Nothing(NOT_READ)),
+        _ => installation::hear(event, payload),
     }
 }
 

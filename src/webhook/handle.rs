@@ -4,14 +4,14 @@ use tracing::{Instrument as _, info, info_span, warn};
 
 use super::event::{Heard, Names, Us, hear};
 use super::json::json_of;
-use super::{ask, click, moved};
+use super::{ask, click, installation, moved};
 use crate::app::App;
 use crate::clock;
 use crate::github::{Error, Repo};
 use crate::queue::{Job, Verdict};
 use crate::report::{Outbox, Undone};
-use crate::store::{Decided, DeliveryState};
-use crate::task::{Place, Trigger};
+use crate::store::{Decided, DeliveryState, StoredDelivery};
+use crate::task::{Gone, Place, Refusal, Trigger};
 
 /// Crashes and errors of ours after which a delivery is set aside.
 const ATTEMPTS: i64 = 8;
@@ -19,7 +19,8 @@ const ATTEMPTS: i64 = 8;
 /// Look at one delivery.
 pub async fn handle(app: App, job: Job) -> Verdict {
     let span = info_span!("delivery", delivery.id = job.lease().job_id, installation.id = tracing::field::Empty);
-    handle_in_span(app, job).instrument(span).await
+    // Boxed: it is large, and the worker's future would hold it.
+    Box::pin(handle_in_span(app, job)).instrument(span).await
 }
 
 async fn handle_in_span(app: App, job: Job) -> Verdict {
@@ -35,12 +36,17 @@ async fn handle_in_span(app: App, job: Job) -> Verdict {
             return Verdict::Again { at, failed: false };
         }
         Err(Trouble::Lost) => return Verdict::Done,
+        Err(Trouble::Gone(gone)) => done(DeliveryState::Ignored, gone.says()),
         Err(Trouble::Ours(error)) if job.claimed.attempts + 1 < ATTEMPTS => {
             warn!("Could not handle a delivery: {error:#}");
             return Verdict::Again { at: clock::now() + (2000 << job.claimed.attempts.min(8)), failed: true };
         }
         Err(Trouble::Ours(error)) => {
             warn!("Giving a delivery up after {ATTEMPTS} tries: {error:#}");
+            // Not when looking at it kills the process: telling would look again.
+            if job.claimed.attempts < ATTEMPTS {
+                tell_that_it_was_given_up(&app, &job).await;
+            }
             Decided { state: DeliveryState::Failed, decision: format!("{error:#}"), task_id: None }
         }
     };
@@ -56,8 +62,13 @@ async fn handle_in_span(app: App, job: Job) -> Verdict {
 
 /// Why a delivery has no decision yet.
 pub(super) enum Trouble {
-    Later { at: clock::Millis, why: String },
+    Later {
+        at: clock::Millis,
+        why: String,
+    },
     Lost,
+    /// There is nobody left to answer.
+    Gone(Gone),
     Ours(anyhow::Error),
 }
 
@@ -67,11 +78,13 @@ impl<E: Into<anyhow::Error>> From<E> for Trouble {
         let error = match error.downcast::<Undone>() {
             Ok(Undone::Later { at, why, .. }) => return Self::Later { at, why },
             Ok(Undone::Lost) => return Self::Lost,
+            Ok(Undone::Gone(gone)) => return Self::Gone(gone),
             Ok(other) => return Self::Ours(other.into()),
             Err(error) => error,
         };
         match error.downcast::<Error>() {
-            Ok(Error::Limited { until }) => Self::Later { at: until, why: "GitHub asks us to wait".to_owned() },
+            Ok(error @ Error::Limited { until, .. }) => Self::Later { at: until, why: error.to_string() },
+            Ok(error) if error.gone().is_some() => error.gone().map_or(Self::Lost, Self::Gone),
             Ok(error) if !error.is_final() => Self::Later { at: clock::now() + 5_000, why: error.to_string() },
             Ok(error) => Self::Ours(error.into()),
             Err(error) => Self::Ours(error),
@@ -89,34 +102,67 @@ pub(super) struct Desk<'a> {
     pub us: u64,
 }
 
+/// Whoever has asked for something hears that nothing will come of it. As far as GitHub lets us.
+async fn tell_that_it_was_given_up(app: &App, job: &Job) {
+    let told = async {
+        let Some(delivery) = app.store.delivery(&job.lease().job_id).await? else { return Ok(()) };
+        let us = us(app).await?;
+        match heard(app, &delivery, us)? {
+            Ok(Heard::Ask(it)) if !it.unnamed => {
+                ask::refuse(&desk(app, job, us, &it.place), &it, Refusal::Unreadable).await.map(drop)
+            }
+            _ => Ok(()),
+        }
+    };
+    match told.await {
+        Ok(()) | Err(Trouble::Lost | Trouble::Gone(_)) => (),
+        Err(Trouble::Later { why, .. }) => warn!("Nobody could be told: {why}"),
+        Err(Trouble::Ours(error)) => warn!("Nobody could be told: {error:#}"),
+    }
+}
+
+async fn us(app: &App) -> Result<Us, Trouble> {
+    let bot_id = app.github.identity().await?.bot_id;
+    Ok(Us { bot_id, app_id: app.config.github.app_id.unwrap_or_default() })
+}
+
+fn heard(app: &App, delivery: &StoredDelivery, us: Us) -> Result<serde_json::Result<Heard>, Trouble> {
+    let names = Names { mention: app.config.github.mention.clone() };
+    let json = json_of(&delivery.content_type, &delivery.body).map_err(anyhow::Error::msg)?;
+    Ok(hear(&delivery.event, &json, &names, us))
+}
+
+fn desk<'a>(app: &'a App, job: &'a Job, us: Us, place: &Place) -> Desk<'a> {
+    tracing::Span::current().record("installation.id", place.installation_id);
+    Desk {
+        app,
+        repo: app.github.repo(place.installation_id, place.repository_id, &place.repository),
+        outbox: Outbox { store: &app.store, lease: job.lease(), task_id: None },
+        delivery_id: &job.lease().job_id,
+        us: us.bot_id,
+    }
+}
+
 async fn look(app: &App, job: &Job) -> Result<Decided, Trouble> {
     let Some(delivery) = app.store.delivery(&job.lease().job_id).await? else {
         return Ok(done(DeliveryState::Failed, "the delivery is gone"));
     };
-    let bot_id = app.github.identity().await?.bot_id;
-    let us = Us { bot_id, app_id: app.config.github.app_id.unwrap_or_default() };
-    let names = Names { mention: app.config.github.mention.clone() };
-    let json = json_of(&delivery.content_type, &delivery.body).map_err(anyhow::Error::msg)?;
-    let heard = match hear(&delivery.event, &json, &names, us) {
+    let us = us(app).await?;
+    let heard = match heard(app, &delivery, us)? {
         Ok(heard) => heard,
         Err(error) => return Ok(done(DeliveryState::Failed, &format!("the payload is not as expected: {error}"))),
     };
-    let desk = |place: &Place| {
-        tracing::Span::current().record("installation.id", place.installation_id);
-        Desk {
-            app,
-            repo: app.github.repo(place.installation_id, place.repository_id, &place.repository),
-            outbox: Outbox { store: &app.store, lease: job.lease(), task_id: None },
-            delivery_id: &job.lease().job_id,
-            us: bot_id,
-        }
-    };
+    let desk = |place: &Place| desk(app, job, us, place);
     match heard {
         Heard::Nothing(why) => Ok(done(DeliveryState::Ignored, why)),
         Heard::Ask(it) if it.on_pull && it.trigger == Trigger::Opened => moved::opened(&desk(&it.place), &it).await,
         Heard::Ask(it) => ask::decide(&desk(&it.place), &it).await,
         Heard::Pull(it) => moved::decide(&desk(&it.ask.place), &it).await,
         Heard::Click(it) => click::decide(&desk(&it.place), &it).await,
+        Heard::Installation(it) => {
+            tracing::Span::current().record("installation.id", it.installation);
+            Box::pin(installation::decide(app, job, &it)).await
+        }
         Heard::MergeGroup { place, head_sha } => moved::answer_merge_queue(&desk(&place), &head_sha).await,
     }
 }

@@ -1,11 +1,16 @@
 //! Stage 1: GitHub speaks. Verified over the raw bytes, stored before it is acknowledged, looked at by a worker.
 
 mod door;
+mod take;
+pub mod missed;
 mod event;
 mod handle;
 mod ask;
+mod breaker;
+mod late;
 mod moved;
 mod click;
+mod installation;
 mod snapshot;
 mod json;
 mod payload;
@@ -14,4 +19,5 @@ mod signature;
 pub use door::router;
 pub use event::{Ask, Heard, Names, Us, hear, ignorable};
 pub use handle::handle;
+pub use installation::{Change, What};
 pub use payload::Envelope;

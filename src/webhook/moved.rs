@@ -1,6 +1,7 @@
 //! A pull request came, moved or went, and nobody said anything: what the repository's settings want then.
 
 use super::ask::{self, Order, head_of};
+use super::breaker::{self, May};
 use super::event::{Ask, Moved};
 use super::handle::{Desk, Trouble, done, refused_is_fine};
 use super::snapshot::{self, Setting};
@@ -38,6 +39,10 @@ async fn of(desk: &Desk<'_>, it: &Moved, origin: Option<String>) -> Result<Decid
     }
     let tasks = app.store.tasks_of_thread(place.repository_id, place.number).await?;
     if it.action == "closed" {
+        // It may be open again, and this only late.
+        if tasks.iter().any(|task| !task.state.is_final()) && desk.repo.pull(place.number).await?.is_open() {
+            return Ok(done(DeliveryState::Ignored, "it is open again"));
+        }
         let stopped = ask::stop(desk, &tasks, CLOSED).await?;
         return Ok(match stopped {
             0 => done(DeliveryState::Ignored, "nothing ran on the closed pull request"),
@@ -56,6 +61,9 @@ async fn of(desk: &Desk<'_>, it: &Moved, origin: Option<String>) -> Result<Decid
     });
     if again {
         return Ok(done(DeliveryState::Ignored, "this commit is reviewed already, or about to be"));
+    }
+    if let May::NotHere(decided) = breaker::may(desk, place, &it.ask.asker, &Trigger::Pull).await? {
+        return Ok(decided);
     }
     let lane = if pull.is_from_fork() { Lane::Untrusted } else { Lane::Trusted };
     let order = Order { kind: Kind::Review, lane, prompt: String::new(), goes_on: false, origin: None };

@@ -27,7 +27,7 @@ fn examples() -> Vec<(String, Value)> {
 
 const US: Us = Us { bot_id: 1, app_id: 1 };
 /// The events that we read.
-const READ: [&str; 8] = [
+const READ: [&str; 12] = [
     "issues",
     "issue_comment",
     "pull_request",
@@ -36,6 +36,10 @@ const READ: [&str; 8] = [
     "check_run",
     "check_suite",
     "merge_group",
+    "installation",
+    "installation_repositories",
+    "installation_target",
+    "repository",
 ];
 
 fn names() -> Names {
@@ -55,6 +59,7 @@ fn every_example_is_read_or_ignored() {
                 Ok(Heard::Pull(_)) => "tells of a pull request",
                 Ok(Heard::Click(_)) => "clicks",
                 Ok(Heard::MergeGroup { .. }) => "asks for a merge group",
+                Ok(Heard::Installation(_)) => "tells of a change",
                 Ok(Heard::Nothing(_)) => "ignored by the worker",
                 Err(error) => panic!("{event}: {error}\n{payload:#}"),
             },
@@ -73,6 +78,9 @@ fn every_example_is_read_or_ignored() {
         "check_run ignored by the worker": 3,
         "check_suite ignored at the door": 16,
         "check_suite ignored by the worker": 4,
+        "installation ignored at the door": 4,
+        "installation tells of a change": 12,
+        "installation_repositories tells of a change": 12,
         "issue_comment ignored at the door": 20,
         "issues asks": 2,
         "issues ignored at the door": 46,
@@ -84,6 +92,9 @@ fn every_example_is_read_or_ignored() {
         "pull_request tells of a pull request": 18,
         "pull_request_review ignored at the door": 11,
         "pull_request_review_comment ignored at the door": 12,
+        "repository ignored at the door": 20,
+        "repository ignored by the worker": 4,
+        "repository tells of a change": 2,
     }
     "#);
 }

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 mod agent;
+mod faults;
 mod corpus;
+mod crash;
 mod gateway;
 mod git;
 mod lines;
@@ -11,6 +13,7 @@ mod resume;
 mod github;
 mod sandbox;
 mod store;
+mod soak;
 mod stories;
 mod tidy;
 mod world;

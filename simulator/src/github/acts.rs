@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::events::Event;
 use super::reviews::words::SpotWords;
 use super::shapes::{REACTIONS, label};
-use super::state::{Issue, Note, Reaction, State};
+use super::state::{Issue, Labeling, Note, Reaction, State};
 use super::told::indented;
 use super::{BOT_ID, World};
 
@@ -129,7 +129,10 @@ impl World {
                 continue;
             }
             issue.labels.push(name.clone());
+            issue.updated_at = self.clock.now();
             let issue = issue.clone();
+            let (id, at) = (8_000_000 + state.labelings.len() as u64, issue.updated_at);
+            state.labelings.push(Labeling { id, repo, number, name: name.clone(), by, at });
             let (who, place) = (state.login(by), Self::place(state, repo, number));
             self.tell(state, repo, &format!("{who} labels {place}: {name}"));
             events.push(self.issues_event(state, repo, &issue, by, "labeled", json!({ "label": label(name) })));

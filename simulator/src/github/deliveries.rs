@@ -95,11 +95,40 @@ impl World {
         let _ = in_flight.wait_for(|it| *it == 0).await;
     }
 
+    /// The GUID of the newest event of this kind that was to be delivered, such as `pull_request.closed`.
+    pub fn newest_delivery(&self, kind: &str) -> Option<String> {
+        let state = self.state();
+        let is_it = |it: &&Delivery| format!("{}.{}", it.event, it.action.as_deref().unwrap_or_default()) == kind;
+        state.deliveries.iter().rev().find(is_it).map(|it| it.guid.clone())
+    }
+
+    /// Forgets all deliveries, as GitHub does after some days.
+    pub fn forget_deliveries(&self) {
+        self.state().deliveries.clear();
+    }
+
+    /// Takes a delivery to have been answered so, whatever the answer was: 504 as when it came too late.
+    pub fn record_answer(&self, guid: &str, status: u16) {
+        for it in self.state().deliveries.iter_mut().filter(|it| it.guid == guid) {
+            (it.status, it.answer) = (status, String::new());
+        }
+    }
+
     /// Sends an event again, as the button in the App's settings does; same GUID. The bot's status, 0 if unknown.
     pub async fn redeliver(&self, guid: &str) -> u16 {
         let Some(old) = self.state().deliveries.iter().rev().find(|it| it.guid == guid).cloned() else { return 0 };
         let body = self.body_of(&old.payload);
         self.attempt(&old.event, &old.guid, &old.payload, body, true, old.repository).await
+    }
+
+    /// GUIDs of the events that the bot has never taken, however often they were sent.
+    pub fn missed(&self) -> Vec<String> {
+        let state = self.state();
+        let taken = |guid: &str| state.deliveries.iter().any(|it| it.guid == guid && matches!(it.status, 200..=299));
+        let mut missed: Vec<String> =
+            state.deliveries.iter().map(|it| it.guid.clone()).filter(|it| !taken(it)).collect();
+        missed.dedup();
+        missed
     }
 
     /// The same event several times at the same moment.

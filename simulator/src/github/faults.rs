@@ -38,7 +38,10 @@ pub enum Fault {
 pub(crate) struct Rule {
     method: String,
     path: String,
+    /// Requests that pass before the first one meets the fault.
+    spared: usize,
     left: usize,
+    met: bool,
     fault: Fault,
 }
 
@@ -48,13 +51,19 @@ pub struct Faults<'a> {
     world: &'a World,
     method: String,
     path: String,
+    spared: usize,
     times: usize,
 }
 
 impl World {
     /// Starts a fault rule. Several rules for one route are used up in the order they were made.
     pub fn faults(&self) -> Faults<'_> {
-        Faults { world: self, method: "*".to_owned(), path: "/{*}".to_owned(), times: 1 }
+        Faults { world: self, method: "*".to_owned(), path: "/{*}".to_owned(), spared: 0, times: 1 }
+    }
+
+    /// Whether every rule that is in force was met by some request.
+    pub fn all_faults_met(&self) -> bool {
+        self.state().faults.iter().all(|it| it.met)
     }
 
     /// Forgets all faults not met yet.
@@ -65,11 +74,19 @@ impl World {
 
 impl Faults<'_> {
     /// `{name}` stands for one path segment, `{*name}` for the rest; method `*` for any. Git's routes are
-    /// `/{o}/{r}/info/refs`, `/{o}/{r}/git-upload-pack` and `/{o}/{r}/git-receive-pack`.
+    /// `/{o}/{r}/info/refs`, `/{o}/{r}/git-upload-pack` and `/{o}/{r}/git-receive-pack`. A path with a query wants just
+    /// that query: `/{o}/{r}/info/refs?service=git-receive-pack`.
     #[must_use]
     pub fn on(mut self, method: &str, path: &str) -> Self {
         method.clone_into(&mut self.method);
         path.clone_into(&mut self.path);
+        self
+    }
+
+    /// Spares the first requests of the route.
+    #[must_use]
+    pub fn after(mut self, requests: usize) -> Self {
+        self.spared = requests;
         self
     }
 
@@ -82,19 +99,32 @@ impl Faults<'_> {
 
     /// Puts the rule in force.
     pub fn answer(self, fault: Fault) {
-        let rule = Rule { method: self.method, path: self.path, left: self.times, fault };
+        let rule =
+            Rule { method: self.method, path: self.path, spared: self.spared, left: self.times, met: false, fault };
         self.world.state().faults.push(rule);
     }
 }
 
 /// The fault this request meets, which is thereby used up once.
-pub(crate) fn met(state: &mut State, method: &str, path: &str) -> Option<Fault> {
-    let rule = state
-        .faults
-        .iter_mut()
-        .find(|it| it.left > 0 && (it.method == "*" || it.method == method) && fits(&it.path, path).is_some())?;
-    rule.left -= 1;
-    Some(rule.fault.clone())
+pub(crate) fn met(state: &mut State, method: &str, path: &str, query: &str) -> Option<Fault> {
+    for rule in state.faults.iter_mut().filter(|it| it.left > 0 && meant(&it.method, &it.path, method, path, query)) {
+        if rule.spared > 0 {
+            rule.spared -= 1;
+            continue;
+        }
+        rule.left -= 1;
+        rule.met = true;
+        return Some(rule.fault.clone());
+    }
+    None
+}
+
+/// Whether a rule for this method and path is about a request.
+pub(crate) fn meant(rule_method: &str, rule_path: &str, method: &str, path: &str, query: &str) -> bool {
+    let (template, wanted) = rule_path.split_once('?').map_or((rule_path, None), |it| (it.0, Some(it.1)));
+    (rule_method == "*" || rule_method == method)
+        && wanted.is_none_or(|it| it == query)
+        && fits(template, path).is_some()
 }
 
 /// The raw values of a template's `{name}` and `{*name}` parts, if the path fits it.

@@ -141,6 +141,13 @@ fn cgi(output: Vec<u8>) -> Response<Body> {
     response.body(Body::from(output.slice(split + 4..))).unwrap()
 }
 
+/// The first half of an answer, as if that were all of it.
+pub(crate) async fn half(response: Response<Body>) -> Response<Body> {
+    let (parts, body) = response.into_parts();
+    let whole = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+    Response::from_parts(parts, Body::from(whole.slice(..whole.len() / 2)))
+}
+
 fn plain(answer: &Answer) -> Response<Body> {
     let mut response = Response::builder().status(answer.status);
     for (name, value) in &answer.headers {

@@ -3,6 +3,8 @@
 
 use serde_json::{Value, json};
 
+use super::events::Event;
+use super::state::Kind;
 use super::{World, permissions};
 
 impl World {
@@ -47,6 +49,24 @@ impl World {
         let more =
             json!({ "repository_selection": "selected", "repositories_added": added, "repositories_removed": removed });
         self.announce("installation_repositories", if installed { "added" } else { "removed" }, more);
+    }
+
+    /// Gives a repository to another account, whose installation is the same one here; the old name redirects. Announced as
+    /// `repository.transferred`.
+    pub fn transfer_repo(&self, repo: &str, new_owner: &str) {
+        let id = self.repo_id(repo);
+        let event = {
+            let mut state = self.state();
+            let old = state.repo(id).owner.clone();
+            let by = state.account_id(new_owner, Kind::Organization);
+            let here = state.repo_mut(id);
+            here.former.push(here.full_name());
+            new_owner.clone_into(&mut here.owner);
+            let mut payload = self.envelope(&state, id, by, "transferred");
+            payload["changes"] = json!({ "owner": { "from": { "organization": { "login": old } } } });
+            Event { name: "repository", repo: Some(id), payload }
+        };
+        self.deliver_later(vec![event]);
     }
 
     /// The owner of the first repository does it, as an organisation's administrator would.

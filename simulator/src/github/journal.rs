@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::World;
+use super::faults::meant;
 use super::state::Permissions;
 
 /// Who a request came from.
@@ -38,6 +39,14 @@ pub struct Request {
     pub status: u16,
     /// Seconds since 1970 by the simulator's clock.
     pub at: u64,
+}
+
+impl Request {
+    /// Whether it is one of this route, written as for a fault: `("GET", "/repos/{o}/{r}/pulls/{n}")`.
+    pub fn is(&self, method: &str, route: &str) -> bool {
+        let path = self.path.strip_suffix(".git").unwrap_or(&self.path).replacen(".git/", "/", 1);
+        meant(method, route, &self.method, &path, &self.query)
+    }
 }
 
 impl World {

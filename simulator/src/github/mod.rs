@@ -26,6 +26,7 @@ mod reviews;
 mod shapes;
 mod state;
 mod told;
+mod trip;
 
 use std::net::SocketAddr;
 use std::ops::Deref;
@@ -47,6 +48,7 @@ pub use look::{Comment, Commit, Pull};
 pub use reviews::look::{Review, ReviewComment, Thread};
 use state::{Account, Hook, Installation, Kind, State};
 pub use state::{Permissions, Role};
+pub use trip::{Moment, Tripwire};
 
 /// Which of the two forms installation tokens take. Both are in use; the long one since April 2026.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,6 +75,8 @@ pub struct Options {
     pub content_budget: (usize, usize),
     /// Requests per hour and token.
     pub primary_limit: u64,
+    /// How long an installation token lives, in seconds: an hour on GitHub.
+    pub token_life: u64,
     pub webhook_secret: String,
     /// How long a webhook delivery waits for the bot.
     pub delivery_timeout: Duration,
@@ -88,6 +92,7 @@ impl Default for Options {
             rate_limit_headers: true,
             content_budget: (80, 500),
             primary_limit: 5000,
+            token_life: 3600,
             webhook_secret: "it is a secret to everybody".to_owned(),
             delivery_timeout: Duration::from_secs(10),
         }
@@ -126,6 +131,7 @@ pub struct World {
     outbox: mpsc::UnboundedSender<events::Event>,
     in_flight: watch::Sender<usize>,
     http: reqwest::Client,
+    wire: Tripwire,
 }
 
 impl GitHub {
@@ -154,6 +160,7 @@ impl GitHub {
             outbox,
             in_flight: watch::Sender::new(0),
             http: deliveries::client(options.delivery_timeout),
+            wire: Tripwire::default(),
             options,
         });
         server.handle().spawn(deliveries::postman(Arc::downgrade(&world), letters));
@@ -295,6 +302,7 @@ fn first_state(options: &Options) -> State {
         accounts: vec![bot],
         repos: Vec::new(),
         notes: std::collections::BTreeMap::new(),
+        labelings: Vec::new(),
         reviews: std::collections::BTreeMap::new(),
         inlines: std::collections::BTreeMap::new(),
         resolved: std::collections::BTreeMap::new(),

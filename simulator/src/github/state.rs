@@ -146,6 +146,17 @@ pub(crate) struct Note {
     pub reactions: Vec<Reaction>,
 }
 
+/// That somebody set a label.
+#[derive(Clone, Debug)]
+pub(crate) struct Labeling {
+    pub id: u64,
+    pub repo: u64,
+    pub number: u64,
+    pub name: String,
+    pub by: u64,
+    pub at: u64,
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Check {
     pub id: u64,
@@ -224,6 +235,7 @@ pub(crate) struct State {
     pub accounts: Vec<Account>,
     pub repos: Vec<Repo>,
     pub notes: BTreeMap<u64, Note>,
+    pub labelings: Vec<Labeling>,
     pub reviews: BTreeMap<u64, Review>,
     pub inlines: BTreeMap<u64, Inline>,
     /// Resolved threads, by their first comment, and who resolved them.

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response};
 use serde_json::{Value, json};
 
+use crate::github::{Moment, Tripwire};
 use crate::server::{HangUp, Reply, Server};
 pub use demo::{BUGGY_CALC, demo_files};
 pub use demo_review::{BUGGY_MAX, MAX_TEST, line_of_mistake};
@@ -37,6 +38,7 @@ pub struct Model {
 struct Inner {
     url: String,
     state: Mutex<State>,
+    wire: Tripwire,
 }
 
 type Chooser = Box<dyn Fn(&str) -> Option<Script> + Send>;
@@ -85,7 +87,11 @@ impl Model {
             requests: Vec::new(),
             served: 0,
         };
-        let inner = Arc::new(Inner { url: format!("http://{}", server.address()), state: Mutex::new(state) });
+        let inner = Arc::new(Inner {
+            url: format!("http://{}", server.address()),
+            state: Mutex::new(state),
+            wire: Tripwire::default(),
+        });
         let serving = Arc::downgrade(&inner);
         server.serve(move |request| {
             let inner = serving.upgrade();
@@ -123,6 +129,11 @@ impl Model {
     /// The next run that is new follows this script; several calls queue up.
     pub fn next(&self, script: Script) {
         self.inner.state().queue.push_back(script);
+    }
+
+    /// The tripwire that every `POST /v1/messages` steps on.
+    pub fn wire(&self) -> &Tripwire {
+        &self.inner.wire
     }
 
     /// The bodies of all `POST /v1/messages` so far.
@@ -170,7 +181,15 @@ impl Inner {
                 let tokens = (request.body().len() / 4).max(1);
                 Ok(json_reply(200, &json!({ "input_tokens": tokens }), &[]))
             }
-            (&Method::POST, "/v1/messages") => self.message(&request).await,
+            (&Method::POST, "/v1/messages") => {
+                let moment = self.wire.step();
+                let answer = if moment == Some(Moment::Before) { Err(HangUp) } else { self.message(&request).await };
+                if moment.is_some() {
+                    self.wire.act("POST /v1/messages");
+                    return Err(HangUp);
+                }
+                answer
+            }
             _ => Ok(error(404, "not_found_error", "Not found", &[])),
         }
     }

@@ -84,10 +84,10 @@ enum Kind {
         message: String,
         headers: Vec<(String, String)>,
     },
-    /// So many errors, then the other script.
-    Flaky {
+    /// So many requests meet the first script, then the other one.
+    First {
         times: u64,
-        status: u16,
+        first: Box<Script>,
         then: Box<Script>,
     },
     /// Bash for ever.
@@ -143,7 +143,13 @@ impl Script {
 
     /// Fails the first `times` requests of the run with this status, then goes on.
     pub fn flaky(times: u64, status: u16, then: Script) -> Self {
-        Self::new(Kind::Flaky { times, status, then: Box::new(then) })
+        let kind = if status == 529 { "overloaded_error" } else { "api_error" };
+        Self::first(times, Script::error(status, kind, "Overloaded", &[]), then)
+    }
+
+    /// The first `times` requests of the run meet one script, those after it another.
+    pub fn first(times: u64, first: Script, then: Script) -> Self {
+        Self::new(Kind::First { times, first: Box::new(first), then: Box::new(then) })
     }
 
     /// Calls Bash for ever.
@@ -207,12 +213,8 @@ impl Script {
                 message: message.clone(),
                 headers: headers.clone(),
             },
-            Kind::Flaky { times, status, .. } if nth <= *times => {
-                let kind = if *status == 529 { "overloaded_error" } else { "api_error" };
-                let (kind, message) = (kind.to_owned(), "Overloaded".to_owned());
-                Action::Error { status: *status, kind, message, headers: Vec::new() }
-            }
-            Kind::Flaky { then, .. } => then.action(body, nth),
+            Kind::First { times, first, .. } if nth <= *times => first.action(body, nth),
+            Kind::First { then, .. } => then.action(body, nth),
             Kind::Hang => Action::Hang,
             // A request without tools is not the agent's main loop; the CLI wants a title for the session.
             _ if body["tools"].as_array().is_none_or(Vec::is_empty) => {

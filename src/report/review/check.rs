@@ -10,7 +10,7 @@ use crate::github::{Action, CheckRun, CheckStatus, CheckUpdate, Conclusion, Erro
 use crate::report::words::Money;
 use crate::report::{Outbox, Undone, View};
 use crate::store::StoredTask;
-use crate::task::Ending;
+use crate::task::{Ending, WaitsFor};
 use crate::text;
 
 /// What branch protection names; never changed.
@@ -47,6 +47,7 @@ pub async fn start(repo: &Repo, config: &Config, task: &StoredTask, check: u64, 
         &json!({
             "step": view.step,
             "state": view.state,
+            "waits": crate::report::words::waits(view),
             "todos": view.todos,
             "elapsed": text::elapsed(view.elapsed),
             "cost": text::dollars(view.money.micros),
@@ -57,7 +58,7 @@ pub async fn start(repo: &Repo, config: &Config, task: &StoredTask, check: u64, 
         }),
     );
     let title = match (view.state.as_str(), view.step) {
-        ("waiting", _) => "Waiting for GitHub",
+        ("waiting", _) => waits_title(view),
         (_, "publishing") => "Posting the review",
         (_, "agent") => "Reading the changes",
         (_, "verify") => "Checking what was found",
@@ -73,6 +74,14 @@ pub async fn start(repo: &Repo, config: &Config, task: &StoredTask, check: u64, 
     };
     if let Err(error) = repo.update_check(check, &update).await {
         tracing::debug!("Could not update the check run: {error}");
+    }
+}
+
+fn waits_title(view: &View) -> &'static str {
+    match view.waiting.on {
+        Some(WaitsFor::Model) => "Waiting for the model",
+        Some(WaitsFor::Host) => "Waiting for the bot's machine",
+        _ => "Waiting for GitHub",
     }
 }
 
@@ -113,6 +122,27 @@ pub async fn close(
         }
     }
     Ok(())
+}
+
+/// Complete a check run once more that an edit on the way has opened again. Its notes are there already.
+pub async fn complete_again(
+    repo: &Repo,
+    config: &Config,
+    task: &StoredTask,
+    check: u64,
+    view: &View,
+    ending: &Ending,
+) -> Result<(), Error> {
+    let Concluded { conclusion, title, summary, .. } = check_words(config, task, view, ending);
+    let update = CheckUpdate {
+        status: CheckStatus::Completed,
+        conclusion: Some(conclusion),
+        title: &title,
+        summary: &summary,
+        annotations: &[],
+        actions: &[RERUN],
+    };
+    repo.annotate(check, 0, &update).await.map(drop)
 }
 
 /// Complete the check run of a task that was taken the place of while it waited.

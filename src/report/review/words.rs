@@ -6,10 +6,10 @@ use super::check::cost;
 use crate::config::Config;
 use crate::github::{Annotation, Conclusion, Level};
 use crate::report::View;
-use crate::report::words::ending_words;
+use crate::report::words::{ending_words, hidden};
 use crate::store::StoredTask;
 use crate::task::review::{Entry, Finding, Reviewed, Severity, Spot, suggestion_block};
-use crate::task::{Ending, Lane};
+use crate::task::{Ending, Gone, Lane};
 use crate::text;
 
 /// A completed check run.
@@ -49,6 +49,7 @@ pub fn check_words(config: &Config, task: &StoredTask, view: &View, ending: &End
         (_, code) => {
             let conclusion = match code {
                 "cancelled" | "closed" | "superseded" => Conclusion::Cancelled,
+                code if Gone::coded(code).is_some() => Conclusion::Cancelled,
                 // A required check must not pass because nobody has looked.
                 _ if gate => Conclusion::Failure,
                 _ => Conclusion::Neutral,
@@ -116,7 +117,7 @@ pub fn summary(config: &Config, task: &StoredTask, view: &View, reviewed: &Revie
             "refuted": reviewed.refuted,
             "left_out": reviewed.left_out.iter().map(left_out).collect::<Vec<_>>(),
             "blocked": reviewed.blocked,
-            "removed": view.removed,
+            "removed": hidden(&view.removed),
             "mistake": task.snapshot.rules_mistake().map(|mistake| mistake.to_string()),
             "fork": task.snapshot.lane == Lane::Untrusted && pull.is_some_and(|pull| !pull.same_repository),
             "gate": task.snapshot.rules().review.gate,

@@ -6,6 +6,7 @@ use serde_json::json;
 use tracing::warn;
 use uuid::Uuid;
 
+use super::passes::Passes;
 use super::read::{Subject, pull};
 use crate::agent::{Session, Tools};
 use crate::run::agent::{Asking, Room, sandbox_trouble};
@@ -37,7 +38,7 @@ impl Looked {
 }
 
 /// Ask about each part.
-pub async fn look(run: &Run<'_>, room: &Room, subject: &Subject) -> Result<Looked, Halt> {
+pub async fn look(run: &Run<'_>, room: &Room, subject: &Subject, passes: &mut Passes) -> Result<Looked, Halt> {
     let words = context(run, room, subject).await?;
     run.show(|view| view.step = "agent");
     let mut looked = Looked::nothing();
@@ -58,8 +59,9 @@ pub async fn look(run: &Run<'_>, room: &Room, subject: &Subject) -> Result<Looke
             model: None,
             // All parts together have the time of a run.
             spent: started.elapsed(),
+            turns: None,
         };
-        let answer = match run.ask(room, asking).await {
+        let structured = match passes.ask(run, room, asking, subject.plan.parts[part - 1].diff.as_bytes()).await {
             Ok(answer) => answer,
             // What is looked at is worth telling; what is not is said.
             Err(Halt::End(ending)) if part > 1 && !matches!(ending.code.as_str(), "cancelled" | "closed") => {
@@ -68,10 +70,10 @@ pub async fn look(run: &Run<'_>, room: &Room, subject: &Subject) -> Result<Looke
             }
             Err(other) => return Err(other),
         };
-        let Some(structured) = &answer.structured else {
+        let Some(structured) = structured else {
             return Err(Halt::End(Ending::new("no_answer", "")));
         };
-        let answer = read_answer(structured);
+        let answer = read_answer(&structured);
         if answer.dropped > 0 {
             warn!("{} findings of the agent's answer could not be read", answer.dropped);
         }
@@ -120,8 +122,7 @@ async fn context(run: &Run<'_>, room: &Room, subject: &Subject) -> Result<serde_
         let page = text::render("prompt/earlier.md", &pages.with(json!({ "earlier": earlier })));
         pages.add("earlier.md", page);
     }
-    let (prompt, hidden) = text::visible(&run.task.prompt);
-    pages.removed += hidden;
+    let prompt = pages.visible(&run.task.requester.login, &run.task.prompt);
     let words = pages.with(json!({
         "head_sha": pull.head_sha,
         "base_branch": snapshot.base_branch,
@@ -136,13 +137,13 @@ async fn context(run: &Run<'_>, room: &Room, subject: &Subject) -> Result<serde_
     }));
     let system = text::render("prompt/system_review.md", &words);
     pages.add("system.md", system);
-    run.show(|view| view.removed = pages.removed);
+    run.show(|view| view.removed = pages.removed.clone());
     room.sandbox.put(&pages.files).await.map_err(sandbox_trouble)?;
     Ok(words)
 }
 
 /// Which of the findings do not hold, by their places. A second look that fails refutes nothing.
-pub async fn verify(run: &Run<'_>, room: &Room, found: &[Found]) -> Result<Vec<usize>, Halt> {
+pub async fn verify(run: &Run<'_>, room: &Room, found: &[Found], passes: &mut Passes) -> Result<Vec<usize>, Halt> {
     if found.is_empty() || !run.task.snapshot.rules().review.verify {
         return Ok(Vec::new());
     }
@@ -152,7 +153,7 @@ pub async fn verify(run: &Run<'_>, room: &Room, found: &[Found]) -> Result<Vec<u
         .iter()
         .map(|it| {
             json!({ "path": it.finding.path, "line": it.finding.line, "severity": it.finding.severity.name(),
-                    "title": it.finding.title, "reasoning": pages.seen(&it.finding.reasoning) })
+                    "title": it.finding.title, "reasoning": pages.seen("", &it.finding.reasoning) })
         })
         .collect();
     let asking = Asking {
@@ -162,8 +163,9 @@ pub async fn verify(run: &Run<'_>, room: &Room, found: &[Found]) -> Result<Vec<u
         session: Session::New(Uuid::new_v4()),
         model: Some(run.app.config.model.verify_model.clone()),
         spent: Duration::ZERO,
+        turns: None,
     };
-    let answer = match run.ask(room, asking).await {
+    let structured = match passes.ask(run, room, asking, b"").await {
         Ok(answer) => answer,
         Err(Halt::End(ending)) if !matches!(ending.code.as_str(), "cancelled" | "closed") => {
             run.log.step("verify", &format!("no second look: {}", ending.code));
@@ -171,7 +173,7 @@ pub async fn verify(run: &Run<'_>, room: &Room, found: &[Found]) -> Result<Vec<u
         }
         Err(other) => return Err(other),
     };
-    let verdicts = answer.structured.as_ref().map(read_verdicts).unwrap_or_default();
+    let verdicts = structured.as_ref().map(read_verdicts).unwrap_or_default();
     for look in verdicts.iter().filter(|look| !look.holds && look.index < found.len()) {
         let title = text::line(&found[look.index].finding.title, 100);
         run.log.step("refuted", &format!("{title}: {}", text::line(&look.why, 300)));

@@ -2,6 +2,7 @@
 //! new and where it goes (`settle`), and the posting (`post`).
 
 mod look;
+mod passes;
 mod post;
 mod read;
 mod settle;
@@ -34,6 +35,7 @@ async fn make(run: &Run<'_>) -> Result<Reviewed, Halt> {
         return Err(Halt::End(Ending::new("gave_up", "")));
     }
     run.check_stop()?;
+    run.check_host()?;
     run.advance(State::Running).await?;
     let tree = run.checkout().await?;
     let subject = read::read(run, &tree).await?;
@@ -45,15 +47,17 @@ async fn make(run: &Run<'_>) -> Result<Reviewed, Halt> {
         return settle::settle(run, &subject, looked, sorted, &[], Vec::new());
     }
     let room = run.open_room(&tree).await?;
+    run.remove_left_over(&room.reference).await;
     let seen = async {
-        let looked = look::look(run, &room, &subject).await?;
+        let mut passes = passes::Passes::of(run);
+        let looked = look::look(run, &room, &subject, &mut passes).await?;
         let sorted = settle::sort(&tree, &subject, &looked).await?;
-        let refuted = look::verify(run, &room, &sorted.new).await?;
+        let refuted = look::verify(run, &room, &sorted.new, &mut passes).await?;
         Ok::<_, Halt>((looked, sorted, refuted))
     }
     .await;
     let blocked = room.gate.blocked().into_iter().collect();
-    run.close_room(room).await;
+    run.close_room(room, &seen).await;
     let (looked, sorted, refuted) = seen?;
     settle::settle(run, &subject, looked, sorted, &refuted, blocked)
 }

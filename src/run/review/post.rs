@@ -13,7 +13,7 @@ use crate::task::{Lane, Trigger};
 
 pub async fn post(run: &Run<'_>, outbox: &Outbox<'_>, reviewed: &Reviewed) -> Result<(), Halt> {
     let pause = |undone| Halt::Pause(Pause::from(undone));
-    let (config, repo, task) = (&run.app.config, &run.repo, run.task);
+    let (config, repo, task) = (&run.app.config, run.repo, run.task);
     // Somebody may have pushed since. What is said of an older commit decides nothing about the pull request.
     let stale = run.repo.pull(task.place.number).await?.head.sha != reviewed.head;
     let reviewed = &if stale { Reviewed { fixed: Vec::new(), ..reviewed.clone() } } else { reviewed.clone() };
@@ -73,7 +73,7 @@ async fn enter(run: &Run<'_>, reviewed: &Reviewed) -> Result<(), Halt> {
     }
     let place = &run.task.place;
     let us = run.app.github.identity().await?.bot_id;
-    let comments = match report::review::comment_ids(&run.repo, place.number, us).await {
+    let comments = match report::review::comment_ids(run.repo, place.number, us).await {
         Ok(comments) => comments,
         Err(error) if error.is_final() => {
             warn!("GitHub does not show us our own comments: {error}");
@@ -127,7 +127,7 @@ async fn close_fixed(run: &Run<'_>, outbox: &Outbox<'_>, reviewed: &Reviewed) ->
     for id in &reviewed.fixed {
         let comment = known.iter().find(|it| it.known.id == *id).and_then(|it| it.comment_id);
         if let Some(comment) = comment {
-            report::review::resolve(outbox, &run.repo, &threads, id, comment)
+            report::review::resolve(outbox, run.repo, &threads, id, comment)
                 .await
                 .map_err(|undone| Halt::Pause(undone.into()))?;
         }

@@ -28,7 +28,7 @@ pub struct Caps {
 
 impl Default for Caps {
     fn default() -> Self {
-        Self { bundle_bytes: 100 << 20, memory_bytes: 4 << 30, commits: 200, diff_bytes: 2 << 20 }
+        Self { bundle_bytes: 100 << 20, memory_bytes: 4 << 30, commits: 200, diff_bytes: 8 << 20 }
     }
 }
 
@@ -82,6 +82,8 @@ pub struct Change {
     pub new_mode: u32,
     pub old: Option<Sha>,
     pub new: Option<Sha>,
+    /// Bytes at `base`.
+    pub old_size: u64,
     /// Bytes at `head`.
     pub size: u64,
     pub binary: bool,
@@ -227,19 +229,23 @@ impl Workbench {
     /// Find sizes, and where symlinks lead.
     async fn weigh(&self, files: &mut [&mut Change], caps: &Caps) -> Result<(), GitError> {
         const LONGEST_TARGET: u64 = 4096;
-        let ids = files.iter().filter(|c| c.new_mode != GITLINK).filter_map(|c| c.new.clone()).collect::<BTreeSet<_>>();
+        let new = files.iter().filter(|c| c.new_mode != GITLINK).filter_map(|c| c.new.clone());
+        let old = files.iter().filter(|c| c.old_mode != GITLINK).filter_map(|c| c.old.clone());
+        let ids = new.chain(old).collect::<BTreeSet<_>>();
         let call =
             self.call("cat-file", caps).arg("--batch-check=%(objectname) %(objectsize)").input(Input::lines(&ids));
         let out = call.run().await?.stdout;
         let out = String::from_utf8_lossy(&out);
         let sizes = out.lines().filter_map(|l| l.split_once(' ')).collect::<BTreeMap<_, _>>();
+        let size_of = |id: &Sha| sizes.get(id.as_str()).and_then(|s| s.parse::<u64>().ok());
         let mut links = BTreeSet::new();
         for change in files.iter_mut() {
+            change.old_size = change.old.as_ref().and_then(size_of).unwrap_or(0);
             let Some(id) = &change.new else { continue };
             // A size that is not known is not small.
             change.size = match change.new_mode {
                 GITLINK => 0,
-                _ => sizes.get(id.as_str()).and_then(|s| s.parse().ok()).unwrap_or(u64::MAX / 1024),
+                _ => size_of(id).unwrap_or(u64::MAX / 1024),
             };
             if change.new_mode == SYMLINK && change.size <= LONGEST_TARGET {
                 links.insert(id.clone());
@@ -319,6 +325,7 @@ fn raw(token: &[u8], path: &[u8]) -> Option<Change> {
         new_mode,
         old,
         new,
+        old_size: 0,
         size: 0,
         binary: false,
         added: 0,

@@ -14,6 +14,7 @@ mod diff;
 mod error;
 mod findings;
 mod inspect;
+mod kinds;
 mod layout;
 mod lock;
 mod message;

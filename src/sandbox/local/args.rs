@@ -58,7 +58,7 @@ impl Args {
         directories: &Directories,
         spec: &Spec,
         exec: &Exec,
-        seccomp: Option<i32>,
+        seccomp: i32,
         status: i32,
         staging: Option<&Path>,
     ) -> Result<Args, SandboxError> {
@@ -68,9 +68,7 @@ impl Args {
         args.add(["--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL", "--hostname", "sandbox"]);
         args.add(["--uid", &UID.to_string(), "--gid", &UID.to_string()]);
         args.add(["--json-status-fd", &status.to_string()]);
-        if let Some(fd) = seccomp {
-            args.add(["--seccomp", &fd.to_string()]);
-        }
+        args.add(["--seccomp", &seccomp.to_string()]);
         args.system(directories);
         args.memory_files(spec.limits.memory_bytes);
         args.bind("--bind", &directories.home, Path::new(HOME));

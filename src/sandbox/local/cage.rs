@@ -223,10 +223,13 @@ impl Cage {
             ));
         };
         let staging = self.owner.map(|_| Path::new("/tmp"));
-        let seccomp =
-            seccomp::filter().map(|filter| memory_file(&filter)).transpose().map_err(io("hold the seccomp filter"))?;
-        let seccomp_fd = seccomp.as_ref().map(OwnedFd::as_raw_fd);
-        let args = Args::new(&self.directories, &self.spec, exec, seccomp_fd, status.as_raw_fd(), staging)?;
+        // Without the filter a sandbox would be less than it says, so there is none.
+        let filter = seccomp::filter().ok_or_else(|| {
+            SandboxError::Unavailable("its filter of system calls knows x86_64 and aarch64, and this is neither".into())
+        })?;
+        let seccomp = memory_file(&filter).map_err(io("hold the seccomp filter"))?;
+        let fds = (seccomp.as_raw_fd(), status.as_raw_fd());
+        let args = Args::new(&self.directories, &self.spec, exec, fds.0, fds.1, staging)?;
         let options = memory_file(&args.bytes).map_err(io("hold bubblewrap's options"))?;
 
         let mut command = Command::new(bwrap);
@@ -243,7 +246,7 @@ impl Cage {
             cgroups: self.group.joins(),
             limits: self.machine.means.of_process(&self.spec.limits),
         };
-        Ok((command, stage, [Some(options), Some(status), seccomp].into_iter().flatten().collect()))
+        Ok((command, stage, vec![options, status, seccomp]))
     }
 
     fn user(&self, sources: &[PathBuf]) -> Result<User, SandboxError> {

@@ -14,9 +14,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use self::cage::{Cage, Handle};
@@ -29,6 +29,7 @@ use super::{Finding, Provider, Sandbox, SandboxError, SandboxRef, Spec};
 mod args;
 mod cage;
 mod files;
+mod left;
 mod limits;
 mod preflight;
 mod proc;
@@ -69,7 +70,7 @@ impl Local {
         fs::create_dir_all(root).map_err(failed)?;
         fs::set_permissions(root, std::os::unix::fs::PermissionsExt::from_mode(0o700)).map_err(failed)?;
         let root = root.canonicalize().map_err(failed)?;
-        sweep(&root);
+        left::sweep(&root);
         let places = ["/usr/bin", "/usr/local/bin", "/bin", "/run/wrappers/bin", "/run/current-system/sw/bin"];
         let bwrap = places.iter().map(|dir| Path::new(dir).join("bwrap")).find(|path| path.is_file());
         let machine = Machine { bwrap, identity: Identity::find(), means: Means::find() };
@@ -93,6 +94,11 @@ impl Local {
         hash.update([0]);
         hash.update(key);
         hex::encode(&hash.finalize()[..12])
+    }
+
+    /// The directory behind a reference, whether or not anything is there.
+    fn known(&self, sandbox: &SandboxRef) -> Result<PathBuf, SandboxError> {
+        self.dir(&sandbox.native_id).filter(|_| sandbox.provider == NAME).ok_or_else(|| unknown(sandbox))
     }
 
     /// The directory of a sandbox; None for an id that is none of ours.
@@ -125,7 +131,10 @@ impl Provider for Local {
         spec.labels.entry("instance".to_owned()).or_insert_with(|| self.instance.clone());
         let (dir, key, machine) = (self.root.join(&id), key.to_owned(), self.machine.clone());
         let name = id.clone();
+        let root = self.root.clone();
         let make = move || {
+            // What a killed process has left is too young to be touched when we start; here it has grown old.
+            left::sweep(&root);
             demolish(&dir)?;
             Cage::make(dir, &name, &key, &spec, &machine)
         };
@@ -159,15 +168,45 @@ impl Provider for Local {
         Ok(found)
     }
 
+    async fn labels(&self, sandbox: &SandboxRef) -> Result<BTreeMap<String, String>, SandboxError> {
+        let dir = self.known(sandbox)?;
+        State::load(&dir).map(|state| state.labels).ok_or_else(|| unknown(sandbox))
+    }
+
+    async fn end(&self, sandbox: &SandboxRef) -> Result<(), SandboxError> {
+        let dir = self.known(sandbox)?;
+        let cage = self.live().remove(&sandbox.native_id);
+        if let Some(cage) = cage {
+            cage.end_and_wait().await;
+        }
+        blocking(move || State::load(&dir).iter().for_each(State::end)).await;
+        Ok(())
+    }
+
+    async fn salvage(
+        &self,
+        sandbox: &SandboxRef,
+        paths: &[PathBuf],
+        limit: u64,
+    ) -> Result<Vec<(PathBuf, Bytes)>, SandboxError> {
+        self.end(sandbox).await?;
+        let (dir, paths) = (self.known(sandbox)?, paths.to_vec());
+        let read = move || left::read(&dir, &paths, limit);
+        blocking(read).await.unwrap_or_else(|| Err(SandboxError::Unavailable("shutting down".to_owned())))
+    }
+
     async fn destroy(&self, sandbox: &SandboxRef) -> Result<(), SandboxError> {
-        let unknown = || SandboxError::NotFound(format!("sandbox {} of {}", sandbox.native_id, sandbox.provider));
-        let dir = self.dir(&sandbox.native_id).filter(|_| sandbox.provider == NAME).ok_or_else(unknown)?;
+        let dir = self.known(sandbox)?;
         let cage = self.live().remove(&sandbox.native_id);
         if let Some(cage) = cage {
             cage.end_and_wait().await;
         }
         blocking(move || demolish(&dir)).await.unwrap_or(Ok(()))
     }
+}
+
+fn unknown(sandbox: &SandboxRef) -> SandboxError {
+    SandboxError::NotFound(format!("sandbox {} of {}", sandbox.native_id, sandbox.provider))
 }
 
 /// End whatever runs in a sandbox that nobody here has, and remove it. Blocks.
@@ -183,22 +222,4 @@ fn demolish(dir: &Path) -> Result<(), SandboxError> {
         other => other.map_err(failed)?,
     }
     files::remove(&gone).map_err(failed)
-}
-
-/// Remove what a process that was killed in the middle of making or removing a sandbox has left.
-fn sweep(root: &Path) {
-    for entry in fs::read_dir(root).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let ours = name.to_str().is_some_and(|name| name.starts_with(".gone-") || name.starts_with(".new-"));
-        // Another process may be at it this very moment.
-        let modified = entry.metadata().and_then(|meta| meta.modified()).unwrap_or_else(|_| SystemTime::now());
-        if ours && modified.elapsed().is_ok_and(|age| age > Duration::from_mins(10)) {
-            if let Some(state) = State::load(&entry.path()) {
-                state.end();
-            }
-            if let Err(error) = files::remove(&entry.path()) {
-                tracing::warn!("Could not remove {}: {error}", entry.path().display());
-            }
-        }
-    }
 }

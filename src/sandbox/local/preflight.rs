@@ -28,6 +28,7 @@ pub(super) async fn findings(local: &Local, machine: &Machine) -> Vec<Finding> {
     match proof(local).await {
         Ok(()) => {
             all.push(finding(Grade::Good, "a sandbox", "Started one, ran a command in it, and reached its door."));
+            all.push(filter(machine.identity));
         }
         Err(error) => {
             all.push(finding(Grade::Bad, "a sandbox", format!("Could not start one: {error}.")));
@@ -83,6 +84,19 @@ fn blocked(identity: Identity) -> Vec<Finding> {
              seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined`");
     }
     all
+}
+
+/// Said of a sandbox that was started, in which it was seen to be in force.
+fn filter(identity: Identity) -> Finding {
+    let says = match identity {
+        Identity::Root => {
+            "In force: system calls are filtered, and no process inside gets new rights. Its user is root, though."
+        }
+        _ => {
+            "In force: system calls are filtered, no process inside gets new rights, and none makes a namespace of its own."
+        }
+    };
+    finding(Grade::Good, "the cage", says)
 }
 
 fn identity(identity: Identity) -> Finding {
@@ -172,7 +186,9 @@ async fn run(local: &Local, key: &str, workspace: &Path) -> Result<(), SandboxEr
     };
     let sandbox = local.open(&local.create(&spec, key).await?).await?;
     // The door closes every connection at once, so reading from it shows that it was served.
-    let script = "exec 3<>/dev/tcp/127.0.0.1/8080 && { read -r -u 3 || true; }";
+    // A process inside carries a filter of system calls and can't get a right that it does not have.
+    let script = "exec 3<>/dev/tcp/127.0.0.1/8080 && { read -r -u 3 || true; } && \
+                  [[ $(</proc/self/status) =~ NoNewPrivs:.1.*Seccomp:.2 ]]";
     let argv = ["/bin/bash", "-c", script].map(str::to_owned).to_vec();
     let exec = sandbox.spawn(Exec { argv, network: true, ..Exec::default() }).await?;
     let (mut said, mut exit) = (Vec::new(), None);

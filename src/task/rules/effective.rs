@@ -11,7 +11,7 @@ impl Rules {
     /// The settings as YAML, defaults included. What only the operator decides is left blank, unless [`Rules::under`] has
     /// filled it in.
     pub fn effective(&self) -> String {
-        let Self { review, fix, ask, model, instructions, budget } = self;
+        let Self { review, fix, gate, ask, model, instructions, budget } = self;
         let mut out = String::new();
         let mut line = |text: &str| {
             // Writing to a string does not fail.
@@ -27,6 +27,10 @@ impl Rules {
         line("fix:");
         line(&format!("  label: {}", or_operator(fix.label.as_deref().map(quoted))));
         line(&format!("  draft: {}", fix.draft));
+        line("gate:");
+        line(&format!("  allow: {}", list(gate.allow.iter().map(name))));
+        line(&format!("  file_mb: {}", or_operator(gate.file_mb)));
+        line(&format!("  files: {}", or_operator(gate.files)));
         line("ask:");
         line(&format!("  who: {}", name(&ask.who)));
         line(&format!("model: {}", or_operator(model.as_deref().map(quoted))));
@@ -78,8 +82,9 @@ fn dollars(amount: Dollars) -> String {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::{Ask, Budget, Fix, On, Paths, Review, Verdict, Who, read};
+    use super::super::{Ask, Budget, Fix, Gate, On, Paths, Review, Verdict, Who, read};
     use super::*;
+    use crate::config::Kind;
 
     #[test]
     fn defaults_are_shown() {
@@ -94,6 +99,10 @@ mod tests {
         fix:
           label: # the operator's
           draft: false
+        gate:
+          allow: []
+          file_mb: # the operator's
+          files: # the operator's
         ask:
           who: write
         model: # the operator's
@@ -130,10 +139,17 @@ mod tests {
         let who = select(vec![Who::Write, Who::Triage, Who::Read, Who::Everyone]);
         let instructions = "([ \\t\\n#:`|>'\"%a-zä-]|---\\n|\\.\\.\\.\\n){0,60}".prop_map(|it| it.trim().to_owned());
         let run = option::of(10_000..100_000_000_i64);
-        (review, label, bool::ANY, who, model, instructions, run).prop_map(
-            |(review, label, draft, who, model, instructions, run)| Rules {
+        let kinds = btree_set(select(Kind::ALL.map(|(_, kind)| kind).to_vec()), 0..4);
+        let gate = (kinds, option::of(1..50_u32), option::of(1..10_000_u32)).prop_map(|(allow, file_mb, files)| Gate {
+            allow,
+            file_mb,
+            files,
+        });
+        (review, label, bool::ANY, gate, who, model, instructions, run).prop_map(
+            |(review, label, draft, gate, who, model, instructions, run)| Rules {
                 review,
                 fix: Fix { label, draft },
+                gate,
                 ask: Ask { who },
                 model,
                 instructions,

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use serde::{Serialize, Serializer};
 
 use super::Role;
-use crate::config::Dollars;
+use crate::config::{self, Dollars, Kind};
 
 mod effective;
 mod mistake;
@@ -33,6 +33,7 @@ pub const FILE: &str = ".github/cloud-agent.yml";
 pub struct Rules {
     pub review: Review,
     pub fix: Fix,
+    pub gate: Gate,
     pub ask: Ask,
     /// The model that works here; the operator's when absent. What the operator's key can't use ends the run.
     pub model: Option<String>,
@@ -63,6 +64,17 @@ pub struct Fix {
     pub label: Option<String>,
     /// Whether pull requests are opened as drafts.
     pub draft: bool,
+}
+
+/// What of the agent's work is published.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Gate {
+    /// Kinds of change that are not held back, as far as the operator allows.
+    pub allow: BTreeSet<Kind>,
+    /// The largest file in MiB, at most what the operator allows; that itself when absent.
+    pub file_mb: Option<u32>,
+    /// The most files at once, by the same measure.
+    pub files: Option<u32>,
 }
 
 /// Who is served.
@@ -120,6 +132,7 @@ pub struct Operator<'a> {
     pub label: &'a str,
     pub model: Option<&'a str>,
     pub run: Dollars,
+    pub gate: &'a config::Gate,
 }
 
 impl Rules {
@@ -128,13 +141,27 @@ impl Rules {
         self.review.paths.take(path)
     }
 
-    /// The rules in force under an operator: blanks filled in, and no larger budget than the operator's.
+    /// The rules in force under an operator: blanks filled in, and no more let through or spent than the operator allows.
     #[must_use]
     pub fn under(mut self, operator: Operator<'_>) -> Self {
         self.fix.label.get_or_insert_with(|| operator.label.to_owned());
         self.model = self.model.or_else(|| operator.model.map(str::to_owned));
+        self.gate = self.gate.under(operator.gate);
         self.budget.run = Some(self.budget.run.map_or(operator.run, |asked| asked.min(operator.run)));
         self
+    }
+}
+
+impl Gate {
+    /// What is let through under an operator.
+    #[must_use]
+    pub fn under(self, operator: &config::Gate) -> Self {
+        let most = |asked: Option<u32>, most: u32| Some(asked.map_or(most, |asked| asked.min(most)));
+        Self {
+            allow: self.allow.intersection(&operator.most()).copied().collect(),
+            file_mb: most(self.file_mb, operator.file_mb),
+            files: most(self.files, operator.files),
+        }
     }
 }
 
@@ -183,21 +210,35 @@ fn in_dollars<S: Serializer>(amount: &Option<Dollars>, to: S) -> Result<S::Ok, S
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
-    const OPERATOR: Operator<'_> = Operator { label: "bot", model: Some("sonnet"), run: Dollars { micros: 5_000_000 } };
+    use super::*;
 
     #[test]
     fn the_operator_fills_blanks_and_caps_the_budget() {
-        let blank = Rules::default().under(OPERATOR);
+        let gate = config::Gate { most: Vec::new(), file_mb: 5, files: 1000 };
+        let operator =
+            Operator { label: "bot", model: Some("sonnet"), run: Dollars { micros: 5_000_000 }, gate: &gate };
+        let blank = Rules::default().under(operator);
         assert_eq!(blank.fix.label.as_deref(), Some("bot"));
         assert_eq!(blank.model.as_deref(), Some("sonnet"));
         for (asked, given) in [(None, 5_000_000), (Some(3_000_000), 3_000_000), (Some(9_000_000), 5_000_000)] {
             let budget = Budget { run: asked.map(|micros| Dollars { micros }) };
-            let rules = Rules { budget, model: Some("opus".into()), ..Rules::default() }.under(OPERATOR);
+            let rules = Rules { budget, model: Some("opus".into()), ..Rules::default() }.under(operator);
             assert_eq!(rules.budget.run, Some(Dollars { micros: given }), "{asked:?}");
             assert_eq!(rules.model.as_deref(), Some("opus"));
         }
+    }
+
+    #[test]
+    fn the_gate_opens_no_further_than_the_operator_allows() {
+        let most = ["lockfiles", "tests"].map(|kind| kind.parse().unwrap()).into();
+        let operator = config::Gate { most, file_mb: 5, files: 100 };
+        let asked = Gate { allow: [Kind::Workflows, Kind::Tests].into(), file_mb: Some(50), files: Some(10) };
+        let given = Gate { allow: [Kind::Tests].into(), file_mb: Some(5), files: Some(10) };
+        assert_eq!(asked.under(&operator), given);
+        let blank = Gate { allow: [].into(), file_mb: Some(5), files: Some(100) };
+        assert_eq!(Gate::default().under(&operator), blank);
     }
 
     #[test]

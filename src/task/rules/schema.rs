@@ -101,6 +101,8 @@ mod tests {
             "instructions: ''",
             "review: { bots: ['Renovate[BOT]'] }",
             "model: claude-sonnet-4-5[1m]",
+            "gate: { allow: [], file_mb: 50, files: null }",
+            "gate: { allow: [workflows, tests], files: 1 }",
         ] {
             assert!(read(text).is_ok(), "{text}: {:?}", read(text));
             assert!(validator.is_valid(&as_json(text)), "{text}");
@@ -121,6 +123,13 @@ mod tests {
             "fix: { label: '' }",
             "fix: { ci: { attempts: 3 } }",
             "ask: { who: admin }",
+            "gate: { allow: workflows }",
+            "gate: { allow: [secrets] }",
+            "gate: { file_mb: 0 }",
+            "gate: { file_mb: 51 }",
+            "gate: { files: 1.5 }",
+            "gate: { files: -1 }",
+            "gate: { tests: allow }",
             "model: -x",
             "model: 3",
             "budget: { run: 0 }",

@@ -72,6 +72,22 @@ impl<'a> Field<'a> {
         None
     }
 
+    /// A whole number from 1 to `most`.
+    pub fn count(&self, most: u32, mistakes: &mut Vec<Mistake>) -> Option<u32> {
+        let Some(Word::Number(number)) = word(self.node) else {
+            self.expects(mistakes, "a number", "");
+            return None;
+        };
+        let found = number.parse::<u32>().ok().filter(|number| (1..=most).contains(number));
+        if found.is_none() {
+            self.tell(
+                mistakes,
+                format!("`{}` must be a whole number from 1 to {most}, not {}", self.path, shown(number)),
+            );
+        }
+        found
+    }
+
     /// The items of a list; none for something else, which is told.
     pub fn list(&self, most: usize, mistakes: &mut Vec<Mistake>) -> Vec<Field<'a>> {
         let What::List(items) = &self.node.what else {

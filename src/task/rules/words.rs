@@ -90,6 +90,10 @@ mod tests {
         fix:
           label: # the operator's
           draft: false
+        gate:
+          allow: []
+          file_mb: # the operator's
+          files: # the operator's
         ask:
           who: write
         model: # the operator's

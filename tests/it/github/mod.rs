@@ -9,6 +9,7 @@ use simulator::github::{Options, Role};
 
 mod checks;
 mod odd;
+mod pace;
 mod threads;
 
 /// The lines of `new.txt`, each of which can be commented on: more than fit on one page.
@@ -280,4 +281,16 @@ async fn an_enterprise_server_has_its_api_below_a_prefix() {
     stage.many_comments().await;
     assert_eq!(stage.repo.review_comments(stage.number).await.unwrap().len() as u64, LINES);
     assert_eq!(stage.repo.file("a.txt", "main").await.unwrap().unwrap().text(), Some("one\ntwo\nthree\n"));
+}
+
+#[tokio::test]
+async fn our_own_comment_is_found_at_the_end_of_a_very_long_thread() {
+    let stage = Stage::new().await;
+    let place = stage.place();
+    for _ in 0..1_100 {
+        stage.github.comment_quietly("alice", &place, "Hm.");
+    }
+    let ours = stage.repo.comment(stage.number, MARKER).await.unwrap();
+    assert_eq!(stage.repo.find_comment(stage.number, MARKER).await.unwrap(), Some(ours));
+    assert_eq!(stage.repo.find_comment(stage.number, "<!-- cloud-agent:other -->").await.unwrap(), None);
 }

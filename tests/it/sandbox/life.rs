@@ -80,6 +80,43 @@ async fn a_sandbox_is_made_once_found_and_destroyed() {
 }
 
 #[tokio::test]
+async fn what_a_sandbox_has_left_can_be_read_and_nothing_beyond_it() {
+    let scene = Scene::new();
+    let cage = scene.cage().await;
+    let made = "cd; mkdir -p a/b; echo one >a/x; echo two >a/b/1; ln -s /etc/passwd a/b/2; mkfifo a/b/3; ln -s /etc a/c; ln -s /etc/passwd y";
+    let id = cage.start(&format!("{made}; echo ready; sleep NAP12")).await;
+    cage.hear(&id, "ready").await;
+    let at = |path: &str| PathBuf::from("/home/agent").join(path);
+    let wanted = ["a/x", "a/b", "a/c", "y", "none"].map(at);
+    let found = scene.local.salvage(&cage.reference, &wanted, 100).await.unwrap();
+    let read: Vec<_> = found.iter().map(|(path, bytes)| (path.clone(), String::from_utf8_lossy(bytes))).collect();
+    assert_eq!(read, [(at("a/x"), "one\n".into()), (at("a/b/1"), "two\n".into())]);
+    none_left("NAP12").await;
+    let short = scene.local.salvage(&cage.reference, &wanted, 5).await.unwrap();
+    assert_eq!(short.len(), 1, "no more than there is room for");
+    assert!(scene.local.salvage(&cage.reference, &["/etc/passwd".into()], 100).await.is_err());
+    assert!(scene.local.salvage(&cage.reference, &[at("../../etc/passwd")], 100).await.is_err());
+    assert!(scene.local.open(&cage.reference).await.is_err(), "it has ended");
+    scene.local.destroy(&cage.reference).await.unwrap();
+}
+
+#[tokio::test]
+async fn half_a_sandbox_goes_when_nobody_can_be_at_it_any_more() {
+    let scene = Scene::new();
+    let root = scene.dir.path().join("sandboxes");
+    let [old, young] = [".gone-old", ".new-young"].map(|name| root.join(name));
+    for half in [&old, &young] {
+        fs::create_dir_all(half.join("workspace")).unwrap();
+        fs::write(half.join("workspace/file"), "left").unwrap();
+    }
+    let then = std::time::SystemTime::now() - Duration::from_mins(11);
+    fs::File::open(&old).unwrap().set_modified(then).unwrap();
+    scene.cage().await;
+    assert!(!old.exists(), "its process is long gone");
+    assert!(young.exists(), "somebody may be making it");
+}
+
+#[tokio::test]
 async fn dropping_everything_ends_everything() {
     let scene = Scene::new();
     let cage = scene.cage().await;

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't set up its scene has failed")]
 
 mod cage;
+mod calls;
 mod life;
 mod limits;
 mod process;

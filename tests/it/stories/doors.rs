@@ -64,13 +64,16 @@ stories! {
 
         $ ca task logs ID # 0
            1  run            checkout SHA
-           2  run            agent started
-           3  init           {"model":"claude-actor","session_id":"s","version":"0"}
-           4  result         done
-           5  run            inspect
-           6  run            branch cloud-agent/issue-1-the-greeting-is-short pushed
-           7  run            pull_request #2
-           8  run            ended pull_request
+           2  run            sandbox local
+           3  run            agent started, session ID
+           4  init           {"model":"claude-actor","session_id":"s","version":"0"}
+           5  result         done
+           6  run            answered
+           7  run            inspect
+           8  run            branch cloud-agent/issue-1-the-greeting-is-short pushed
+           9  run            pull_request #2
+          10  run            ended pull_request
+          11  run            told
 
         $ ca task wait ID # 0
         ID  completed  pull_request   octo/app#1  fix this  $0.00
@@ -128,7 +131,7 @@ fn errors_say_what_to_do() {
     [("GITHUB_WEBHOOK_SECRET", "s"), ("GITHUB_APP_ID", "one")] # 2
       error: invalid value 'one' for '--github-app-id <APP_ID>': invalid digit found in string
     [("GITHUB_WEBHOOK_SECRET", "s"), ("RUN_TIMEOUT", "soon")] # 2
-      error: invalid value 'soon' for '--run-timeout <RUN_TIMEOUT>': `soon` is no length of time; write 90s, 60m or 2h
+      error: invalid value 'soon' for '--run-timeout <RUN_TIMEOUT>': `soon` is no length of time; write 90s, 60m, 2h or 14d
     cloud-agent: GITHUB_APP_PRIVATE_KEY_FILE: read none.pem: No such file or directory (os error 2)
     "#);
 }
@@ -140,6 +143,7 @@ fn config_shows_what_is_set_and_no_secret() {
         ("ANTHROPIC_API_KEY", "hush"),
         ("GITHUB_APP_PRIVATE_KEY", "hush"),
         ("DATABASE_URL", "postgres://me:hush@db/x"),
+        ("ENCRYPTION_KEY", "hush"),
         ("GITHUB_URL", "https://git.example.com"),
         ("PORT", "8080"),
     ];
@@ -153,6 +157,12 @@ fn config_shows_what_is_set_and_no_secret() {
     DRAIN_SECONDS=60
     DATA_DIR=./data
     DATABASE_URL=postgres://me:********@db/x
+    ENCRYPTION_KEY=********
+    RETENTION_DELIVERIES=14d
+    RETENTION_EVENTS=30d
+    RETENTION_TRANSCRIPTS=30d
+    RETENTION_TASKS=365d
+    DISK_FREE_MB=1024
     GITHUB_URL=https://git.example.com/
     GITHUB_API_URL=https://git.example.com/api/v3
     GITHUB_APP_ID=
@@ -160,6 +170,7 @@ fn config_shows_what_is_set_and_no_secret() {
     GITHUB_APP_PRIVATE_KEY_FILE=
     GITHUB_WEBHOOK_SECRET=********
     GITHUB_WRITE_SPACING_MS=1000
+    SWEEP_INTERVAL=5m
     MENTION=cloud-agent
     LABEL=cloud-agent
     ANTHROPIC_API_KEY=********
@@ -167,19 +178,27 @@ fn config_shows_what_is_set_and_no_secret() {
     CLAUDE_MODEL=
     CLAUDE_VERIFY_MODEL=haiku
     CLAUDE_BIN=claude
+    CLAUDE_SHA256=
     MODEL_PRICES=
     RUNS=4
     RUNS_PER_REPOSITORY=2
     RUN_TIMEOUT=1h
     RUN_TURNS=100
     BUDGET_RUN_USD=5.00
+    TASKS_PER_THREAD_HOUR=10
+    BOT_TASKS_PER_THREAD_HOUR=5
+    TASKS_PER_PERSON_HOUR=30
     LEASE=30s
+    WAIT_LIMIT=24h
     COMMENT_INTERVAL=5s
     SANDBOX=local
     SANDBOX_MEMORY_MB=4096
     SANDBOX_PROCESSES=512
     SANDBOX_DISK_MB=4096
     EGRESS=
+    GATE_MOST=agent_settings,binaries,git_settings,lockfiles,tests
+    GATE_FILE_MB=5
+    GATE_FILES=1000
     LOG_FORMAT=
     RUST_LOG=info
     ");
@@ -223,6 +242,7 @@ fn help_teaches() {
       serve    Take webhooks and run tasks, in one process
       work     Run tasks that another process has accepted. Needs a PostgreSQL that both share
       migrate  Bring the database up to date and exit. `serve` and `work` do it too when they start
+      backup   Copy a SQLite database into a file, while `serve` uses it
       doctor   Look at this machine, the GitHub App, the model and the sandbox, and say what to mend
       config   Print the settings in force, with secrets masked; or look at a repository's own settings
       help     Print this message or the help of the given subcommand(s)
@@ -276,6 +296,15 @@ async fn the_doctor_says_what_is_well_and_what_is_not() {
     assert!(well.iter().all(|line| line.starts_with("warn")), "{text}");
     assert_eq!(code, Some(0), "{text}");
 
+    let digest = text.split("Its digest is ").nth(1).unwrap()[..64].to_owned();
+    world.set("CLAUDE_SHA256", &digest);
+    let (code, text) = world.command("doctor").await;
+    assert!(code == Some(0) && text.contains(&format!("the one in CLAUDE_SHA256: {digest}")), "{text}");
+    world.set("CLAUDE_SHA256", &"0".repeat(64));
+    let (code, text) = world.command("doctor").await;
+    assert!(code == Some(1) && text.contains(&format!("has the digest {digest}, which is another one")), "{text}");
+    world.set("CLAUDE_SHA256", "");
+
     world.set("ANTHROPIC_API_KEY", "wrong");
     world.set("CLAUDE_BIN", "/nowhere/claude");
     world.github.set_permissions(&[("metadata", "read"), ("issues", "write"), ("contents", "write")]);
@@ -283,6 +312,7 @@ async fn the_doctor_says_what_is_well_and_what_is_not() {
     let (code, text) = world.command("doctor").await;
     let bad: Vec<_> = text.lines().filter(|line| line.starts_with("BAD")).collect();
     assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("octo (70000001): its owner has not granted pull_requests: write, checks: write"), "{text}");
     assert_snapshot!(bad.join("\n").replace(world.model.url(), "MODEL"), @"
     BAD   App permissions        missing: pull_requests: write, checks: write; add them on the App's settings page
     BAD   model                  MODEL/ does not take the key in ANTHROPIC_API_KEY

@@ -21,22 +21,31 @@ macro_rules! stories {
     };
 }
 
+mod breaker;
 mod cage;
+mod data;
 mod deliveries;
 mod doors;
 mod endings;
 mod mention;
+mod missed;
 mod outages;
 mod refusals;
 mod restart;
-mod findings;
+pub mod findings;
 mod forks;
 mod huge;
+mod installation;
 mod own;
 mod readers;
 mod real_review;
 mod reviews;
 mod buttons;
 mod ledger;
+mod limits;
 mod talk;
 mod triggers;
+mod cut_off;
+mod sick;
+mod waiting;
+mod workers;

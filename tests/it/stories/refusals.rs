@@ -1,6 +1,8 @@
 //! What the bot does not do, and how it says so.
 
+use cloud_agent::store::Queue;
 use insta::assert_snapshot;
+use simulator::github::Fault;
 
 use crate::world::World;
 
@@ -62,6 +64,7 @@ stories! {
           | `@cloud-agent continue` | go on where I ended |
           | `@cloud-agent retry` | try the same again, with everything as it is then |
           | `@cloud-agent stop` | end what I am doing here |
+          | `@cloud-agent resume` | listen again here, after I have stopped because too much was asked |
           | `@cloud-agent help` | show this |
 
           The label `cloud-agent` means `fix this` on an issue and `review` on a pull request. What is set in `.github/cloud-agent.yml` on the default branch decides whether pull requests are reviewed without being asked for.
@@ -100,6 +103,26 @@ stories! {
 
         let told = world.told();
         assert!(told.contains("this repository has no commits yet"), "{told}");
+    }
+
+    async fn who_asks_is_told_when_github_never_shows_what_has_to_be_known(database: Database) {
+        let world = World::running(database).await;
+        world.issue("The greeting is short", "");
+        let branches = world.github.faults().on("GET", "/repos/{o}/{r}/branches/{b}");
+        branches.times(usize::MAX).answer(Fault::Status(403));
+        world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;
+        world.wait_for("the first try to fail", async || {
+            let jobs = world.store().claims(Queue::Delivery).await.unwrap();
+            jobs.iter().any(|it| it.attempts == 1 && !it.held)
+        })
+        .await;
+        // It is tried for a quarter of an hour. The last time is now.
+        world.sql("update job set attempts = 7, run_at = 0").await;
+        world.settle().await;
+
+        let told = world.told();
+        assert!(told.contains("😕 on alice's comment on #1"), "{told}");
+        assert!(told.contains("@alice, I could not begin: again and again"), "{told}");
     }
 
     async fn the_bot_does_not_listen_to_itself_nor_to_other_bots(database: Database) {

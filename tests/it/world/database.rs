@@ -2,18 +2,22 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 pub enum Database {
     Sqlite,
-    Postgres(Box<Postgres>),
+    /// In a directory of its own.
+    SqliteIn(PathBuf),
+    /// A database of this name on a server.
+    Postgres(Arc<Postgres>, String),
 }
 
 /// A server that lives as long as the test.
 pub struct Postgres {
-    server: Child,
+    server: Mutex<Child>,
     dir: TempDir,
 }
 
@@ -22,44 +26,100 @@ impl Database {
         Self::Sqlite
     }
 
+    pub fn sqlite_in(dir: &Path) -> Self {
+        Self::SqliteIn(dir.to_owned())
+    }
+
     /// Start a PostgreSQL that listens on a socket in its own directory and nowhere else.
     pub fn postgres() -> Self {
-        Self::Postgres(Box::new(Postgres::start()))
+        Self::Postgres(Arc::new(Postgres::start()), "postgres".to_owned())
+    }
+
+    /// A database of its own on a server that runs already: starting one takes longer.
+    pub fn on(server: &Arc<Postgres>, name: &str) -> Self {
+        server.run("createdb", name);
+        Self::Postgres(server.clone(), name.to_owned())
     }
 
     pub fn url(&self, dir: &Path) -> String {
         match self {
             Self::Sqlite => format!("sqlite://{}", dir.join("cloud-agent.db").display()),
-            Self::Postgres(it) => {
-                let socket = it.dir.path().to_str().unwrap().replace('/', "%2F");
-                format!("postgres://postgres@{socket}/postgres")
-            }
+            Self::SqliteIn(dir) => format!("sqlite://{}", dir.join("cloud-agent.db").display()),
+            Self::Postgres(server, name) => server.url(name),
         }
     }
 }
 
 impl Postgres {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let dir = tempfile::Builder::new().prefix("pg").tempdir_in("/tmp").unwrap();
         let data = dir.path().join("data");
         copy(&template(), &data);
         give_to_postgres(dir.path());
-        let mut command = as_postgres(&binary("postgres"));
-        // Durability is not what these stories test; the accept benchmark and the crash stories use real settings.
-        let server = command
-            .args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=60"])
-            .args(["-c", "shared_buffers=16MB", "-c", "wal_level=minimal", "-c", "max_wal_senders=0"])
-            .arg("-k")
-            .arg(dir.path())
-            .arg("-D")
-            .arg(&data)
-            .stdout(Stdio::null())
-            .stderr(Stdio::from(std::fs::File::create(dir.path().join("log")).unwrap()))
-            .spawn()
-            .unwrap();
+        let server = Mutex::new(Self::spawn(dir.path()));
         let it = Self { server, dir };
         it.wait();
         it
+    }
+
+    fn url(&self, database: &str) -> String {
+        let socket = self.dir.path().to_str().unwrap().replace('/', "%2F");
+        format!("postgres://postgres@{socket}/{database}")
+    }
+
+    /// Where it listens.
+    pub fn socket(&self) -> PathBuf {
+        self.dir.path().join(".s.PGSQL.5432")
+    }
+
+    /// Remove a database, whoever is connected to it.
+    pub fn forget(&self, name: &str) {
+        self.run("dropdb", name);
+    }
+
+    fn run(&self, program: &str, database: &str) {
+        let mut command = Command::new(binary(program));
+        command.arg("-h").arg(self.dir.path()).args(["-U", "postgres"]);
+        if program == "dropdb" {
+            command.arg("--force");
+        }
+        assert!(command.arg(database).status().unwrap().success(), "{program} {database}");
+    }
+
+    fn spawn(dir: &Path) -> Child {
+        let mut command = as_postgres(&binary("postgres"));
+        // Durability is not what these stories test; the accept benchmark and the crash stories use real settings.
+        command
+            .args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=60"])
+            .args(["-c", "shared_buffers=16MB", "-c", "wal_level=minimal", "-c", "max_wal_senders=0"])
+            .arg("-k")
+            .arg(dir)
+            .arg("-D")
+            .arg(dir.join("data"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::from(std::fs::File::create(dir.join("log")).unwrap()))
+            .spawn()
+            .unwrap()
+    }
+
+    /// The directory of its socket.
+    pub fn socket_dir(&self) -> PathBuf {
+        self.dir.path().to_owned()
+    }
+
+    /// Stop at once, as a machine does that loses power, but with its disk as it was.
+    pub fn stop(&self) {
+        let mut server = self.server.lock().unwrap();
+        // SIGQUIT: immediate shutdown of the server and its children.
+        if let Ok(pid) = i32::try_from(server.id()) {
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGQUIT);
+        }
+        let _ = server.wait();
+    }
+
+    pub fn start_again(&self) {
+        *self.server.lock().unwrap() = Self::spawn(self.dir.path());
+        self.wait();
     }
 
     fn wait(&self) {
@@ -78,11 +138,7 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        // SIGQUIT: immediate shutdown of the server and its children.
-        if let Ok(pid) = i32::try_from(self.server.id()) {
-            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGQUIT);
-        }
-        let _ = self.server.wait();
+        self.stop();
     }
 }
 

@@ -10,10 +10,18 @@ use simulator::{GitHub, Model};
 use tempfile::TempDir;
 
 mod claude;
+mod crew;
 mod database;
+mod machines;
+mod proxy;
+mod sql;
+mod trip;
 
 pub use claude::real_claude;
-pub use database::Database;
+pub use crew::Hand;
+pub use database::{Database, Postgres};
+pub use proxy::Proxy;
+pub use trip::Victim;
 
 /// Longest that a story may take to come to rest.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -27,6 +35,7 @@ pub struct World {
     settings: Vec<(String, String)>,
     people: Vec<(String, u64)>,
     bot: Bot,
+    victim: Victim,
 }
 
 /// The program under test: in this process, or in one that can be killed.
@@ -39,7 +48,11 @@ enum Bot {
 impl World {
     /// A world with one repository, `octo/app`, and a few people named after what they may do.
     pub async fn on(database: Database) -> Self {
-        let github = GitHub::start().await;
+        Self::beside(database, GitHub::start().await).await
+    }
+
+    /// The same with a GitHub of another kind.
+    pub async fn beside(database: Database, github: GitHub) -> Self {
         let model = Model::start().await;
         let dir = tempfile::tempdir().unwrap();
         github.create_repo("octo/app", &[("README.md", "hello\n")]);
@@ -52,6 +65,8 @@ impl World {
             ("LISTEN", "127.0.0.1:0"),
             ("DATA_DIR", dir.path().join("data").to_str().unwrap()),
             ("DATABASE_URL", &url),
+            // Processes that share a database share it.
+            ("ENCRYPTION_KEY", "5ea1ab1e5ea1ab1e5ea1ab1e5ea1ab1e5ea1ab1e5ea1ab1e5ea1ab1e5ea1ab1e"),
             ("GITHUB_URL", github.url()),
             ("GITHUB_API_URL", github.api_url()),
             ("GITHUB_APP_ID", &github.app_id().to_string()),
@@ -67,7 +82,8 @@ impl World {
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .to_vec();
-        let mut world = Self { github, model, store, database, dir, settings, people, bot: Bot::Absent };
+        let mut world =
+            Self { github, model, store, database, dir, settings, people, bot: Bot::Absent, victim: Victim::default() };
         world.claude_will("true");
         world
     }
@@ -95,15 +111,22 @@ impl World {
 
     /// Start the bot as a process of its own, as an operator does.
     pub async fn start_process(&mut self) {
+        self.launch();
+        self.wait_for("the bot to answer", async || self.answers().await).await;
+    }
+
+    /// As `start_process`, without waiting for it.
+    fn launch(&mut self) {
         let port = free_port();
         self.set("LISTEN", &format!("127.0.0.1:{port}"));
         let child = self.program("serve").stderr(self.log_file()).spawn().unwrap();
+        self.victim.is(&child);
         self.bot = Bot::There(child);
         self.github.deliver_to(format!("http://127.0.0.1:{port}/webhooks/github"));
-        self.wait_for("the bot to answer", async || {
-            reqwest::get(format!("http://127.0.0.1:{port}/healthz")).await.is_ok()
-        })
-        .await;
+    }
+
+    async fn answers(&self) -> bool {
+        reqwest::get(format!("http://{}/healthz", self.address())).await.is_ok()
     }
 
     /// Run a command of the program with this world's settings to its end: exit code and all that it wrote.
@@ -114,22 +137,14 @@ impl World {
         (output.status.code(), text)
     }
 
-    /// A worker beside the server, for as long as the value lives.
-    pub fn start_worker(&self) -> impl Drop {
-        struct Worker(Child);
-        impl Drop for Worker {
-            fn drop(&mut self) {
-                let _ = self.0.kill();
-                let _ = self.0.wait();
-            }
-        }
-        let data = self.dir.path().join("worker");
-        Worker(self.program("work").env("DATA_DIR", data).stderr(self.log_file()).spawn().unwrap())
-    }
-
     fn program(&self, verb: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cloud-agent"));
-        command.arg(verb).env_clear().env("PATH", std::env::var("PATH").unwrap()).envs(self.settings.iter().cloned());
+        command
+            .args(verb.split(' '))
+            .current_dir(self.dir.path())
+            .env_clear()
+            .env("PATH", std::env::var("PATH").unwrap())
+            .envs(self.settings.iter().cloned());
         command
     }
 
@@ -144,6 +159,30 @@ impl World {
         child.kill().unwrap();
         child.wait().unwrap();
         self.bot = Bot::Absent;
+    }
+
+    /// Signal the process of the bot, and go on.
+    pub fn signal(&self, signal: nix::sys::signal::Signal) {
+        let Bot::There(child) = &self.bot else { panic!("only a process of its own takes signals") };
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+        nix::sys::signal::kill(pid, signal).unwrap();
+    }
+
+    /// Wait until the process of the bot has ended by itself.
+    pub async fn ended(&mut self) {
+        let Bot::There(mut child) = std::mem::replace(&mut self.bot, Bot::Absent) else { panic!("it is no process") };
+        tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
+    }
+
+    /// What happened in the newest task of an issue, by kind and step.
+    pub async fn steps(&self, number: u64) -> Vec<String> {
+        let Some(task) = self.last_task(number).await else { return Vec::new() };
+        let events = self.store.events(&task.id.to_string(), 0, 1000).await.unwrap();
+        let said = events.iter().map(|event| {
+            let body: serde_json::Value = serde_json::from_str(&event.body).unwrap_or_default();
+            format!("{} {}", event.kind, body["text"].as_str().unwrap_or_default())
+        });
+        said.collect()
     }
 
     /// Stop the bot as a deploy does.
@@ -181,7 +220,8 @@ impl World {
 
     /// What must never be seen in a sandbox, by name.
     pub fn secrets(&self) -> Vec<(String, String)> {
-        let names = ["GITHUB_WEBHOOK_SECRET", "ANTHROPIC_API_KEY", "DATABASE_URL", "GITHUB_APP_PRIVATE_KEY"];
+        let names =
+            ["ENCRYPTION_KEY", "GITHUB_WEBHOOK_SECRET", "ANTHROPIC_API_KEY", "DATABASE_URL", "GITHUB_APP_PRIVATE_KEY"];
         let mut secrets: Vec<_> =
             self.settings.iter().filter(|(name, _)| names.contains(&name.as_str())).cloned().collect();
         for (name, value) in &mut secrets {

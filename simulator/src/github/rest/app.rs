@@ -13,8 +13,6 @@ use crate::github::{Credential, INSTALLATION_ID, shapes};
 
 type Result = std::result::Result<Answer, Answer>;
 
-/// How long an installation token lives, in seconds.
-const TOKEN_LIFE: u64 = 3600;
 /// How long deliveries can be seen and repeated, in seconds: three days on github.com.
 const DELIVERY_LIFE: u64 = 3 * 86_400;
 
@@ -80,7 +78,7 @@ pub(crate) fn mint(call: &mut Call<'_>) -> Result {
     }
     let permissions = narrowed_permissions(call)?;
     let repositories = narrowed_repositories(call)?;
-    let expires_at = call.now + TOKEN_LIFE;
+    let expires_at = call.now + call.world.options.token_life;
     let serial = call.state.fresh();
     let enabled = call.headers.get("x-github-stateless-s2s-token").is_some_and(|it| it == "enabled");
     let format = if enabled { crate::github::TokenFormat::Long } else { call.world.options.token_format };

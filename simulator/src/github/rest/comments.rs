@@ -19,6 +19,20 @@ pub(crate) fn list(call: &mut Call<'_>) -> Result {
     Ok(call.page(all))
 }
 
+/// All of a repository: by id unless asked.
+pub(crate) fn of_repo(call: &mut Call<'_>) -> Result {
+    let since = call.asked("since").unwrap_or_default();
+    let notes = call.state.notes.values().filter(|it| it.repo == call.repo);
+    let mut all: Vec<_> = notes.filter(|it| crate::clock::iso(it.updated_at).as_str() >= since).collect();
+    if call.asked("sort") == Some("updated") {
+        all.sort_by_key(|it| it.updated_at);
+    }
+    if call.asked("direction") == Some("desc") && call.asked("sort").is_some() {
+        all.reverse();
+    }
+    Ok(call.page(all.into_iter().map(|it| call.world.comment_object(call.state, it)).collect()))
+}
+
 pub(crate) fn create(call: &mut Call<'_>) -> Result {
     let issue = call.issue()?;
     if issue.locked {

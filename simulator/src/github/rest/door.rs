@@ -20,7 +20,7 @@ use crate::github::faults::{Fault, fits, met};
 use crate::github::limits::{self, Budget};
 use crate::github::openapi::complaint;
 use crate::github::state::State;
-use crate::github::{BOT_ID, Credential, World, control, git_http, journal, pages};
+use crate::github::{BOT_ID, Credential, Moment, World, control, git_http, journal, pages};
 use crate::server::{HangUp, Reply};
 
 /// Answers one request of any kind.
@@ -70,6 +70,25 @@ impl Asked {
         }
     }
 
+    /// Steps on the wire. What comes back is for `tripped`, once the request has taken effect.
+    fn trip(&self, world: &World) -> Result<Option<Moment>, HangUp> {
+        match world.wire().step() {
+            Some(Moment::Before) => self.act(world),
+            later => Ok(later),
+        }
+    }
+
+    fn tripped(&self, world: &World, moment: Option<Moment>) -> Result<(), HangUp> {
+        moment.map_or(Ok(()), |_| self.act(world))
+    }
+
+    fn act<T>(&self, world: &World) -> Result<T, HangUp> {
+        self.note(world, Credential::None, 0);
+        let query = if self.query.is_empty() { "" } else { "?" };
+        world.wire().act(&format!("{} {}{query}{}", self.method, self.path, self.query));
+        Err(HangUp)
+    }
+
     /// Writes the request into the journal, with how it ended; 0 means without an answer.
     fn note(&self, world: &World, credential: Credential, status: u16) {
         let shown = |name: &http::HeaderName, value: &str| match *name {
@@ -94,16 +113,24 @@ impl Asked {
 
 async fn git(world: &Arc<World>, request: Request<Bytes>, full_name: &str, rest: &str) -> Reply {
     let asked = Asked { body: Bytes::new(), ..Asked::of(world, &request) };
+    let moment = asked.trip(world)?;
     // Faults are written for `/{o}/{r}/…`, with or without `.git` in the URL.
-    let fault = met(&mut world.state(), asked.method.as_str(), &format!("/{full_name}/{rest}"));
+    let path = format!("/{full_name}/{rest}");
+    let fault = met(&mut world.state(), asked.method.as_str(), &path, &asked.query);
     let after = match before(world, fault).await {
         Ok(after) => after,
         Err(early) => return end_early(world, &asked, early),
     };
-    let (response, credential) = git_http::serve(world, request, full_name, rest).await;
-    if matches!(after, Some(Fault::ResetAfterApply)) {
-        asked.note(world, credential, 0);
-        return Err(HangUp);
+    let (mut response, credential) = git_http::serve(world, request, full_name, rest).await;
+    asked.tripped(world, moment)?;
+    match after {
+        Some(Fault::ResetAfterApply) => {
+            asked.note(world, credential, 0);
+            return Err(HangUp);
+        }
+        Some(Fault::BadGatewayAfterApply) => response = respond(world, Answer::refuse(502, "Server Error"), None),
+        Some(Fault::TruncatedJson) => response = git_http::half(response).await,
+        _ => {}
     }
     asked.note(world, credential, response.status().as_u16());
     Ok(response)
@@ -111,11 +138,12 @@ async fn git(world: &Arc<World>, request: Request<Bytes>, full_name: &str, rest:
 
 async fn rest(world: &Arc<World>, request: Request<Bytes>) -> Reply {
     let asked = Arc::new(Asked::of(world, &request));
+    let moment = asked.trip(world)?;
     let fault = {
         let mut state = world.state();
         // Faults are written with `/repos/{o}/{r}`.
         let path = named(&state, &asked.path);
-        met(&mut state, asked.method.as_str(), &path)
+        met(&mut state, asked.method.as_str(), &path, &asked.query)
     };
     let after = match before(world, fault).await {
         Ok(after) => after,
@@ -127,6 +155,7 @@ async fn rest(world: &Arc<World>, request: Request<Bytes>) -> Reply {
         move || answer(&world, &asked)
     });
     let (mut answer, credential, budget) = answering.await.unwrap();
+    asked.tripped(world, moment)?;
     match after {
         Some(Fault::ResetAfterApply) => {
             asked.note(world, credential, 0);

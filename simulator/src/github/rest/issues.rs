@@ -6,18 +6,28 @@ use super::Call;
 use crate::github::BOT_ID;
 use crate::github::answer::Answer;
 use crate::github::shapes::label;
+use crate::github::state::{Issue, Labeling};
 
 type Result = std::result::Result<Answer, Answer>;
 
 /// GitHub's limit for the text of an issue or pull request, in characters.
 pub(crate) const LONGEST_BODY: usize = 65_536;
 
-/// Newest first, open ones unless asked; pull requests included.
+/// Newest first, open ones unless asked; pull requests included. `since` is about the last change.
 pub(crate) fn list(call: &mut Call<'_>) -> Result {
+    let since = call.asked("since").unwrap_or_default();
     let state = call.asked("state").unwrap_or("open");
     let wanted: Vec<&str> = call.asked("labels").map(|it| it.split(',').collect()).unwrap_or_default();
-    let issues = call.state.repo(call.repo).issues.values().rev();
+    let mut issues: Vec<&Issue> = call.state.repo(call.repo).issues.values().rev().collect();
+    if call.asked("sort") == Some("updated") {
+        issues.sort_by_key(|it| std::cmp::Reverse(it.updated_at));
+    }
+    if call.asked("direction") == Some("asc") {
+        issues.reverse();
+    }
     let shown = issues
+        .into_iter()
+        .filter(|it| crate::clock::iso(it.updated_at).as_str() >= since)
         .filter(|it| state == "all" || (state == "open") == it.open)
         .filter(|it| wanted.iter().all(|name| it.labels.iter().any(|has| has == name)));
     let all = shown.map(|it| call.world.issue(call.state, call.repo, it)).collect();
@@ -68,6 +78,26 @@ pub(crate) fn check_texts(call: &Call<'_>) -> std::result::Result<(), Answer> {
         None | Some("open" | "closed") => Ok(()),
         Some(_) => Err(Answer::invalid_field("Issue", "state", "invalid")),
     }
+}
+
+/// What happened to an issue, oldest first; of all that GitHub tells here it is the labels that were set.
+pub(crate) fn events(call: &mut Call<'_>) -> Result {
+    let number = call.issue()?.number;
+    let set = call.state.labelings.iter().filter(|it| it.repo == call.repo && it.number == number);
+    let event = |it: &Labeling| {
+        json!({
+            "id": it.id,
+            "node_id": format!("LE_{}", it.id),
+            "event": "labeled",
+            "actor": call.world.user(call.state, it.by),
+            "label": { "name": it.name, "color": "ededed" },
+            "created_at": crate::clock::iso(it.at),
+            "commit_id": null,
+            "commit_url": null,
+            "performed_via_github_app": null,
+        })
+    };
+    Ok(call.page(set.map(event).collect()))
 }
 
 pub(crate) fn labels(call: &mut Call<'_>) -> Result {

@@ -27,6 +27,22 @@ pub(crate) fn list(call: &mut Call<'_>) -> Result {
     Ok(call.page(all.into_iter().map(|it| call.world.inline_object(call.state, it)).collect()))
 }
 
+/// All of a repository, by id unless asked.
+pub(crate) fn of_repo(call: &mut Call<'_>) -> Result {
+    let since = call.asked("since").unwrap_or_default();
+    let numbers: Vec<u64> = call.state.repo(call.repo).issues.keys().copied().collect();
+    let mut all: Vec<&Inline> = numbers.iter().flat_map(|it| call.state.inlines_of(call.repo, *it)).collect();
+    all.retain(|it| crate::clock::iso(it.updated_at).as_str() >= since);
+    match call.asked("sort") {
+        Some("updated") => all.sort_by_key(|it| it.updated_at),
+        _ => all.sort_by_key(|it| it.id),
+    }
+    if call.asked("direction") == Some("desc") && call.asked("sort").is_some() {
+        all.reverse();
+    }
+    Ok(call.page(all.into_iter().map(|it| call.world.inline_object(call.state, it)).collect()))
+}
+
 pub(crate) fn read(call: &mut Call<'_>) -> Result {
     let comment = this_comment(call)?;
     Ok(Answer::ok(&call.world.inline_object(call.state, &comment)))

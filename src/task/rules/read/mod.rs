@@ -5,6 +5,7 @@ use super::mistake::{Mistake, Spot, listed, nearest, shown};
 use super::tree::{self, Node, What};
 use super::value::{self, Field};
 use super::{On, Paths, Rules, Verdict, Who, bare};
+use crate::config::Kind;
 
 /// Every key, by its path.
 pub const KEYS: &[&str] = &[
@@ -18,6 +19,10 @@ pub const KEYS: &[&str] = &[
     "fix",
     "fix.label",
     "fix.draft",
+    "gate",
+    "gate.allow",
+    "gate.file_mb",
+    "gate.files",
     "ask",
     "ask.who",
     "model",
@@ -39,6 +44,10 @@ const VERDICT: [(&str, Verdict); 3] =
 const WHO: [(&str, Who); 4] =
     [("write", Who::Write), ("triage", Who::Triage), ("read", Who::Read), ("everyone", Who::Everyone)];
 
+/// The most MiB of a file; GitHub warns from there on.
+const MOST_FILE_MB: u32 = 50;
+/// The most files of one change; nobody reads as many.
+const MOST_FILES: u32 = 10_000;
 /// The most characters of `instructions`.
 const MOST_INSTRUCTIONS: usize = 10_000;
 /// The most characters of a label; GitHub's limit.
@@ -128,7 +137,7 @@ impl Reader {
         }
         let Self { rules, mistakes } = self;
         match field.path {
-            "review" | "fix" | "ask" | "budget" => self.section(field.path, field.key, field.node),
+            "review" | "fix" | "gate" | "ask" | "budget" => self.section(field.path, field.key, field.node),
             "review.on" => {
                 let items = field.list(ON.len(), mistakes);
                 rules.review.on = items.iter().filter_map(|item| item.choice(&ON, mistakes)).collect();
@@ -143,6 +152,12 @@ impl Reader {
             }
             "fix.label" => rules.fix.label = label(field, mistakes),
             "fix.draft" => put(&mut rules.fix.draft, field.truth(mistakes)),
+            "gate.allow" => {
+                let items = field.list(Kind::ALL.len(), mistakes);
+                rules.gate.allow = items.iter().filter_map(|item| item.choice(&Kind::ALL, mistakes)).collect();
+            }
+            "gate.file_mb" => rules.gate.file_mb = field.count(MOST_FILE_MB, mistakes),
+            "gate.files" => rules.gate.files = field.count(MOST_FILES, mistakes),
             "ask.who" => put(&mut rules.ask.who, field.choice(&WHO, mistakes)),
             "model" => rules.model = model(field, mistakes),
             "instructions" => put(&mut rules.instructions, instructions(field, mistakes)),

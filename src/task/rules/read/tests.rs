@@ -45,7 +45,10 @@ fn every_setting_is_read() {
 fn unknown_keys_are_told_with_what_was_meant() {
     check("reveiw:\n  on: []\n", "1:1: unknown key `reveiw`; did you mean `review`?");
     check("review:\n  gaet: true\n", "2:3: unknown key `gaet` under `review`; did you mean `gate`?");
-    check("gate: true", "1:1: unknown key `gate`; it belongs under `review`");
+    check("gate: true", "1:7: `gate` must hold keys and values, not `true`");
+    check("verify: true", "1:1: unknown key `verify`; it belongs under `review`");
+    check("gate: { files: 0 }", "1:16: `gate.files` must be a whole number from 1 to 10000, not `0`");
+    check("gate: { file_mb: a }", "1:18: `gate.file_mb` must be a number, not the text `a`");
     check("fix: { model: x }", "1:8: unknown key `model` under `fix`; it belongs at the top of the file, not indented");
     check("review.on: []", "1:1: unknown key `review.on`; write `on` under `review`");
     check("ask: { x: 1 }", "1:8: unknown key `x` under `ask`; known are `who`");
@@ -56,7 +59,7 @@ fn unknown_keys_are_told_with_what_was_meant() {
     );
     check(
         "<<: { gate: true }",
-        "1:1: unknown key `<<`; known are `review`, `fix`, `ask`, `model`, `instructions`, `budget`",
+        "1:1: unknown key `<<`; known are `review`, `fix`, `gate`, `ask`, `model`, `instructions`, `budget`",
     );
     check("model: a\nmodel: b\n", "2:1: `model` was given before, on line 1");
     check("? [a]\n: 1\n", "1:3: a key must be a word");

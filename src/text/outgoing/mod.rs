@@ -1,63 +1,93 @@
 //! What goes out: text that a model wrote loses secrets, foreign pictures, raw HTML, mentions of people and words that
-//! close issues. The model may be hijacked; what it says is published under the bot's name.
+//! close issues, and its links say where they lead. The model may be hijacked; what it says is published under the bot's
+//! name.
+//!
+//! Not covered: a key that is spelled out in words, ciphered, compressed, or put together by code.
+
+mod formats;
+mod held;
+mod links;
+mod view;
 
 use std::ops::Range;
 
-use pulldown_cmark::{Event, Options, Parser, Tag};
+use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
+use serde_json::Value;
 
-/// Beginnings of secrets, and how many characters must follow for it to be one. GitHub's tokens since 2026 are some 520
-/// characters long and hold dots.
-const SECRETS: &[(&str, usize)] = &[
-    ("ghp_", 30),
-    ("gho_", 30),
-    ("ghu_", 30),
-    ("ghs_", 30),
-    ("ghr_", 30),
-    ("github_pat_", 30),
-    ("sk-ant-", 20),
-    ("AKIA", 16),
-];
+pub use held::{at_home, hold, hold_for_now};
+
+use super::without_invisible;
+
 const REDACTED: &str = "[redacted]";
 
-/// Replace what looks like a secret.
+/// Replace what looks like a key, and every key that we hold.
 pub fn redact(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    'next: while let Some(first) = rest.chars().next() {
-        for (prefix, least) in SECRETS {
-            if let Some(after) = rest.strip_prefix(prefix) {
-                let length =
-                    after.find(|c: char| !(c.is_ascii_alphanumeric() || "._-".contains(c))).unwrap_or(after.len());
-                if length >= *least {
-                    out.push_str(REDACTED);
-                    rest = &after[length..];
-                    continue 'next;
-                }
-            }
+    let mut found = held::find(text);
+    found.extend(formats::find(text));
+    without(text, found)
+}
+
+/// Replace every key that we hold and nothing else: fit for what must stay as it is otherwise.
+pub fn redact_held(text: &str) -> String {
+    without(text, held::find(text))
+}
+
+/// All strings of a value, each by itself, so that it stays the value that it is.
+pub fn redact_json(value: &Value, redact: fn(&str) -> String) -> Value {
+    match value {
+        Value::String(text) => Value::String(redact(text)),
+        Value::Array(items) => items.iter().map(|item| redact_json(item, redact)).collect(),
+        Value::Object(fields) => {
+            Value::Object(fields.iter().map(|(name, item)| (redact(name), redact_json(item, redact))).collect())
         }
-        if rest.starts_with("-----BEGIN") && rest.lines().next().is_some_and(|line| line.contains("PRIVATE KEY")) {
-            out.push_str(REDACTED);
-            let end =
-                rest.find("-----END").map_or(rest.len(), |at| at + rest[at..].find('\n').unwrap_or(rest.len() - at));
-            rest = &rest[end..];
-            continue;
-        }
-        out.push(first);
-        rest = &rest[first.len_utf8()..];
+        other => other.clone(),
     }
+}
+
+fn without(text: &str, mut found: Vec<Range<usize>>) -> String {
+    found.retain(|part| !part.is_empty());
+    found.sort_by_key(|part| (part.start, part.end));
+    let mut out = String::with_capacity(text.len());
+    let mut at = 0;
+    for part in found {
+        if part.start >= at {
+            out.push_str(&text[at..part.start]);
+            out.push_str(REDACTED);
+        }
+        at = at.max(part.end);
+    }
+    out.push_str(&text[at..]);
     out
 }
 
 /// Make a model's Markdown fit to be posted.
 pub fn outgoing(markdown: &str) -> String {
-    let text = redact(markdown);
+    /// What is taken out can bring out something else.
+    const ROUNDS: usize = 4;
+    // Trimmed first: what is indented code here would be something else without its indent.
+    let mut text = without_invisible(markdown).0.trim().to_owned();
+    for _ in 0..ROUNDS {
+        let next = tamed(&text).trim().to_owned();
+        if next == text {
+            break;
+        }
+        text = next;
+    }
+    text
+}
+
+fn tamed(markdown: &str) -> String {
+    let text = redact(&without_invisible(markdown).0);
     let mut edits: Vec<(Range<usize>, String)> = Vec::new();
     let mut in_code = false;
-    for (event, range) in Parser::new_ext(&text, Options::ENABLE_TABLES | Options::ENABLE_FOOTNOTES).into_offset_iter()
-    {
+    let mut links = links::Links::new(&text);
+    let parser = Parser::new_ext(&text, Options::ENABLE_TABLES | Options::ENABLE_FOOTNOTES);
+    edits.extend(parser.reference_definitions().iter().map(|(_, it)| (it.span.clone(), String::new())));
+    for (event, range) in parser.into_offset_iter() {
+        links.look(&event, &range);
         match event {
             Event::Start(Tag::CodeBlock(_)) => in_code = true,
-            Event::End(pulldown_cmark::TagEnd::CodeBlock) => in_code = false,
+            Event::End(TagEnd::CodeBlock) => in_code = false,
             // An entity that GitHub would turn into the start of a mention or a reference.
             Event::Text(said) if !in_code && text[range.clone()].starts_with('&') && ["@", "#"].contains(&&*said) => {
                 edits.push((range.start..range.start + 1, "&amp;".to_owned()));
@@ -73,6 +103,7 @@ pub fn outgoing(markdown: &str) -> String {
             _ => (),
         }
     }
+    edits.extend(links.edits);
     edits.sort_by_key(|(range, _)| range.start);
     let mut out = String::with_capacity(text.len());
     let mut at = 0;
@@ -84,20 +115,23 @@ pub fn outgoing(markdown: &str) -> String {
         }
     }
     out.push_str(&text[at..]);
-    out.trim().to_owned()
+    links::without_long_queries(&out)
 }
 
 /// Break mentions and closing words in plain text with an invisible joiner; `None` if there are none. `following` is what
 /// comes after the text on its line.
 fn tame(text: &str, following: &str) -> Option<String> {
     const JOINER: char = '\u{2060}';
+    /// As far as a reference can be.
+    const AHEAD: usize = 300;
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
         let word = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_alphabetic()).len();
         if word > 0 {
             let (said, after) = rest.split_at(word);
-            if closes(said) && refers(&format!("{after}{following}")) {
+            let next = || after.chars().chain(following.chars()).take(AHEAD).collect::<String>();
+            if closes(said) && refers(&next()) {
                 // `fix⁠es`: reads the same, and orders nothing.
                 let (head, tail) = said.split_at(said.len() - 1);
                 out.extend([head, &JOINER.to_string(), tail]);
@@ -130,35 +164,4 @@ fn refers(after: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn secrets_do_not_leave() {
-        let long = format!("ghs_123_{}.{}.{}", "a".repeat(40), "b".repeat(380), "c".repeat(86));
-        for secret in [long.as_str(), &format!("ghp_{}", "x".repeat(36)), &format!("sk-ant-api03-{}", "y".repeat(40))] {
-            assert_eq!(redact(&format!("token: {secret} end")), "token: [redacted] end");
-        }
-        let key = "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\nafter";
-        assert_eq!(redact(key), "[redacted]\nafter");
-        assert_eq!(redact("ghs_short sk-ant-x"), "ghs_short sk-ant-x");
-    }
-
-    #[test]
-    fn a_models_words_are_tamed() {
-        for (input, expected) in [
-            ("thanks @alice", "thanks @\u{2060}alice"),
-            ("use `@alice` and\n```\n@alice fixes #1\n```", "use `@alice` and\n```\n@alice fixes #1\n```"),
-            ("This fixes #12, see #13", "This fixe\u{2060}s #12, see #13"),
-            ("Closes: a/b#1 and resolved GH-2", "Close\u{2060}s: a/b#1 and resolve\u{2060}d GH-2"),
-            ("fix https://github.com/a/b/issues/1", "fi\u{2060}x https://github.com/a/b/issues/1"),
-            ("a fix for the parser", "a fix for the parser"),
-            ("hi &#64;alice", "hi &amp;#64;alice"),
-            ("<!-- cloud-agent:task=1 --> hi", "&lt;!-- cloud-agent:task=1 --> hi"),
-            ("![x](https://evil.example/?q=1)", "[x](https://evil.example/?q=1)"),
-            ("plain **bold** text", "plain **bold** text"),
-        ] {
-            assert_eq!(outgoing(input), expected, "{input}");
-        }
-    }
-}
+mod tests;

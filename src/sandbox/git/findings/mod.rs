@@ -2,23 +2,25 @@
 
 use std::collections::BTreeSet;
 
+use super::kinds::{is_agent_settings, is_git_settings, tests_lost};
 use super::names::is_invisible;
 use super::{Change, Inspection};
+use crate::config::Kind;
 
 /// How much may be published, and what needs a person.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     pub max_file_bytes: u64,
     pub max_total_bytes: u64,
     pub max_files: usize,
-    /// Whether the person who asked may have workflow files changed, and the App has the permission.
-    pub workflows: bool,
+    /// What the repository and its operator let through.
+    pub allow: BTreeSet<Kind>,
 }
 
 impl Default for Policy {
     fn default() -> Self {
         // GitHub warns at 50 MiB and refuses at 100; an agent's file of more than 5 is an accident.
-        Self { max_file_bytes: 5 << 20, max_total_bytes: 50 << 20, max_files: 1000, workflows: false }
+        Self { max_file_bytes: 5 << 20, max_total_bytes: 50 << 20, max_files: 1000, allow: BTreeSet::new() }
     }
 }
 
@@ -29,6 +31,14 @@ pub enum HeldBack {
     Workflow(Vec<u8>),
     /// It says who has to approve.
     CodeOwners(Vec<u8>),
+    /// Coding agents obey it.
+    AgentSettings(Vec<u8>),
+    /// Git obeys it, or runs it.
+    GitSettings(Vec<u8>),
+    /// Nobody can read it.
+    Binary(Vec<u8>),
+    /// A test that is gone or mostly so.
+    TestLost(Vec<u8>),
     /// A symlink that is absolute or leaves the tree.
     Symlink {
         path: Vec<u8>,
@@ -55,16 +65,40 @@ pub enum HeldBack {
     InHistory(Box<HeldBack>),
     /// The history was too long to be looked at.
     LongHistory,
+    /// The diff was too long to be looked through for secrets.
+    LongDiff,
 }
 
 impl HeldBack {
     /// The path to leave out, when everything else can go on without it.
     pub fn path(&self) -> Option<&[u8]> {
         match self {
-            Self::Workflow(path) | Self::CodeOwners(path) | Self::Submodule(path) | Self::LockfileAlone(path) => {
-                Some(path)
-            }
-            Self::Symlink { path, .. } | Self::OddPath { path, .. } | Self::LargeFile { path, .. } => Some(path),
+            Self::Workflow(path)
+            | Self::CodeOwners(path)
+            | Self::AgentSettings(path)
+            | Self::GitSettings(path)
+            | Self::Binary(path)
+            | Self::TestLost(path)
+            | Self::Submodule(path)
+            | Self::LockfileAlone(path)
+            | Self::Symlink { path, .. }
+            | Self::OddPath { path, .. }
+            | Self::LargeFile { path, .. } => Some(path),
+            _ => None,
+        }
+    }
+
+    /// What would let it through, if anything does.
+    pub fn kind(&self) -> Option<Kind> {
+        match self {
+            Self::Workflow(_) => Some(Kind::Workflows),
+            Self::CodeOwners(_) => Some(Kind::CodeOwners),
+            Self::AgentSettings(_) => Some(Kind::AgentSettings),
+            Self::GitSettings(_) => Some(Kind::GitSettings),
+            Self::Binary(_) => Some(Kind::Binaries),
+            Self::TestLost(_) => Some(Kind::Tests),
+            Self::LockfileAlone(_) => Some(Kind::Lockfiles),
+            Self::InHistory(why) => why.kind(),
             _ => None,
         }
     }
@@ -83,6 +117,7 @@ pub fn judge(seen: &Inspection, policy: &Policy) -> Vec<HeldBack> {
         found.extend(of_change(change, policy));
         found.extend(lockfile_alone(&change.path, &changed));
     }
+    found.extend(tests_lost(&seen.files).into_iter().map(|change| HeldBack::TestLost(change.path.clone())));
     for change in &seen.passing {
         found.extend(of_change(change, policy).into_iter().map(|why| HeldBack::InHistory(Box::new(why))));
     }
@@ -92,8 +127,10 @@ pub fn judge(seen: &Inspection, policy: &Policy) -> Vec<HeldBack> {
         (!seen.descends, HeldBack::NotDescending),
         (seen.commits.iter().any(|c| c.parents.len() > 1), HeldBack::Merge),
         (seen.cut.history, HeldBack::LongHistory),
+        (seen.cut.diff, HeldBack::LongDiff),
     ];
     found.extend(all.into_iter().filter(|(is, _)| *is).map(|(_, why)| why));
+    found.retain(|why| why.kind().is_none_or(|kind| !policy.allow.contains(&kind)));
     found.into_iter().collect()
 }
 
@@ -102,11 +139,18 @@ fn of_change(change: &Change, policy: &Policy) -> Vec<HeldBack> {
     let lower = change.path.to_ascii_lowercase();
     let mut found = Vec::new();
     // Case is ignored: on some systems `.GitHub` and `.github` are one directory.
-    if !policy.workflows && (lower.starts_with(b".github/workflows/") || lower.starts_with(b".github/actions/")) {
+    if lower.starts_with(b".github/workflows/") || lower.starts_with(b".github/actions/") {
         found.push(HeldBack::Workflow(path()));
     }
     if [&b"codeowners"[..], b".github/codeowners", b"docs/codeowners"].contains(&lower.as_slice()) {
         found.push(HeldBack::CodeOwners(path()));
+    }
+    let text = String::from_utf8_lossy(&lower);
+    if is_agent_settings(&text) {
+        found.push(HeldBack::AgentSettings(path()));
+    }
+    if is_git_settings(&text) {
+        found.push(HeldBack::GitSettings(path()));
     }
     if change.old_mode == GITLINK || change.new_mode == GITLINK || lower == b".gitmodules" {
         found.push(HeldBack::Submodule(path()));
@@ -124,12 +168,17 @@ fn of_change(change: &Change, policy: &Policy) -> Vec<HeldBack> {
     if let Some(why) = odd(&change.path) {
         found.push(HeldBack::OddPath { path: path(), why });
     }
+    if change.binary && change.size > SMALL {
+        found.push(HeldBack::Binary(path()));
+    }
     if change.size > policy.max_file_bytes {
         found.push(HeldBack::LargeFile { path: path(), bytes: change.size });
     }
     found
 }
 
+/// Bytes of a binary file that nobody minds: an icon, a sample.
+const SMALL: u64 = 100_000;
 const SYMLINK: u32 = 0o120_000;
 const GITLINK: u32 = 0o160_000;
 
@@ -207,138 +256,4 @@ fn lockfile_alone(path: &[u8], changed: &BTreeSet<&[u8]>) -> Option<HeldBack> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sandbox::git::{Commit, Cut, Sha, Status};
-
-    fn change(path: &str, new_mode: u32, size: u64, target: Option<&str>) -> Change {
-        let (path, target) = (path.as_bytes().to_vec(), target.map(|t| t.as_bytes().to_vec()));
-        let (old, new) = (None, Some(sha()));
-        Change {
-            status: Status::Added,
-            path,
-            old_mode: 0,
-            new_mode,
-            old,
-            new,
-            size,
-            binary: false,
-            added: 1,
-            deleted: 0,
-            target,
-        }
-    }
-
-    fn sha() -> Sha {
-        "4b825dc642cb6eb9a060e54bf8d69288fbee4904".parse().expect("a commit id")
-    }
-
-    fn found(change: Change) -> Vec<HeldBack> {
-        judge(&Inspection { files: vec![change], ..Inspection::nothing(&sha()) }, &Policy::default())
-    }
-
-    #[test]
-    fn ordinary_work_is_free() {
-        for path in [
-            "src/main.rs",
-            ".github/dependabot.yml",
-            ".gitignore",
-            "a/.gitattributes",
-            "docs/größe.md",
-            "x.git",
-            ".gitx",
-            "git~",
-            "...a",
-        ] {
-            assert_eq!(found(change(path, 0o100_644, 10, None)), [], "{path}");
-        }
-    }
-
-    #[test]
-    fn paths_that_are_held_back() {
-        for path in [".github/workflows/ci.yml", ".GitHub/Workflows/a/b.yml", ".github/actions/x/action.yml"] {
-            assert_eq!(found(change(path, 0o100_644, 1, None)), [HeldBack::Workflow(path.into())]);
-        }
-        for path in ["CODEOWNERS", ".github/CODEOWNERS", "docs/CodeOwners"] {
-            assert_eq!(found(change(path, 0o100_644, 1, None)), [HeldBack::CodeOwners(path.into())]);
-        }
-        let long = "x/".repeat(600) + "y";
-        for path in [
-            ".git/config",
-            "a/.GIT/hooks/x",
-            ".git./x",
-            ".git /x",
-            "a/git~1/x",
-            ".git::$INDEX_ALLOCATION/x",
-            ".g\u{200c}it/x",
-            "a/../b",
-            "./a",
-            "a//b",
-            "a\nb",
-            "a\u{202e}b",
-            "a\\b",
-            &long,
-            &"x".repeat(256),
-        ] {
-            assert!(matches!(found(change(path, 0o100_644, 1, None))[..], [HeldBack::OddPath { .. }]), "{path:?}");
-        }
-        assert_eq!(found(change("vendor/x", GITLINK, 0, None)), [HeldBack::Submodule("vendor/x".into())]);
-        assert_eq!(found(change(".gitmodules", 0o100_644, 0, None)), [HeldBack::Submodule(".gitmodules".into())]);
-        let large = HeldBack::LargeFile { path: "a".into(), bytes: 6 << 20 };
-        assert_eq!(found(change("a", 0o100_644, 6 << 20, None)), [large]);
-        assert_eq!(found(change("a/Cargo.lock", 0o100_644, 1, None)), [HeldBack::LockfileAlone("a/Cargo.lock".into())]);
-    }
-
-    #[test]
-    fn a_removed_workflow_is_held_back_and_an_odd_path_may_go() {
-        let gone = |path| Change { status: Status::Deleted, ..change(path, 0, 0, None) };
-        assert_eq!(found(gone(".github/workflows/ci.yml")), [HeldBack::Workflow(".github/workflows/ci.yml".into())]);
-        assert_eq!(found(gone("a\nb")), []);
-    }
-
-    #[test]
-    fn symlinks_stay_in_the_tree() {
-        for (path, target) in [("a", "b"), ("a/b", "../c"), ("a/b/c", "../../d/e"), ("a", "./b"), ("a", "b/c")] {
-            assert_eq!(found(change(path, SYMLINK, 1, Some(target))), [], "{path} -> {target}");
-        }
-        for (path, target) in [
-            ("a", "/etc/passwd"),
-            ("a", "../b"),
-            ("a/b", "../../c"),
-            ("a", "b/../../c"),
-            ("a", "b/.."),
-            ("a", ".git/config"),
-            ("a/b", "../.GIT"),
-            ("a", ""),
-            ("a", "..\\b"),
-            ("a", ".."),
-        ] {
-            assert!(
-                matches!(found(change(path, SYMLINK, 1, Some(target)))[..], [HeldBack::Symlink { .. }]),
-                "{path} -> {target}"
-            );
-        }
-        assert!(matches!(found(change("a", SYMLINK, 1 << 20, None))[..], [HeldBack::Symlink { .. }]));
-    }
-
-    #[test]
-    fn history_and_size_as_a_whole() {
-        let nothing = || Inspection::nothing(&sha());
-        let merge = Commit { sha: sha(), tree: sha(), parents: vec![sha(), sha()], message: String::new() };
-        let secret = change(".github/workflows/x.yml", 0o100_644, 1, None);
-        let in_history = HeldBack::InHistory(Box::new(HeldBack::Workflow(secret.path.clone())));
-        for (seen, expected) in [
-            (Inspection { descends: false, ..nothing() }, HeldBack::NotDescending),
-            (Inspection { commits: vec![merge], ..nothing() }, HeldBack::Merge),
-            (Inspection { total_bytes: 51 << 20, ..nothing() }, HeldBack::TooLarge(51 << 20)),
-            (
-                Inspection { files: vec![change("a", 0o100_644, 1, None); 1001], ..nothing() },
-                HeldBack::TooManyFiles(1001),
-            ),
-            (Inspection { passing: vec![secret], ..nothing() }, in_history),
-            (Inspection { cut: Cut { history: true, ..Cut::default() }, ..nothing() }, HeldBack::LongHistory),
-        ] {
-            assert_eq!(judge(&seen, &Policy::default()), [expected]);
-        }
-    }
-}
+mod tests;

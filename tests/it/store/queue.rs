@@ -3,94 +3,10 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use cloud_agent::store::{
-    Claimed, Created, Decided, DeliveryState, Effect, Intent, NewDelivery, NewEvent, NewTask, Queue, Renewed, Store,
-};
-use cloud_agent::task::{Account, Ending, Kind, Place, Progress, Snapshot, State, TaskId, Trigger};
-use tempfile::TempDir;
+use cloud_agent::store::{Decided, DeliveryState, Effect, Intent, Listing, NewDelivery, NewEvent, Queue, Renewed};
+use cloud_agent::task::{Ending, Progress, State};
 
-use crate::world::Database;
-
-const LEASE: Duration = Duration::from_secs(30);
-const NO_LEASE: Duration = Duration::ZERO;
-
-struct Scene {
-    store: Store,
-    _database: Database,
-    _dir: TempDir,
-}
-
-impl Scene {
-    async fn on(database: Database) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::connect(&database.url(dir.path()).into()).await.unwrap();
-        store.migrate().await.unwrap();
-        Self { store, _database: database, _dir: dir }
-    }
-
-    /// Store a delivery; whether it was new.
-    async fn deliver(&self, guid: &str) -> bool {
-        let delivery = NewDelivery {
-            delivery_id: uuid::Uuid::now_v7(),
-            app_id: 1,
-            guid: guid.to_owned(),
-            event: "issues".to_owned(),
-            action: None,
-            installation_id: Some(1),
-            repository: None,
-            content_type: "application/json".to_owned(),
-            body: Bytes::from(zstd::bulk::compress(b"{}", 1).unwrap()),
-            received_at: 1,
-            ignored: None,
-        };
-        !self.store.accept(&[delivery]).await.unwrap().is_empty()
-    }
-
-    async fn claim(&self, queue: Queue, lease: Duration, lane_limit: Option<u32>) -> Option<Claimed> {
-        self.store.claim(queue, "worker", lease, 1, lane_limit).await.unwrap().pop()
-    }
-
-    /// A task on an issue of a repository, as a delivery makes it.
-    async fn task(&self, repository_id: u64, number: u64) -> bool {
-        self.deliver(&format!("{repository_id}-{number}-{}", uuid::Uuid::now_v7())).await;
-        let claimed = self.claim(Queue::Delivery, LEASE, None).await.unwrap();
-        let new = NewTask {
-            id: TaskId::fresh(),
-            place: Place { installation_id: 1, repository_id, repository: "o/r".to_owned(), number },
-            requester: Account { id: 1, login: "alice".to_owned() },
-            trigger: Trigger::Opened,
-            prompt: String::new(),
-            snapshot: Snapshot::default(),
-            kind: Kind::Issue,
-            origin: None,
-        };
-        let made = self.store.create_task(&claimed.lease, &new).await.unwrap() == Created::Made { superseded: None };
-        let done = Decided { state: DeliveryState::Done, decision: String::new(), task_id: None };
-        assert!(self.store.decided(&claimed.lease, &done).await.unwrap());
-        made
-    }
-}
-
-macro_rules! on_both {
-    ($(async fn $name:ident($scene:ident) $test:block)*) => {
-        $(async fn $name($scene: Scene) $test)*
-
-        mod on_sqlite {
-            $(#[tokio::test]
-            async fn $name() {
-                super::$name(super::Scene::on(crate::world::Database::sqlite()).await).await;
-            })*
-        }
-
-        mod on_postgres {
-            $(#[tokio::test]
-            async fn $name() {
-                super::$name(super::Scene::on(crate::world::Database::postgres()).await).await;
-            })*
-        }
-    };
-}
+use super::{LEASE, NO_LEASE, delivery};
 
 on_both! {
     async fn a_guid_is_stored_once(scene) {
@@ -140,6 +56,51 @@ on_both! {
         assert!(store.end(&now.lease, State::Failed).await.unwrap());
         let task = store.task(&now.lease.job_id).await.unwrap().unwrap();
         assert_eq!((task.state, task.spent_micros, task.ending.unwrap().code.as_str()), (State::Failed, 0, "budget"));
+    }
+
+    async fn one_process_looks_for_what_was_missed(scene) {
+        let store = &scene.store;
+        let first = store.begin_sweep(1, "a", LEASE).await.unwrap().expect("nobody else looks");
+        assert_eq!((first.swept_until, first.listing), (0, None));
+        assert_eq!(store.begin_sweep(1, "b", LEASE).await.unwrap(), None);
+        store.swept(1, "a", 7).await.unwrap();
+        store.swept(1, "b", 9).await.unwrap();
+        store.list_since(1, "a", 3).await.unwrap();
+        store.listed(1, "a", Some((4, 5))).await.unwrap();
+        store.end_sweep(1, "b").await.unwrap();
+        assert!(store.keep_sweep(1, "a", NO_LEASE).await.unwrap(), "only the holder gives it back");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+
+        let second = store.begin_sweep(1, "b", LEASE).await.unwrap().expect("the first has lapsed");
+        assert!(!store.keep_sweep(1, "a", LEASE).await.unwrap());
+        assert_eq!(second.listing, Some(Listing { since: 3, after: (4, 5) }));
+        assert_eq!((second.begun_at, second.swept_until), (first.begun_at, 7));
+        store.listed(1, "b", None).await.unwrap();
+        store.end_sweep(1, "b").await.unwrap();
+        assert_eq!(store.begin_sweep(1, "c", LEASE).await.unwrap().unwrap().listing, None);
+        assert_eq!(store.begin_sweep(2, "d", LEASE).await.unwrap().map(|it| it.swept_until), Some(0), "another App");
+    }
+
+    async fn which_events_are_unknown_is_told_by_app(scene) {
+        scene.deliver("a").await;
+        let unknown = scene.store.unknown(1, &["a", "b", "c"]).await.unwrap();
+        assert_eq!(unknown, ["b", "c"].into());
+        assert_eq!(scene.store.unknown(2, &["a"]).await.unwrap(), ["a"].into());
+        assert!(scene.store.unknown(1, &[]).await.unwrap().is_empty());
+    }
+
+    async fn only_what_was_given_up_is_taken_up_again(scene) {
+        for (guid, state, again) in [("a", DeliveryState::Failed, true), ("b", DeliveryState::Done, false)] {
+            scene.deliver(guid).await;
+            let claimed = scene.claim(Queue::Delivery, LEASE, None).await.unwrap();
+            let given = NewDelivery { delivery_id: uuid::Uuid::now_v7(), ..delivery(guid) };
+            assert!(scene.store.take_up_again(&[&given]).await.unwrap().is_empty(), "it is being looked at");
+            let decided = Decided { state, decision: String::new(), task_id: None };
+            assert!(scene.store.decided(&claimed.lease, &decided).await.unwrap());
+            let taken = scene.store.take_up_again(&[&given]).await.unwrap();
+            assert_eq!(taken.contains(&given.delivery_id), again, "{guid}");
+        }
+        assert_eq!(scene.store.open_jobs(Queue::Delivery).await.unwrap(), 1);
     }
 
     async fn an_effect_happens_once(scene) {

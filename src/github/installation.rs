@@ -1,0 +1,75 @@
+//! Installations of the App: who has it, what was granted, which of them covers a repository.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+
+use super::call::Ask;
+use super::repo::OrAbsent as _;
+use super::token::grants;
+use super::{Error, Github};
+
+/// One account's installation.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Installation {
+    pub id: u64,
+    #[serde(default)]
+    pub account: Option<Owner>,
+    /// By name; what was granted may be less than what the App asks for since.
+    #[serde(default)]
+    pub permissions: HashMap<String, String>,
+    #[serde(default)]
+    pub suspended_at: Option<serde_json::Value>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct Owner {
+    pub login: String,
+}
+
+impl Installation {
+    /// Whose it is, for people.
+    pub fn owner(&self) -> &str {
+        self.account.as_ref().map_or("?", |owner| &owner.login)
+    }
+
+    pub fn is_suspended(&self) -> bool {
+        self.suspended_at.as_ref().is_some_and(|at| !at.is_null())
+    }
+
+    pub fn grants(&self, name: &str, level: &str) -> bool {
+        grants(&self.permissions, name, level)
+    }
+}
+
+impl Github {
+    /// All installations, in the order of their ids.
+    pub async fn installations(&self) -> Result<Vec<Installation>, Error> {
+        let (mut all, mut next) = (Vec::new(), Some("/app/installations?per_page=100".to_owned()));
+        while let Some(route) = next {
+            let answer = self.as_app(&Ask::get(&route)).await?;
+            all.extend(answer.json::<Vec<Installation>>()?);
+            next = answer.next(&self.inner.api);
+        }
+        all.sort_unstable_by_key(|it| it.id);
+        Ok(all)
+    }
+
+    /// One installation as it is now. Suspended ones answer too; `NotFound` when it is gone.
+    pub async fn installation(&self, id: u64) -> Result<Installation, Error> {
+        self.get_as_app(&format!("/app/installations/{id}")).await
+    }
+
+    /// The installation that covers a repository, if any does.
+    pub async fn installation_of(&self, repository: u64) -> Result<Option<u64>, Error> {
+        let route = format!("/repositories/{repository}/installation");
+        let found = self.as_app(&Ask::get(&route)).await.or_absent()?;
+        found.map(|answer| answer.json::<Installation>().map(|it| it.id)).transpose()
+    }
+
+    /// Drop tokens and what was read for an installation.
+    pub fn forget_installation(&self, id: u64) {
+        self.inner.tokens.forget_all(id);
+        self.inner.cache.forget(id);
+    }
+}

@@ -1,0 +1,43 @@
+//! A task whose installation or repository is no longer there for us ends with the reason, and nothing is told on GitHub:
+//! there is nobody to tell.
+
+use tracing::info;
+
+use super::Pause;
+use crate::app::App;
+use crate::github;
+use crate::queue::Job;
+use crate::report::Undone;
+use crate::store::NewEvent;
+use crate::task::{Ending, Gone};
+
+/// Whether this is what is behind an error.
+pub fn found(error: &anyhow::Error) -> Option<Gone> {
+    match error.downcast_ref::<Undone>() {
+        Some(Undone::Gone(gone)) => Some(*gone),
+        _ => error.downcast_ref::<github::Error>().and_then(github::Error::gone),
+    }
+}
+
+/// End the task under its claim. What an earlier attempt has concluded stays.
+pub async fn end(app: &App, job: &Job, gone: Gone) -> Result<(), Pause> {
+    let lease = job.lease();
+    let ending = Ending::new(gone.code(), "");
+    info!(ending = ending.code, "Ended: {}", ending.code);
+    if app.store.conclude(lease, &ending).await? {
+        let body =
+            serde_json::json!({ "step": "ended", "message": ending.code, "text": format!("ended {}", ending.code) });
+        let event = NewEvent { kind: "run".to_owned(), body: body.to_string() };
+        app.store.append_events(&lease.job_id, &[event]).await?;
+    }
+    let state = match app.store.task(&lease.job_id).await? {
+        Some(task) => task.ending.unwrap_or(ending).state(),
+        None => ending.state(),
+    };
+    if !app.store.end(lease, state).await? {
+        return Err(Pause::Lost);
+    }
+    // Of an attempt on this machine; there may have been none.
+    let _ = tokio::fs::remove_dir_all(app.config.store.data_dir.join("runs").join(&lease.job_id)).await;
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! What an attempt that was cut off has left on this machine: the agent's conversation in its sandbox, and the working tree
+//! with all that it did. The next attempt goes on with both.
+//!
+//! Everything in them was written inside a sandbox. The conversation is read as bytes with a limit and put into the next
+//! sandbox of the same task; the tree is handed to that one as it is, and no git of the host looks at it. On another machine
+//! there is neither, and the work begins anew: a conversation without the tree that it talks about would mislead, and the
+//! tree is too large to be carried about.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use serde_json::Value;
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use super::checkout::Tree;
+use super::session::LARGEST;
+use super::{Halt, Run};
+use crate::agent;
+use crate::app::App;
+use crate::sandbox::SandboxRef;
+
+/// Crashes after which the work begins anew: what is left may be what kills.
+const FRESH: i64 = 2;
+
+/// What is left, and worth going on with.
+pub struct Left {
+    pub session: Uuid,
+    /// The conversation, as files of a sandbox.
+    pub files: Vec<(PathBuf, Bytes)>,
+    /// What the agent had answered before the end.
+    pub answer: Option<Value>,
+}
+
+impl Run<'_> {
+    /// What an earlier attempt has left, with the working tree that it is about.
+    pub async fn left(&self) -> Result<Option<(Left, Tree)>, Halt> {
+        let Some(step) = self.task.progress.agent.as_ref().filter(|_| self.job.claimed.attempts < FRESH) else {
+            return Ok(None);
+        };
+        let Ok(session) = step.session.parse::<Uuid>() else { return Ok(None) };
+        let Some(tree) = self.tree_left().await? else { return Ok(None) };
+        let files = self.conversation_left(session).await;
+        // Without it the tree may be of another attempt, one that ran here before another machine had the task.
+        if files.is_empty() {
+            return Ok(None);
+        }
+        info!("Going on where the last attempt was cut off");
+        self.log.step("resumed", &session.to_string());
+        Ok(Some((Left { session, files, answer: step.answer.clone() }, tree)))
+    }
+
+    /// The longest transcript of a session that is left in sandboxes of this task.
+    async fn conversation_left(&self, session: Uuid) -> Vec<(PathBuf, Bytes)> {
+        let mut longest = Vec::new();
+        for sandbox in sandboxes(self.app, &self.task.id.to_string()).await {
+            match agent::session_left(self.app.provider.as_ref(), &sandbox, session, LARGEST).await {
+                Ok(files) if length(&files) > length(&longest) => longest = files,
+                Ok(_) => (),
+                Err(error) => warn!("Could not read what a sandbox has left: {error}"),
+            }
+        }
+        longest
+    }
+
+    /// Remove the sandboxes of earlier attempts at this task.
+    pub async fn remove_left_over(&self, but: &SandboxRef) {
+        for sandbox in sandboxes(self.app, &self.task.id.to_string()).await {
+            if sandbox == *but {
+                continue;
+            }
+            if let Err(error) = self.app.provider.destroy(&sandbox).await {
+                warn!("Could not remove the sandbox of an earlier attempt: {error}");
+            }
+        }
+    }
+}
+
+/// End what runs of a task on this machine. What it has left stays for whoever goes on.
+pub async fn abandon(app: &App, task_id: &str) {
+    for sandbox in sandboxes(app, task_id).await {
+        if let Err(error) = app.provider.end(&sandbox).await {
+            warn!(task.id = task_id, "Could not end a sandbox: {error}");
+        }
+    }
+}
+
+async fn sandboxes(app: &App, task_id: &str) -> Vec<SandboxRef> {
+    let labels = BTreeMap::from([("run".to_owned(), task_id.to_owned())]);
+    app.provider.list(&labels).await.unwrap_or_default()
+}
+
+fn length(files: &[(PathBuf, Bytes)]) -> usize {
+    files.first().map_or(0, |(_, bytes)| bytes.len())
+}

@@ -1,0 +1,82 @@
+//! What a run does when it can't go on for now: it says so, comes back by itself, and does not do so for ever.
+
+use tracing::{info, warn};
+
+use super::{Pause, Run};
+use crate::clock;
+use crate::report::Board;
+use crate::task::{Ending, State, Wait, Waiting, WaitsFor};
+
+/// Put the task into the state that says what it waits for, or end it when it has waited enough.
+pub async fn wait(run: &Run<'_>, board: Option<&Board<'_>>, wait: Wait) -> Result<(), Pause> {
+    if wait.on == WaitsFor::Host {
+        run.app.health.suspect();
+    }
+    // What the agent has done since is a step ahead.
+    let before = match run.money().micros > run.task.spent_micros {
+        true => Waiting::default(),
+        false => run.task.waiting.clone(),
+    };
+    let limit = run.app.config.runs.wait_limit.0.as_millis() as i64;
+    let Some(waiting) = wait.after(&before, clock::now(), limit, chance()) else {
+        return end(run, wait).await;
+    };
+    let until = waiting.until;
+    run.log.step("waiting", &format!("{}: {}", wait.on.name(), wait.why));
+    let from = State::named(&run.view().state).unwrap_or(run.task.state);
+    match run.app.store.wait(run.job.lease(), from, &waiting).await {
+        Ok(true) => {
+            run.show(|view| {
+                State::Waiting.name().clone_into(&mut view.state);
+                view.waiting = waiting;
+            });
+            if let Some(board) = board {
+                board.show(&run.view()).await;
+            }
+        }
+        Ok(false) => return Err(Pause::Lost),
+        // It is waited all the same: the database may be what is away.
+        Err(error) => warn!("Could not write down what the task waits for: {error:#}"),
+    }
+    Err(Pause::Later(Wait { until, ..wait }))
+}
+
+/// The end of waiting is an ending like any other, told by the next claim. Where even telling has been waited for long
+/// enough, the store alone knows it.
+async fn end(run: &Run<'_>, wait: Wait) -> Result<(), Pause> {
+    let store = &run.app.store;
+    let lease = run.job.lease();
+    if let Some(ending) = &run.task.ending {
+        warn!("Gave up telling how the task ended: {}", wait.why);
+        run.log.step("untold", &wait.why);
+        if !store.end(lease, ending.state()).await? {
+            return Err(Pause::Lost);
+        }
+        run.tidy_up().await;
+        return Ok(());
+    }
+    info!(ending = wait.ending.code, "Waited long enough: {}", wait.why);
+    run.log.step("ended", &wait.ending.code);
+    match store.conclude(lease, &wait.ending).await? {
+        true => Err(Pause::Later(wait.until(clock::now()))),
+        false => Err(Pause::Lost),
+    }
+}
+
+/// A number from 0 to 1.
+fn chance() -> f64 {
+    f64::from(uuid::Uuid::new_v4().as_u128() as u32) / f64::from(u32::MAX)
+}
+
+/// To wait for a part of this machine, or for the model, that was seen to be unwell.
+pub fn unfit(part: &str, why: String) -> Wait {
+    match part {
+        "model" => {
+            let refused = why.contains("does not take the key") || why.contains("is not set");
+            let code = if refused { "model_refused_key" } else { "model_unreachable" };
+            Wait::new(WaitsFor::Model, why).or_else(Ending::new(code, ""))
+        }
+        "disk" => Wait::new(WaitsFor::Host, why).or_else(Ending::new("host_disk", "")),
+        _ => Wait::new(WaitsFor::Host, why),
+    }
+}

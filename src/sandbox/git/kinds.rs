@@ -1,0 +1,154 @@
+//! Which changed files are what: the settings of agents and of git, and the tests that go.
+
+use super::inspect::Change;
+
+/// Names that coding agents obey wherever they find them, in lower case.
+const AGENT_FILES: [&str; 9] = [
+    "claude.md",
+    "claude.local.md",
+    "agents.md",
+    "agents.override.md",
+    "gemini.md",
+    ".mcp.json",
+    ".cursorrules",
+    ".windsurfrules",
+    ".clinerules",
+];
+/// Directories of theirs, wherever they are.
+const AGENT_DIRS: [&str; 7] = [".claude", ".cursor", ".codex", ".gemini", ".windsurf", ".clinerules", ".agents"];
+/// What stands below `.github/`.
+const AGENT_GITHUB: [&str; 5] = ["copilot-instructions.md", "instructions/", "prompts/", "agents/", "cloud-agent.yml"];
+/// Attributes decide what a diff shows and which program sees a file; the other name says where large files come from.
+const GIT_FILES: [&str; 2] = [".gitattributes", ".lfsconfig"];
+/// Directories whose scripts run when somebody commits.
+const GIT_DIRS: [&str; 2] = [".githooks", ".husky"];
+/// Directories of tests.
+const TEST_DIRS: [&str; 7] = ["test", "tests", "spec", "specs", "__tests__", "e2e", "testdata"];
+
+/// Whether a path, in lower case, is one of those that agents obey.
+pub(super) fn is_agent_settings(path: &str) -> bool {
+    let below = path.strip_prefix(".github/").is_some_and(|rest| {
+        AGENT_GITHUB.iter().any(|name| if name.ends_with('/') { rest.starts_with(name) } else { rest == *name })
+    });
+    below || named(path, &AGENT_FILES, &AGENT_DIRS)
+}
+
+/// Whether a path, in lower case, says what git does.
+pub(super) fn is_git_settings(path: &str) -> bool {
+    named(path, &GIT_FILES, &GIT_DIRS)
+}
+
+fn named(path: &str, files: &[&str], dirs: &[&str]) -> bool {
+    let mut parts = path.rsplit('/');
+    parts.next().is_some_and(|name| files.contains(&name) || dirs.contains(&name))
+        || parts.any(|dir| dirs.contains(&dir))
+}
+
+/// Whether a path is a test by one of the usual conventions.
+fn is_test(path: &str) -> bool {
+    let lower = path.to_lowercase();
+    let mut parts = lower.rsplit('/');
+    let name = parts.next().unwrap_or_default();
+    // `x.test.ts`, `x_test.go`, `x-spec.js`, `test_x.py`; `XTest.java` by its capital letter.
+    let stem = name.split_once('.').map_or(name, |(stem, _)| stem);
+    let capital = path.rsplit('/').next().and_then(|name| name.split('.').next()).is_some_and(|stem| {
+        stem.len() > 4 && (stem.ends_with("Test") || stem.ends_with("Tests") || stem.ends_with("Spec"))
+    });
+    let by_name = name.split('.').skip(1).any(|part| part == "test" || part == "spec")
+        || ["_test", "_tests", "_spec", "-test", "-spec"].iter().any(|end| stem.ends_with(end))
+        || stem.starts_with("test_");
+    by_name || capital || parts.any(|dir| TEST_DIRS.contains(&dir))
+}
+
+/// The tests that were removed or emptied, unless about as much of them came elsewhere.
+pub(super) fn tests_lost(files: &[Change]) -> Vec<&Change> {
+    let tests: Vec<_> = files.iter().filter(|change| is_test(&change.path_text())).collect();
+    let is_lost = |change: &Change| change.size < change.old_size / 2;
+    let gone: u64 = tests.iter().filter(|it| is_lost(it)).map(|it| it.old_size - it.size).sum();
+    let came: u64 = tests.iter().map(|it| it.size.saturating_sub(it.old_size)).sum();
+    if came >= gone.div_ceil(2) { Vec::new() } else { tests.into_iter().filter(|it| is_lost(it)).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::git::Status;
+
+    #[test]
+    fn what_agents_and_git_obey() {
+        for path in [
+            "claude.md",
+            "a/b/claude.md",
+            "agents.md",
+            ".claude/settings.json",
+            "a/.claude/skills/x.md",
+            ".mcp.json",
+            ".cursor/rules/x.mdc",
+            ".claude",
+            ".github/copilot-instructions.md",
+            ".github/instructions/x.md",
+            ".github/cloud-agent.yml",
+        ] {
+            assert!(is_agent_settings(path), "{path}");
+        }
+        for path in
+            ["claude.md.txt", "docs/claude", "my.mcp.json", ".github/dependabot.yml", "a/.github/prompts/x", "claude/x"]
+        {
+            assert!(!is_agent_settings(path), "{path}");
+        }
+        for (path, yes) in [
+            (".gitattributes", true),
+            ("a/.gitattributes", true),
+            (".husky/pre-commit", true),
+            (".githooks/x", true),
+            (".gitignore", false),
+            ("husky/x", false),
+        ] {
+            assert_eq!(is_git_settings(path), yes, "{path}");
+        }
+    }
+
+    #[test]
+    fn tests_by_their_names() {
+        for path in [
+            "tests/a.rs",
+            "a/__tests__/x.js",
+            "a.test.ts",
+            "a.spec.tsx",
+            "pkg/a_test.go",
+            "test_a.py",
+            "src/UserTest.java",
+            "spec/a_spec.rb",
+        ] {
+            assert!(is_test(path), "{path}");
+        }
+        for path in ["src/a.rs", "contest.py", "latest/x.js", "attest.go", "src/testing.rs", "protest.java", "Test.md"]
+        {
+            assert!(!is_test(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn tests_that_go_without_others_coming() {
+        let change = |path: &str, old_size, size| Change {
+            status: if size == 0 { Status::Deleted } else { Status::Modified },
+            path: path.into(),
+            old_mode: 0o100_644,
+            new_mode: if size == 0 { 0 } else { 0o100_644 },
+            old: None,
+            new: None,
+            old_size,
+            size,
+            binary: false,
+            added: 0,
+            deleted: 0,
+            target: None,
+        };
+        let lost = |files: &[Change]| tests_lost(files).iter().map(|it| it.path_text()).collect::<Vec<_>>();
+        assert_eq!(lost(&[change("tests/a.rs", 900, 0), change("src/a.rs", 900, 0)]), ["tests/a.rs"]);
+        assert_eq!(lost(&[change("tests/a.rs", 900, 100)]), ["tests/a.rs"]);
+        assert!(lost(&[change("tests/a.rs", 900, 500)]).is_empty());
+        assert!(lost(&[change("tests/a.rs", 900, 0), change("tests/b.rs", 0, 800)]).is_empty(), "it was moved");
+        assert_eq!(lost(&[change("tests/a.rs", 900, 0), change("tests/b.rs", 0, 10)]), ["tests/a.rs"], "a fig leaf");
+    }
+}

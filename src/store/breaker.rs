@@ -1,0 +1,68 @@
+//! Which threads nothing begins on until a person resumes, and how much was asked for lately.
+
+use anyhow::{Context as _, Result};
+use sqlx::Row as _;
+
+use super::Store;
+use crate::clock::{self, Millis};
+use crate::task::Place;
+use crate::task::breaker::{Tally, Tripped};
+
+/// The breaker of a thread where too much was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Breaker {
+    pub why: Tripped,
+    pub tripped_at: Millis,
+    /// When a person last closed it again; it is open without.
+    pub resumed_at: Option<Millis>,
+}
+
+impl Store {
+    /// The breaker of a thread, if it was ever open.
+    pub async fn breaker(&self, place: &Place) -> Result<Option<Breaker>> {
+        const SQL: &str = "select why, tripped_at, resumed_at from breaker where repository_id = $1 and number = $2";
+        let row = sqlx::query(SQL).bind(place.repository_id as i64).bind(place.number as i64);
+        let Some(row) = row.fetch_optional(&self.read).await? else { return Ok(None) };
+        let why: String = row.try_get(0)?;
+        let why = Tripped::named(&why).with_context(|| format!("a breaker is open for the unknown reason {why}"))?;
+        Ok(Some(Breaker { why, tripped_at: row.try_get(1)?, resumed_at: row.try_get(2)? }))
+    }
+
+    /// Open the breaker of a thread.
+    pub async fn trip(&self, place: &Place, why: Tripped) -> Result<()> {
+        const SQL: &str = "insert into breaker (repository_id, number, why, tripped_at) values ($1, $2, $3, $4)
+                           on conflict (repository_id, number) do update
+                           set why = excluded.why, tripped_at = excluded.tripped_at, resumed_at = null,
+                               resumed_by = null
+                           where breaker.resumed_at is not null or breaker.why <> excluded.why";
+        let tripped = sqlx::query(SQL).bind(place.repository_id as i64).bind(place.number as i64).bind(why.name());
+        Ok(tripped.bind(clock::now()).execute(&self.write).await.map(drop)?)
+    }
+
+    /// Close it again, in the name of a person.
+    pub async fn resume(&self, place: &Place, by: &str) -> Result<()> {
+        const SQL: &str = "update breaker set resumed_at = $1, resumed_by = $2
+                           where repository_id = $3 and number = $4 and resumed_at is null";
+        let closed = sqlx::query(SQL).bind(clock::now()).bind(by);
+        let closed = closed.bind(place.repository_id as i64).bind(place.number as i64);
+        Ok(closed.execute(&self.write).await.map(drop)?)
+    }
+
+    /// How many tasks were made on a thread since one moment, and for a person since another. A review that gave way to
+    /// one of a newer commit before it began does not count.
+    pub async fn tally(&self, place: &Place, since: Millis, person: u64, lately: Millis) -> Result<Tally> {
+        const THREAD: &str = "select count(*), count(case when requester like '%[bot]' then 1 end) from task
+                              where repository_id = $1 and number = $2 and created_at > $3
+                                and (started_at is not null or ended_at is null)";
+        const PERSON: &str = "select count(*) from task where requester_id = $1 and created_at > $2
+                                and trigger_json <> '{\"kind\":\"pull\"}'";
+        let thread = sqlx::query(THREAD).bind(place.repository_id as i64).bind(place.number as i64).bind(since);
+        let thread = thread.fetch_one(&self.read).await?;
+        let person = sqlx::query_scalar::<_, i64>(PERSON).bind(person as i64).bind(lately);
+        Ok(Tally {
+            thread: thread.try_get::<i64, _>(0)? as u32,
+            bots: thread.try_get::<i64, _>(1)? as u32,
+            person: person.fetch_one(&self.read).await? as u32,
+        })
+    }
+}

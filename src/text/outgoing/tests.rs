@@ -1,0 +1,175 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use proptest::prelude::*;
+use secrecy::SecretString;
+
+use super::*;
+
+const KEY: &str = "wh-5ecret_Of-These.Tests/Zq8+Lm2";
+
+fn hold_the_key() {
+    hold(&SecretString::from(KEY));
+}
+
+#[test]
+fn secrets_do_not_leave() {
+    let long = format!("ghs_123_{}.{}.{}", "a".repeat(40), "b".repeat(380), "c".repeat(86));
+    for secret in [long.as_str(), &format!("ghp_{}", "x".repeat(36)), &format!("sk-ant-api03-{}", "y".repeat(40))] {
+        assert_eq!(redact(&format!("token: {secret} end")), "token: [redacted] end");
+    }
+    let key = "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\nafter";
+    assert_eq!(redact(key), "[redacted]\nafter");
+    assert_eq!(redact("ghs_short sk-ant-x"), "ghs_short sk-ant-x");
+}
+
+#[test]
+fn a_models_words_are_tamed() {
+    for (input, expected) in [
+        ("thanks @alice", "thanks @\u{2060}alice"),
+        ("use `@alice` and\n```\n@alice fixes #1\n```", "use `@alice` and\n```\n@alice fixes #1\n```"),
+        ("This fixes #12, see #13", "This fixe\u{2060}s #12, see #13"),
+        ("Closes: a/b#1 and resolved GH-2", "Close\u{2060}s: a/b#1 and resolve\u{2060}d GH-2"),
+        ("fix https://github.com/a/b/issues/1", "fi\u{2060}x https://github.com/a/b/issues/1"),
+        ("a fix for the parser", "a fix for the parser"),
+        ("hi &#64;alice", "hi &amp;#64;alice"),
+        ("<!-- cloud-agent:task=1 --> hi", "&lt;!-- cloud-agent:task=1 --> hi"),
+        ("![x](https://evil.example/?q=1)", "[x](https://evil.example/?q=1) (evil.example)"),
+        ("see [docs](https://evil.example/a)", "see [docs](https://evil.example/a) (evil.example)"),
+        ("see [docs](https://evil.example/a) (evil.example)", "see [docs](https://evil.example/a) (evil.example)"),
+        ("see [docs][1]\n\n[1]: https://docs.github.com/a 'x'", "see [docs](https://docs.github.com/a)"),
+        ("see [evil.example](https://evil.example)", "see [evil.example](https://evil.example)"),
+        ("    <!-- cloud-agent:task=1 -->", "&lt;!-- cloud-agent:task=1 -->"),
+        ("[a]: b\n\n    <!-- cloud-agent:task=1 -->", "&lt;!-- cloud-agent:task=1 -->"),
+        ("plain **bold** text", "plain **bold** text"),
+    ] {
+        assert_eq!(outgoing(input), expected, "{input}");
+    }
+}
+
+#[test]
+fn formats_are_known_and_look_alikes_stay() {
+    let b = "b".repeat(60);
+    for secret in [
+        "AKIAIOSFODNN7EXAMPLE",
+        &format!("AIza{}", &b[..35]),
+        &format!("npm_{}", &b[..36]),
+        &format!("pypi-AgEIcHlwaS5vcmc{b}"),
+        &format!("xoxb-123456789012-{b}"),
+        &format!("sk_live_{}", &b[..24]),
+        &format!("abc8Q~{}", &b[..34]),
+        &format!("AccountKey={b}=="),
+        &format!("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.{b}"),
+        &format!("glpat-{}", &b[..20]),
+        &format!("ca_{b}bbbb"),
+    ] {
+        assert_eq!(redact(&format!("({secret})")), "([redacted])");
+    }
+    assert_eq!(redact("postgres://me:hunter22@db/x"), "postgres://me:[redacted]@db/x");
+    for text in [
+        "3f786850e387550fdab836ed7e6dc881de23001b and 6ba7b810-9dad-11d1-80b4-00c04fd430c8",
+        "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk",
+        "https://example.com:8080/@me postgres://$USER:$PASSWORD@db ssh://git@github.com/a/b",
+        "-----BEGIN CERTIFICATE-----\nMIIE\n-----END CERTIFICATE-----",
+        "sk-antelope skip_live_ AKIA ghp_short eyJ.eyJ.x xoxb-1 class=\"sk-ant-x\"",
+        "npm_config_registry npm_lifecycle_event github_pat_ docs",
+    ] {
+        assert_eq!(redact(text), text);
+    }
+}
+
+#[test]
+fn keys_in_pieces_are_found() {
+    let (head, tail) = ("ghp_abcdefghijklmnop", "qrstuvwxyz0123456789");
+    for between in ["<b></b>", "\u{200B}", "**", "\n", "\n> ", "&#8203;"] {
+        let said = redact(&format!("x {head}{between}{tail} y"));
+        assert!(!said.contains("abcdefghijklmnop") && !said.contains(&tail[..10]), "{said}");
+    }
+    assert_eq!(
+        redact("see ghp_ and\nother words of a text that goes on for long"),
+        "see ghp_ and\nother words of a text that goes on for long"
+    );
+}
+
+#[test]
+fn a_key_of_several_lines_is_held_line_by_line() {
+    let line = "MIIEpAIBAAKCAQEA0Z3VS5JJcds3xfn0ygWyF8PbnGy0AHB7MaX3CrqlGdrk5Jhx";
+    hold(&SecretString::from(format!("-----BEGIN RSA PRIVATE KEY-----\n{line}\n-----END RSA PRIVATE KEY-----\n")));
+    assert_eq!(redact(&format!("it is {line}.")), "it is [redacted].");
+    assert!(!redact_held(&STANDARD.encode(format!("x{line}"))).contains(&STANDARD.encode(&line[2..])[..20]));
+}
+
+#[test]
+fn values_stay_values() {
+    hold_the_key();
+    let value = serde_json::json!({ "a": [KEY, 1, null], "b": { "c": format!("x {KEY} y") } });
+    assert_eq!(redact_json(&value, redact).to_string(), r#"{"a":["[redacted]",1,null],"b":{"c":"x [redacted] y"}}"#);
+}
+
+#[test]
+fn long_queries_to_others_are_cut() {
+    let long = "x".repeat(120);
+    assert_eq!(
+        outgoing(&format!("https://evil.example/a?q={long} `https://evil.example/?{long}`")),
+        format!("https://evil.example/a `https://evil.example/?{long}`")
+    );
+    assert_eq!(outgoing(&format!("[a](https://evil.example/?q={long})")), "[a](https://evil.example/) (evil.example)");
+    let ours = format!("https://github.com/a/b/issues?q={long}");
+    assert_eq!(outgoing(&ours), ours);
+}
+
+/// The ways in which a key is found again.
+fn spelled(way: usize, before: &str) -> String {
+    let hex = |bytes: &[u8]| -> Vec<String> { bytes.iter().map(|b| format!("{b:02x}")).collect() };
+    let bytes = KEY.as_bytes();
+    match way {
+        0 => KEY.to_owned(),
+        1 => STANDARD.encode(format!("{before}{KEY}{before}")),
+        2 => URL_SAFE_NO_PAD.encode(format!("{before}{KEY}{before}")),
+        3 => hex(bytes).concat(),
+        4 => hex(bytes).join(":").to_uppercase(),
+        5 => hex(bytes).iter().map(|it| format!("%{it}")).collect(),
+        6 => KEY.replace('_', "%5F").replace('/', "%2F").replace('+', "%2B"),
+        7 => KEY.chars().rev().collect(),
+        8 => KEY.chars().map(|c| format!("{c}\u{200B}")).collect(),
+        9 => KEY.replace('e', "e\n> "),
+        10 => KEY.replace('e', "e<b></b>"),
+        11 => KEY.chars().map(|c| format!("&#{};", c as u32)).collect(),
+        12 => KEY.replace('s', "**s**"),
+        _ => hex(bytes).iter().map(|it| format!("\\x{it}")).collect(),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_key_that_we_hold_goes_out(way in 0_usize..14, before in "[a-z ]{0,8}", after in "[ .,a-z]{0,8}") {
+        hold_the_key();
+        let spelled = spelled(way, &before);
+        let said = redact(&format!("{before} {spelled} {after}"));
+        prop_assert!(said.contains(REDACTED), "{}", said);
+        // Nothing but the ends of an encoded group, which are not the key's alone.
+        let rest: usize = said.replace(REDACTED, "").chars().filter(char::is_ascii_alphanumeric).count();
+        let said_so = before.len() + after.len();
+        prop_assert!(rest <= said_so + if matches!(way, 1 | 2) { 2 * before.len() * 4 / 3 + 8 } else { 0 }, "{}", said);
+        prop_assert_eq!(redact(&said), said);
+    }
+
+    #[test]
+    fn a_text_without_keys_is_unchanged(text in "[a-zA-Z0-9 .,_/+=%&;#<>\n-]{0,200}") {
+        hold_the_key();
+        prop_assume!(!text.contains("gh") && !text.contains("://"));
+        prop_assert_eq!(redact(&text), text);
+    }
+
+    #[test]
+    fn a_second_time_changes_nothing(text in "[a-c@#:/.!<>()\\[\\]*`&; \n]{0,40}") {
+        let once = outgoing(&text);
+        prop_assert_eq!(outgoing(&once), once);
+    }
+
+    #[test]
+    fn no_text_is_too_strange(text in any::<String>()) {
+        let _ = (outgoing(&text), redact(&text));
+    }
+}

@@ -1,0 +1,73 @@
+//! Conversations are sealed with a key outside the database, and keys can be changed.
+
+use std::time::Duration;
+
+use cloud_agent::store::{self, Keep, Keys, Queue, Store, StoredSession};
+use cloud_agent::task::State;
+
+use super::{KEY, LEASE, Scene, until};
+
+const NEW: &str = "MjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjI=";
+const MONTH: Duration = Duration::from_hours(720);
+const KEEP: Keep = Keep { deliveries: MONTH, events: MONTH, transcripts: MONTH, tasks: MONTH };
+
+fn id(key: &str) -> String {
+    Keys::read(&key.into()).unwrap().sealing()
+}
+
+async fn unlocked(scene: &Scene, keys: &str) -> Result<Store, String> {
+    let mut store = Store::connect(&scene.url.clone().into()).await.unwrap();
+    store.unlock(Keys::read(&keys.into()).unwrap()).await.map_err(|error| error.to_string())?;
+    Ok(store)
+}
+
+/// A conversation about an issue, kept by a task that has ended.
+async fn keep(scene: &Scene, number: u64) {
+    assert!(scene.task(1, number).await);
+    let lease = scene.claim(Queue::Task, LEASE, Some(99)).await.unwrap().lease;
+    let session = StoredSession { session_id: "s".to_owned(), archive: b"what was said".to_vec() };
+    assert!(scene.store.keep_session(&lease, &session).await.unwrap());
+    assert!(scene.store.end(&lease, State::Completed).await.unwrap());
+}
+
+async fn said(store: &Store, number: u64) -> Result<Vec<u8>, String> {
+    let found = store.session_about(1, number).await.map_err(|error| error.to_string())?;
+    Ok(found.unwrap().archive)
+}
+
+on_both! {
+    async fn keys_are_changed_one_after_the_other(scene) {
+        keep(&scene, 1).await;
+        keep(&scene, 2).await;
+        // As a version before keys has left it.
+        let plain = if scene.url.starts_with("sqlite") { "x'77686174'" } else { "'\\x77686174'" };
+        scene.sql(&[format!("update session set archive = {plain}, sealed_with = '' where task_id in (select task_id from task where number = 2)")]).await;
+        assert_eq!(said(&scene.store, 1).await.unwrap(), b"what was said");
+        assert_eq!(said(&scene.store, 2).await.unwrap(), b"what");
+        assert_eq!(scene.store.sealing().await.unwrap().rows, [(String::new(), 1), (id(KEY), 1)]);
+
+        let error = unlocked(&scene, NEW).await.err().unwrap();
+        assert!(error.contains(&format!("another ENCRYPTION_KEY (key id {}; this process has {})", id(KEY), id(NEW))), "{error}");
+        let locked = Store::connect(&scene.url.clone().into()).await.unwrap();
+        assert!(said(&locked, 1).await.unwrap_err().contains("no ENCRYPTION_KEY"));
+
+        let rotated = unlocked(&scene, &format!("{NEW},{KEY}")).await.unwrap();
+        assert_eq!(said(&rotated, 1).await.unwrap(), b"what was said", "the older key opens");
+        let cleaner = tokio::spawn(store::clean(rotated.clone(), KEEP));
+        let done = [(id(NEW), 2)];
+        until("all rows to be sealed anew", async || rotated.sealing().await.unwrap().rows == done).await;
+        cleaner.abort();
+
+        let after = unlocked(&scene, NEW).await.unwrap();
+        assert_eq!((said(&after, 1).await.unwrap(), said(&after, 2).await.unwrap()), (b"what was said".to_vec(), b"what".to_vec()));
+        let error = unlocked(&scene, KEY).await.err().unwrap();
+        assert!(error.contains("another ENCRYPTION_KEY"), "{error}");
+    }
+
+    async fn a_conversation_moved_to_another_task_does_not_open(scene) {
+        keep(&scene, 1).await;
+        keep(&scene, 2).await;
+        scene.sql(&["update session set archive = (select archive from session other where other.task_id <> session.task_id)".to_owned()]).await;
+        assert!(said(&scene.store, 1).await.unwrap_err().contains("was changed since it was sealed"));
+    }
+}

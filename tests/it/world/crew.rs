@@ -1,0 +1,56 @@
+//! Several processes of the program on one database, which die and come back.
+
+use std::process::Child;
+
+use super::{World, free_port};
+
+/// One of them: what it does, and the process while there is one.
+pub struct Hand {
+    verb: &'static str,
+    settings: Vec<(&'static str, String)>,
+    child: Option<Child>,
+}
+
+impl World {
+    /// A process with files of its own. It is not started yet.
+    pub fn hand(&self, verb: &'static str, name: &str) -> Hand {
+        let data = self.dir.path().join(name).to_str().unwrap().to_owned();
+        let mut settings = vec![("DATA_DIR", data)];
+        if verb == "serve" {
+            let port = free_port();
+            settings.push(("LISTEN", format!("127.0.0.1:{port}")));
+            self.github.deliver_to(format!("http://127.0.0.1:{port}/webhooks/github"));
+        }
+        Hand { verb, settings, child: None }
+    }
+}
+
+impl Hand {
+    pub fn start(&mut self, world: &World) {
+        if self.child.is_none() {
+            let settings = self.settings.iter().map(|(name, value)| (name, value));
+            let mut program = world.program(self.verb);
+            self.child = Some(program.envs(settings).stderr(world.log_file()).spawn().unwrap());
+        }
+    }
+
+    /// `kill -9`, in the middle of whatever it does.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// How it has ended by itself, if it has.
+    pub fn ended(&mut self) -> Option<String> {
+        let status = self.child.as_mut()?.try_wait().unwrap()?;
+        Some(format!("{} ended with {status}", self.verb))
+    }
+}
+
+impl Drop for Hand {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
