@@ -17,7 +17,7 @@
 //! | `task/review/` | what an agent says of a diff: which of it is new, where it can be said |
 //! | `task/rules/` | what a repository asks for in its settings file |
 //! | `queue/` | stage 3: when: the durable accept, the workers |
-//! | `run/` | ★ one task from the queue to the report: read first |
+//! | `run/` | ★ one task from the queue to the report, cut off and taken up again: read first |
 //! | `sandbox/` | stage 4: where: the trait, one folder a provider, git on the host |
 //! | `agent/` | stage 4: who: Claude Code's command line, its stream, its answer |
 //! | `gateway/` | stage 4: all that a sandbox may reach: model proxy, egress allow-list |
@@ -31,15 +31,17 @@
 //!
 //! 1. A delivery is durable before it is acknowledged: raw body and `(app id, GUID)` are committed before the 2xx.
 //! 2. The store is the truth; a wake-up is a hint. Losing every wake-up loses no task; every step may run twice, and a
-//!    worker whose lease has lapsed can change nothing (the epoch).
+//!    worker whose lease has lapsed, by the database's clock, can change nothing (the epoch).
 //! 3. `task/` decides without doing. Facts come in as arguments, decisions go out as values.
 //! 4. No secret enters a sandbox: no model key, no GitHub token, no database URL; not in env, argv, files or URLs.
 //! 5. Nothing in a sandbox can write to GitHub. The agent leaves commits and a structured answer; the host inspects them
-//!    and publishes. A hijacked model can waste its budget; it can't push, comment or leak.
+//!    and publishes. A hijacked model can waste its budget and lie in its answer; it can't push or comment, and reaches no
+//!    host but the model and those of `EGRESS`.
 //! 6. The host never runs code or git hooks, and never reads git config, from a working tree that an agent touched.
 //! 7. The agent reads the snapshot taken at the trigger, not live GitHub.
-//! 8. Every run ends in something a person can see, within the run's deadline. Silence is a bug.
-//! 9. Every write to GitHub is idempotent: intent stored first, reconciled after a crash, never posted twice.
+//! 8. Every task ends in something a person can see, within the run's deadline and `WAIT_LIMIT`. Silence is a bug, except
+//!    where the App may no longer speak.
+//! 9. Every write to GitHub has its intent stored first; after a doubt GitHub is read before it is made again.
 //! 10. Only `github/` knows octocrab, only `store/` knows SQL, only `sandbox/` starts processes, only `config` reads the
 //!     environment. Production code does not know that it is being tested.
 

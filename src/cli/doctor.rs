@@ -17,17 +17,14 @@ use crate::sandbox::{Finding, Grade, Limits, Provider, Spec};
 use crate::store::Store;
 
 /// What the App needs, by GitHub's names for permissions.
-const PERMISSIONS: &[(&str, &str)] = &[
-    ("metadata", "read"),
-    ("contents", "write"),
-    ("issues", "write"),
-    ("pull_requests", "write"),
-    ("checks", "write"),
-];
+const PERMISSIONS: &[(&str, &str)] =
+    &[("metadata", "read"), ("contents", "write"), ("issues", "write"), ("pull_requests", "write")];
 const EVENTS: &[&str] =
     &["issue_comment", "issues", "pull_request", "pull_request_review", "pull_request_review_comment"];
-/// What can be done without: the logs of failed checks, and answers to merge queues.
-const WISHED: &[(&str, &str)] = &[("actions", "read"), ("merge_queues", "read")];
+/// What can be done without: check runs and their buttons, the logs of failed checks, answers to merge queues, names that
+/// change.
+const WISHED: &[(&str, &str)] = &[("checks", "write"), ("actions", "read"), ("merge_queues", "read")];
+const WISHED_EVENTS: &[&str] = &["check_run", "check_suite", "merge_group", "repository"];
 
 /// Look, print a line for each thing, and fail when runs can't work.
 pub async fn doctor(config: Config) -> Result<ExitCode> {
@@ -177,15 +174,22 @@ async fn github(config: &Config) -> Vec<Finding> {
                 list.iter().filter(|it| !enough(it)).map(|(name, level)| format!("{name}: {level}")).collect()
             };
             let (missing, wished) = (lacks(PERMISSIONS), lacks(WISHED));
-            let deaf: Vec<&str> =
-                EVENTS.iter().copied().filter(|event| !events.iter().any(|has| has == event)).collect();
+            let unheard = |list: &[&'static str]| -> Vec<&str> {
+                list.iter().copied().filter(|event| !events.iter().any(|has| has == event)).collect()
+            };
+            let (deaf, hard_of_hearing) = (unheard(EVENTS), unheard(WISHED_EVENTS));
             found.push(said_missing("App permissions", &missing));
             if !wished.is_empty() {
                 let list = wished.join(", ");
-                let says = format!("not granted: {list}; without it failed checks' logs or merge queues are not seen");
+                let says = format!("not granted: {list}; the README's table says what is missed without");
                 found.push(finding(Grade::Warning, "App permissions", says));
             }
             found.push(said_missing("App events", &deaf));
+            if !hard_of_hearing.is_empty() {
+                let list = hard_of_hearing.join(", ");
+                let says = format!("not subscribed: {list}; buttons, merge queues or new names are not heard of");
+                found.push(finding(Grade::Warning, "App events", says));
+            }
         }
         Err(error) => found.push(finding(Grade::Bad, "App permissions", error.to_string())),
     }
@@ -200,7 +204,8 @@ async fn github(config: &Config) -> Vec<Finding> {
 fn installations(all: &[Installation]) -> Vec<Finding> {
     const MOST: usize = 20;
     let trouble = |it: &Installation| {
-        let missing: Vec<_> = PERMISSIONS.iter().filter(|(name, level)| !it.grants(name, level)).collect();
+        let all = PERMISSIONS.iter().chain(WISHED);
+        let missing: Vec<_> = all.filter(|(name, level)| !it.grants(name, level)).collect();
         if it.is_suspended() {
             return Some("suspended".to_owned());
         }

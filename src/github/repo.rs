@@ -87,7 +87,9 @@ impl Repo {
         const WAITS: [u64; 4] = [1, 1, 2, 4];
         let Some(wait) = WAITS.get(refusals as usize) else { return false };
         let tokens = &self.github.inner.tokens;
-        if !tokens.is_young(self.installation(), self.id, scope, YOUNG).await {
+        // The last try is always with a new one: whoever was taken the right away is refused it, with the reason.
+        let last = refusals as usize + 1 == WAITS.len();
+        if last || !tokens.is_young(self.installation(), self.id, scope, YOUNG).await {
             tokens.forget(self.installation(), self.id, scope).await;
         }
         tokio::time::sleep(Duration::from_secs(*wait)).await;

@@ -16,7 +16,7 @@ use tracing::{error, warn};
 
 use super::job::{Job, Stop, Verdict, keep, overdue};
 use crate::clock::{self, Millis};
-use crate::store::{Claimed, Lease, Queue, Store};
+use crate::store::{Claimed, Queue, Store};
 
 /// The net under lost wake-ups.
 const POLL: Duration = Duration::from_secs(5);
@@ -143,7 +143,7 @@ struct Worker {
     room: Arc<Semaphore>,
     settings: Settings,
     /// Claimed, and not yet with a handler.
-    claimed: Arc<Mutex<HashMap<String, Lease>>>,
+    claimed: Arc<Mutex<HashMap<String, Claimed>>>,
 }
 
 /// What the last claims have shown.
@@ -179,9 +179,9 @@ impl Worker {
 
     /// Give back what was claimed and reached no handler. It is nobody's failed attempt.
     async fn give_back_the_rest(&self) {
-        let rest: Vec<Lease> = lock(&self.claimed).drain().map(|(_, lease)| lease).collect();
-        for lease in rest {
-            self.give_back(&lease, clock::now(), false).await;
+        let rest: Vec<Claimed> = lock(&self.claimed).drain().map(|(_, claimed)| claimed).collect();
+        for claimed in rest {
+            self.give_back(&claimed, clock::now(), false).await;
         }
     }
 
@@ -218,7 +218,7 @@ impl Worker {
                 Ok(claimed) => {
                     seen.emptied = claimed.len() < permits.len();
                     for it in &claimed {
-                        lock(&self.claimed).insert(it.lease.job_id.clone(), it.lease.clone());
+                        lock(&self.claimed).insert(it.lease.job_id.clone(), it.clone());
                     }
                     let taken = claimed.into_iter().zip(permits).map(|(claimed, room)| Taken { claimed, _room: room });
                     return taken.map(|it| Ticket(Arc::new(Mutex::new(Some(it))))).collect();
@@ -296,22 +296,22 @@ impl Worker {
             if failed {
                 warn!(job = job.lease().job_id, "Will try job {} again", job.lease().job_id);
             }
-            self.give_back(job.lease(), at, failed).await;
+            self.give_back(&job.claimed, at, failed).await;
         }
     }
 
     /// Give a claim back. As long as it would last anyway, a database that is away is asked again.
-    async fn give_back(&self, lease: &Lease, at: Millis, failed: bool) {
+    async fn give_back(&self, claimed: &Claimed, at: Millis, failed: bool) {
         let until = Instant::now() + self.settings.lease;
         loop {
-            match self.store.give_back(lease, at, failed).await {
+            match self.store.give_back(claimed, at, failed).await {
                 Ok(()) => return,
                 Err(error) if Instant::now() + AGAIN < until && !self.settings.hurry.is_cancelled() => {
-                    warn!("Could not give job {} back, trying again: {error}", lease.job_id);
+                    warn!("Could not give job {} back, trying again: {error}", claimed.lease.job_id);
                     tokio::time::sleep(AGAIN).await;
                 }
                 Err(error) => {
-                    return error!("Could not give job {} back, its lease will lapse: {error}", lease.job_id);
+                    return error!("Could not give job {} back, its lease will lapse: {error}", claimed.lease.job_id);
                 }
             }
         }

@@ -19,6 +19,9 @@ const TRIES: u32 = 4;
 /// When what failed here is tried again.
 const LATER: Millis = 30_000;
 
+/// When a write that another job is at is looked for again.
+const SOON: Millis = 2_000;
+
 /// The writes of one job.
 pub struct Outbox<'a> {
     pub store: &'a Store,
@@ -61,6 +64,18 @@ impl Outbox<'_> {
         matches!(self.store.is_held(self.lease).await, Ok(false))
     }
 
+    /// Write the intent down; while another job is at the same write, wait for a moment.
+    async fn turn(&self, effect: &Effect<'_>) -> Result<Intent, store::Error> {
+        const LOOKS: u32 = 25;
+        for _ in 1..LOOKS {
+            match self.store.intend(effect).await? {
+                Intent::Elsewhere => tokio::time::sleep(Duration::from_millis(200)).await,
+                other => return Ok(other),
+            }
+        }
+        self.store.intend(effect).await
+    }
+
     /// Make a write once. `look` finds on GitHub what an earlier try may have made; `write` makes it.
     pub async fn once<T, L, LF, W, WF>(&self, key: &str, look: L, write: W) -> Result<T, Undone>
     where
@@ -71,7 +86,7 @@ impl Outbox<'_> {
         WF: Future<Output = Result<T, Error>>,
     {
         let effect = Effect { key, task_id: self.task_id, lease: self.lease };
-        let mut unsure = match self.store.intend(&effect).await? {
+        let mut unsure = match self.turn(&effect).await? {
             Intent::New => false,
             Intent::Unsure => true,
             Intent::Done(json) => match serde_json::from_str(&json) {
@@ -80,6 +95,10 @@ impl Outbox<'_> {
             },
             Intent::Refused(why) => return Err(Undone::Refused(why)),
             Intent::Lost => return Err(Undone::Lost),
+            Intent::Elsewhere => {
+                let why = format!("another job is at the same write ({key})");
+                return Err(Undone::Later { at: clock::now() + SOON, why, limited: false });
+            }
         };
         let mut tries = 0;
         loop {
@@ -120,7 +139,7 @@ impl Outbox<'_> {
             unsure = true;
             tokio::time::sleep(Duration::from_millis(250 << tries)).await;
             // The claim may have lapsed meanwhile, and another worker may be at the same write.
-            if self.store.intend(&effect).await? == Intent::Lost {
+            if matches!(self.store.intend(&effect).await?, Intent::Lost | Intent::Elsewhere) {
                 return Err(Undone::Lost);
             }
         }

@@ -9,6 +9,7 @@ use super::{Halt, Pause, Run, stopped, wait};
 use crate::clock::{self, Millis};
 use crate::github;
 use crate::report::{Money, Undone, View};
+use crate::sandbox::git::Workbench;
 use crate::store;
 use crate::task::{Ending, Lane, Progress, State, Wait, WaitsFor, Work};
 
@@ -96,8 +97,13 @@ impl Run<'_> {
     }
 
     /// Whether what an earlier attempt left can still be published from this machine.
-    pub fn still_has(&self, work: &Work) -> bool {
-        work.head.is_none() || self.dir.join(super::inspect::BENCH).exists()
+    pub async fn still_has(&self, work: &Work) -> Result<bool, Halt> {
+        let Some(head) = &work.head else { return Ok(true) };
+        let bench = self.dir.join(super::inspect::BENCH);
+        let (true, Ok(head)) = (bench.exists(), head.parse()) else { return Ok(false) };
+        // It may hold an older attempt's: another machine has been at it since.
+        let git = self.app.git().await?;
+        Ok(Workbench::open(&git, &bench).has(&head).await.unwrap_or(false))
     }
 
     pub fn close_view_on_drop(&self) -> CloseView<'_> {

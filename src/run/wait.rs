@@ -13,13 +13,16 @@ pub async fn wait(run: &Run<'_>, board: Option<&Board<'_>>, wait: Wait) -> Resul
         run.app.health.suspect();
     }
     // What the agent has done since is a step ahead.
+    let task = run.app.store.task(&run.job.lease().job_id).await.ok().flatten();
     let before = match run.money().micros > run.task.spent_micros {
         true => Waiting::default(),
-        false => run.task.waiting.clone(),
+        // As it stands now: a step of this attempt may have been one ahead.
+        false => task.as_ref().map_or_else(|| run.task.waiting.clone(), |task| task.waiting.clone()),
     };
     let limit = run.app.config.runs.wait_limit.0.as_millis() as i64;
     let Some(waiting) = wait.after(&before, clock::now(), limit, chance()) else {
-        return end(run, wait).await;
+        let ending = task.and_then(|task| task.ending).or_else(|| run.task.ending.clone());
+        return end(run, wait, ending.as_ref()).await;
     };
     let until = waiting.until;
     run.log.step("waiting", &format!("{}: {}", wait.on.name(), wait.why));
@@ -43,10 +46,10 @@ pub async fn wait(run: &Run<'_>, board: Option<&Board<'_>>, wait: Wait) -> Resul
 
 /// The end of waiting is an ending like any other, told by the next claim. Where even telling has been waited for long
 /// enough, the store alone knows it.
-async fn end(run: &Run<'_>, wait: Wait) -> Result<(), Pause> {
+async fn end(run: &Run<'_>, wait: Wait, ending: Option<&Ending>) -> Result<(), Pause> {
     let store = &run.app.store;
     let lease = run.job.lease();
-    if let Some(ending) = &run.task.ending {
+    if let Some(ending) = ending {
         warn!("Gave up telling how the task ended: {}", wait.why);
         run.log.step("untold", &wait.why);
         if !store.end(lease, ending.state()).await? {

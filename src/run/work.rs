@@ -84,7 +84,9 @@ async fn work_to_publish(run: &Run<'_>) -> Result<Work, Halt> {
         return Err(Halt::End(Ending::new("gave_up", "")));
     }
     run.check_stop()?;
-    if let Some(work) = run.task.progress.work.as_ref().filter(|work| run.still_has(work)) {
+    if let Some(work) = &run.task.progress.work
+        && run.still_has(work).await?
+    {
         return Ok(work.clone());
     }
     run.check_host()?;

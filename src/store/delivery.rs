@@ -224,7 +224,8 @@ pub(super) async fn write_decisions(write: AnyPool, mut receiver: mpsc::Receiver
 
 async fn conclude(tx: &mut Transaction<'_, Any>, lease: &Lease, decided: &Decided) -> sqlx::Result<bool> {
     const OFF: &str = "delete from job where job_id = $1 and lease_owner = $2 and epoch = $3";
-    const SQL: &str = "update delivery set state = $1, decision = $2, task_id = $3 where delivery_id = $4";
+    const SQL: &str =
+        "update delivery set state = $1, decision = $2, task_id = coalesce($3, task_id) where delivery_id = $4";
     let off = sqlx::query(OFF).bind(&lease.job_id).bind(&lease.owner).bind(lease.epoch).execute(&mut **tx).await?;
     if off.rows_affected() == 0 {
         return Ok(false);

@@ -1,6 +1,6 @@
 //! Writes to GitHub: the intent before the call, the result after.
 
-use sqlx::Row as _;
+use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{Lease, Store};
 use crate::clock;
@@ -12,6 +12,8 @@ pub enum Intent {
     New,
     /// Tried, and nobody knows how it went: look on GitHub first.
     Unsure,
+    /// Another job is at it this moment.
+    Elsewhere,
     /// Made; this is what GitHub answered (JSON).
     Done(String),
     /// Refused for good; this is why.
@@ -33,31 +35,39 @@ pub struct Effect<'a> {
 impl Store {
     /// Write down that `effect` is about to be made.
     pub async fn intend(&self, effect: &Effect<'_>) -> sqlx::Result<Intent> {
-        const INSERT: &str = "insert into effect (key, task_id, state, created_at)
-                              select $1, $2, 'intended', $3
+        const INSERT: &str = "insert into effect (key, task_id, job_id, state, created_at)
+                              select $1, $2, $4, 'intended', $3
                               where exists (select 1 from job where job_id = $4 and lease_owner = $5 and epoch = $6)
                               on conflict (key) do nothing";
         const SELECT: &str = "select state, result from effect where key = $1
                               and exists (select 1 from job where job_id = $2 and lease_owner = $3 and epoch = $4)";
+        let Lease { job_id, owner, epoch } = effect.lease;
         let made = sqlx::query(INSERT)
             .bind(effect.key)
             .bind(effect.task_id)
             .bind(clock::now())
-            .bind(&effect.lease.job_id)
-            .bind(&effect.lease.owner)
-            .bind(effect.lease.epoch)
+            .bind(job_id)
+            .bind(owner)
+            .bind(epoch)
             .execute(&self.write)
             .await?;
         if made.rows_affected() == 1 {
             return Ok(Intent::New);
         }
-        let row = sqlx::query(SELECT)
-            .bind(effect.key)
-            .bind(&effect.lease.job_id)
-            .bind(&effect.lease.owner)
-            .bind(effect.lease.epoch)
-            .fetch_optional(&self.write)
-            .await?;
+        // Two deliveries may ask for the same words: whoever is at it finishes, or its lease lapses.
+        let take_over = format!(
+            "update effect set job_id = $2 where key = $1 and state = 'intended'
+               and exists (select 1 from job where job_id = $2 and lease_owner = $3 and epoch = $4)
+               and not exists (select 1 from job other where other.job_id = effect.job_id and other.job_id <> $2
+                   and other.lease_until >= {})",
+            self.dialect.now()
+        );
+        let taken = sqlx::query(AssertSqlSafe(take_over)).bind(effect.key).bind(job_id).bind(owner).bind(epoch);
+        if taken.execute(&self.write).await?.rows_affected() == 1 {
+            return Ok(Intent::Unsure);
+        }
+        let row = sqlx::query(SELECT).bind(effect.key).bind(job_id).bind(owner).bind(epoch);
+        let row = row.fetch_optional(&self.write).await?;
         let Some(row) = row else {
             return Ok(Intent::Lost);
         };
@@ -65,7 +75,7 @@ impl Store {
         Ok(match row.try_get::<String, _>(0)?.as_str() {
             "done" => Intent::Done(result),
             "refused" => Intent::Refused(result),
-            _ => Intent::Unsure,
+            _ => Intent::Elsewhere,
         })
     }
 

@@ -121,13 +121,14 @@ impl Store {
             _ => "",
         };
         let sql = format!(
+            // The condition twice: a row that had to be waited for may be somebody else's by then.
             // Materialized: PostgreSQL might else run the selection more than once, and take more than the limit.
             "with picked as materialized (
                  select job_id from job
                  where queue = $3 and run_at <= {now} and lease_until < {now} {which} {lane}
                  order by run_at limit $4 {skip})
              update job set lease_owner = $1, lease_until = {now} + $2, epoch = epoch + 1, attempts = attempts + 1
-             where job_id in (select job_id from picked)
+             where job_id in (select job_id from picked) and run_at <= {now} and lease_until < {now}
              returning job_id, epoch, attempts, created_at, cancel_requested"
         );
         let mut query = sqlx::query(AssertSqlSafe(sql))
@@ -207,11 +208,13 @@ impl Store {
     }
 
     /// Give a claim back, to be offered again at `run_at` by this process's clock, and tell whoever may take it. `failed`
-    /// counts it as an attempt; a drain does not.
-    pub async fn give_back(&self, lease: &Lease, run_at: Millis, failed: bool) -> sqlx::Result<()> {
+    /// counts it as an attempt; a drain does not. A stop that its holder did not know of is looked at at once.
+    pub async fn give_back(&self, claimed: &Claimed, run_at: Millis, failed: bool) -> sqlx::Result<()> {
+        let lease = &claimed.lease;
         let now = self.dialect.now();
         let sql = format!(
-            "update job set lease_owner = null, lease_until = 0, run_at = {now} + $1, attempts = attempts - $2
+            "update job set lease_owner = null, lease_until = 0, attempts = attempts - $2,
+                 run_at = case when cancel_requested is not null and $6 = 0 then 0 else {now} + $1 end
              where job_id = $3 and lease_owner = $4 and epoch = $5 returning queue"
         );
         let mut tx = self.begin().await?;
@@ -221,6 +224,7 @@ impl Store {
             .bind(&lease.job_id)
             .bind(&lease.owner)
             .bind(lease.epoch)
+            .bind(i64::from(claimed.cancelled_by.is_some()))
             .fetch_optional(&mut *tx)
             .await?;
         match queue.as_deref().and_then(Queue::named) {

@@ -19,7 +19,14 @@ impl Store {
                                exception when duplicate_object or unique_violation then null; end $$";
             self.write.execute(SQL).await.context("prepare the schema")?;
         }
-        match MIGRATIONS.run(&self.write).await {
+        let mut connection = self.write.acquire().await.context("migrate the database")?;
+        let migrated = MIGRATIONS.run(&mut *connection).await;
+        if migrated.is_err() {
+            // A step that failed leaves its turn with the connection, and whoever comes next would wait for ever.
+            connection.close_on_drop();
+        }
+        drop(connection);
+        match migrated {
             Ok(()) => Ok(()),
             Err(MigrateError::VersionMissing(version)) => Err(anyhow!(
                 "the database was made by a newer version of cloud-agent (migration {version} is not known here): \

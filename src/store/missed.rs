@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::{Dialect, NewDelivery, Queue, Store};
+use super::{NewDelivery, Queue, Store};
 use crate::clock::{self, Millis};
 
 /// The state of the search, held by one process at a time.
@@ -67,10 +67,7 @@ impl Store {
 
     /// Keep that right, or take it when it has lapsed. False when it is somebody else's.
     pub async fn keep_sweep(&self, app_id: i64, owner: &str, lease: Duration) -> sqlx::Result<bool> {
-        let now = match self.dialect {
-            Dialect::Sqlite => "cast((julianday('now') - 2440587.5) * 86400000 as bigint)",
-            Dialect::Postgres => "cast(extract(epoch from clock_timestamp()) * 1000 as bigint)",
-        };
+        let now = self.dialect.now();
         let sql = format!(
             "update sweep set owner = $1, owned_until = {now} + $2
              where app_id = $3 and (owner = $1 or owned_until < {now})"
@@ -154,15 +151,20 @@ impl Store {
         const FAILED: &str = "select delivery_id from delivery where app_id = $1 and guid = $2 and state = 'failed'";
         const SQL: &str = "update delivery set state = 'waiting', decision = null
                            where delivery_id = $1 and state = 'failed'";
-        const JOB: &str = "insert into job (job_id, queue, run_at, created_at) values ($1, $2, $3, $3)
-                           on conflict do nothing";
+        let now = self.dialect.now();
+        let enqueue = format!(
+            "insert into job (job_id, queue, run_at, created_at) values ($1, $2, {now}, $3) on conflict do nothing"
+        );
         let mut again = HashSet::new();
         for it in given {
             let failed = sqlx::query_scalar(FAILED).bind(it.app_id).bind(&it.guid);
             let Some(id): Option<String> = failed.fetch_optional(&self.read).await? else { continue };
             let mut tx = self.begin().await?;
             if sqlx::query(SQL).bind(&id).execute(&mut *tx).await?.rows_affected() == 1 {
-                let job = sqlx::query(JOB).bind(&id).bind(Queue::Delivery.name()).bind(it.received_at);
+                let job = sqlx::query(AssertSqlSafe(enqueue.as_str()))
+                    .bind(&id)
+                    .bind(Queue::Delivery.name())
+                    .bind(it.received_at);
                 job.execute(&mut *tx).await?;
                 self.commit_and_wake(tx, Queue::Delivery).await?;
                 again.insert(it.delivery_id);

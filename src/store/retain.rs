@@ -98,6 +98,8 @@ impl Cleaner {
         while let gone @ 1.. = step(self.store.drop_tasks(before(self.keep.tasks))).await? {
             done.tasks += gone;
         }
+        while let 1.. = step(self.store.drop_late(before(self.keep.deliveries))).await? {}
+        while let 1.. = step(self.store.drop_breakers(before(self.keep.tasks))).await? {}
         while let 1.. = step(self.store.drop_loose_effects(before(self.keep.tasks))).await? {}
         while self.store.seal_anew().await? {
             tokio::time::sleep(REST).await;
@@ -210,6 +212,21 @@ impl Store {
         }
         tx.commit().await?;
         Ok(ids.len() as u64)
+    }
+
+    /// Drop some notes of what came late; the deliveries themselves are gone.
+    async fn drop_late(&self, before: Millis) -> Result<u64> {
+        const SQL: &str = "delete from late where delivery_id in (
+                               select delivery_id from late where delivery_id < $1 order by delivery_id limit $2)";
+        Ok(sqlx::query(SQL).bind(first_id(before)).bind(EVENTS).execute(&self.write).await?.rows_affected())
+    }
+
+    /// Drop breakers that tripped before, in threads whose tasks are gone as well.
+    async fn drop_breakers(&self, before: Millis) -> Result<u64> {
+        const SQL: &str = "delete from breaker where tripped_at < $1
+                             and not exists (select 1 from task where task.repository_id = breaker.repository_id
+                                                                  and task.number = breaker.number)";
+        Ok(sqlx::query(SQL).bind(before).execute(&self.write).await?.rows_affected())
     }
 
     /// Drop some writes that belong to no task, such as refusals.

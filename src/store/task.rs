@@ -84,7 +84,8 @@ impl Store {
         const SAME: &str = "select 1 from task where repository_id = $1 and number = $2 and head_sha = $3
             and kind = 'review' and state in ('queued', 'running', 'publishing', 'waiting')";
         const WAITING: &str = "update task set state = 'cancelled', ended_at = $1, ending = $2
-            where repository_id = $3 and number = $4 and kind = 'review' and state = 'queued' returning task_id";
+            where repository_id = $3 and number = $4 and kind = 'review'
+              and (state = 'queued' or state = 'waiting' and started_at is null) returning task_id";
         const OFF: &str = "delete from job where job_id = $1";
         const TASK: &str =
             "insert into task (task_id, installation_id, repository_id, repository, number, requester_id,
@@ -112,10 +113,12 @@ impl Store {
             }
             let ending = Ending { by: Some(id.clone()), ..Ending::new("superseded", "") };
             let waiting = sqlx::query_scalar(WAITING).bind(now).bind(serde_json::to_string(&ending)?);
-            superseded = waiting.bind(repository).bind(number).fetch_optional(&mut *tx).await?;
-            if let Some(old) = &superseded {
-                sqlx::query(OFF).bind::<&String>(old).execute(&mut *tx).await?;
+            let waiting: Vec<String> = waiting.bind(repository).bind(number).fetch_all(&mut *tx).await?;
+            for old in &waiting {
+                sqlx::query(OFF).bind(old).execute(&mut *tx).await?;
             }
+            // More than one only after a race; the sweep of check runs ends the others.
+            superseded = waiting.into_iter().next();
         }
         let made = sqlx::query(TASK)
             .bind(&id)

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Gone;
 
-/// Where a task stands. `store.advance` is the only thing that moves it.
+/// Where a task stands. Only the store moves it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     Queued,

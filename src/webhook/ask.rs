@@ -120,6 +120,8 @@ fn origin(ask: &Ask) -> Option<String> {
         (Some(id), _) => Some(format!("review:{id}")),
         (None, Trigger::Comment { id }) => Some(format!("comment:{id}")),
         (None, Trigger::ReviewComment { id, .. }) => Some(format!("review-comment:{id}")),
+        // Its own text, which is opened once and may be found again by a listing.
+        (None, Trigger::Opened) => Some(format!("text:{}", ask.place.number)),
         _ => None,
     }
 }

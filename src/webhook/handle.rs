@@ -16,6 +16,10 @@ use crate::task::{Gone, Place, Refusal, Trigger};
 /// Crashes and errors of ours after which a delivery is set aside.
 const ATTEMPTS: i64 = 8;
 
+/// The shortest and the longest pause before another look, in milliseconds.
+const SOON: clock::Millis = 1_000;
+const LATE: clock::Millis = 300_000;
+
 /// Look at one delivery.
 pub async fn handle(app: App, job: Job) -> Verdict {
     let span = info_span!("delivery", delivery.id = job.lease().job_id, installation.id = tracing::field::Empty);
@@ -24,16 +28,25 @@ pub async fn handle(app: App, job: Job) -> Verdict {
 }
 
 async fn handle_in_span(app: App, job: Job) -> Verdict {
+    let (age, limit) =
+        (clock::now() - job.claimed.created_at, app.config.runs.wait_limit.0.as_millis() as clock::Millis);
     let looked = match job.claimed.attempts < ATTEMPTS {
-        true => look(&app, &job).await,
+        true => Box::pin(look(&app, &job)).await,
         // Looking at it again and again has killed the process.
         false => Err(Trouble::Ours(anyhow::anyhow!("looking at it never came to an end"))),
     };
     let decided = match looked {
         Ok(decided) => decided,
-        Err(Trouble::Later { at, why }) => {
+        Err(Trouble::Later { at, why }) if age < limit => {
             info!("Will look again: {why}");
-            return Verdict::Again { at, failed: false };
+            // The longer it has gone on, the longer the pause.
+            let pause = (age / 10).clamp(SOON, LATE);
+            return Verdict::Again { at: at.max(clock::now() + pause), failed: false };
+        }
+        Err(Trouble::Later { why, .. }) => {
+            warn!("Giving a delivery up that could not be looked at for {}: {why}", app.config.runs.wait_limit);
+            tell_that_it_was_given_up(&app, &job).await;
+            Decided { state: DeliveryState::Failed, decision: why, task_id: None }
         }
         Err(Trouble::Lost) => return Verdict::Done,
         Err(Trouble::Gone(gone)) => done(DeliveryState::Ignored, gone.says()),
@@ -155,8 +168,10 @@ async fn look(app: &App, job: &Job) -> Result<Decided, Trouble> {
     let desk = |place: &Place| desk(app, job, us, place);
     match heard {
         Heard::Nothing(why) => Ok(done(DeliveryState::Ignored, why)),
-        Heard::Ask(it) if it.on_pull && it.trigger == Trigger::Opened => moved::opened(&desk(&it.place), &it).await,
-        Heard::Ask(it) => ask::decide(&desk(&it.place), &it).await,
+        Heard::Ask(it) if it.on_pull && it.trigger == Trigger::Opened => {
+            Box::pin(moved::opened(&desk(&it.place), &it)).await
+        }
+        Heard::Ask(it) => Box::pin(ask::decide(&desk(&it.place), &it)).await,
         Heard::Pull(it) => moved::decide(&desk(&it.ask.place), &it).await,
         Heard::Click(it) => click::decide(&desk(&it.place), &it).await,
         Heard::Installation(it) => {

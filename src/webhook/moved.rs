@@ -15,7 +15,7 @@ use crate::task::{CLOSED, Command, Kind, Lane, State, TaskId, Trigger};
 /// A pull request was opened whose text speaks to us: what it says comes first, and what the settings want is not lost,
 /// whoever has written it.
 pub async fn opened(desk: &Desk<'_>, ask: &Ask) -> Result<Decided, Trouble> {
-    let decided = ask::decide(desk, ask).await?;
+    let decided = Box::pin(ask::decide(desk, ask)).await?;
     let ask = Ask { trigger: Trigger::Pull, command: Command::Review, ..ask.clone() };
     // One delivery, two tasks: this one is known by what it comes from.
     let origin = format!("opened:{}", ask.place.number);

@@ -16,6 +16,15 @@ pub struct Workbench {
     pub(super) dir: PathBuf,
 }
 
+impl Workbench {
+    /// Whether this commit is in it.
+    pub async fn has(&self, sha: &Sha) -> Result<bool, GitError> {
+        let call = self.git.call("cat-file").arg("--batch-check=%(objecttype)").repo(&self.dir);
+        let out = call.input(Input::lines(std::slice::from_ref(sha))).run().await?;
+        Ok(out.stdout.trim_ascii() == b"commit")
+    }
+}
+
 /// How much is taken and looked at.
 #[derive(Debug, Clone, Copy)]
 pub struct Caps {

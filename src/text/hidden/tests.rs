@@ -1,3 +1,5 @@
+//! What people see stays, what they don't see goes.
+
 use proptest::prelude::*;
 
 use super::*;

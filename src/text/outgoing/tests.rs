@@ -1,3 +1,5 @@
+//! What must not leave does not, and everything else is left as it was.
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use proptest::prelude::*;
@@ -117,6 +119,12 @@ fn long_queries_to_others_are_cut() {
     assert_eq!(outgoing(&ours), ours);
 }
 
+/// Every part in another spelling.
+fn each<T>(parts: impl IntoIterator<Item = T>, spelling: impl Fn(T) -> String) -> String {
+    let parts: Vec<String> = parts.into_iter().map(spelling).collect();
+    parts.concat()
+}
+
 /// The ways in which a key is found again.
 fn spelled(way: usize, before: &str) -> String {
     let hex = |bytes: &[u8]| -> Vec<String> { bytes.iter().map(|b| format!("{b:02x}")).collect() };
@@ -127,15 +135,15 @@ fn spelled(way: usize, before: &str) -> String {
         2 => URL_SAFE_NO_PAD.encode(format!("{before}{KEY}{before}")),
         3 => hex(bytes).concat(),
         4 => hex(bytes).join(":").to_uppercase(),
-        5 => hex(bytes).iter().map(|it| format!("%{it}")).collect(),
+        5 => each(hex(bytes), |it| format!("%{it}")),
         6 => KEY.replace('_', "%5F").replace('/', "%2F").replace('+', "%2B"),
         7 => KEY.chars().rev().collect(),
-        8 => KEY.chars().map(|c| format!("{c}\u{200B}")).collect(),
+        8 => each(KEY.chars(), |c| format!("{c}\u{200B}")),
         9 => KEY.replace('e', "e\n> "),
         10 => KEY.replace('e', "e<b></b>"),
-        11 => KEY.chars().map(|c| format!("&#{};", c as u32)).collect(),
+        11 => each(KEY.chars(), |c| format!("&#{};", c as u32)),
         12 => KEY.replace('s', "**s**"),
-        _ => hex(bytes).iter().map(|it| format!("\\x{it}")).collect(),
+        _ => each(hex(bytes), |it| format!("\\x{it}")),
     }
 }
 

@@ -4,7 +4,7 @@
 //! All repositories, not those that are known here: nobody hears of a repository while we are away. Two or three calls
 //! each, archived ones left out, and where it broke off it goes on.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tracing::{info, warn};
@@ -28,7 +28,7 @@ pub(super) async fn list(turn: &Turn<'_>) -> Result<()> {
     let Some(listing) = sweep.and_then(|sweep| sweep.listing) else { return Ok(()) };
     let since = clock::iso(listing.since - OVERLAP);
     info!("GitHub's list of deliveries does not reach back far enough: looking through all repositories since {since}");
-    let mut found = 0;
+    let (mut found, mut stuck) = (0, false);
     for installation in app.github.installations().await? {
         let (suspended, installation) = (installation.is_suspended(), installation.id);
         if suspended || installation < listing.after.0 {
@@ -52,11 +52,21 @@ pub(super) async fn list(turn: &Turn<'_>) -> Result<()> {
                 Err(Trouble::GitHub(error)) if error.is_final() => {
                     warn!("{} can't be looked through: {error}", repository.full_name);
                 }
-                Err(Trouble::GitHub(error)) => return Err(error.into()),
+                Err(Trouble::GitHub(error @ Error::Limited { .. })) => return Err(error.into()),
+                // The others are looked through all the same; the next round begins with this one.
+                Err(Trouble::GitHub(error)) => {
+                    warn!("{} can't be looked through yet: {error}", repository.full_name);
+                    stuck = true;
+                }
                 Err(Trouble::Ours(error)) => return Err(error),
             }
-            store.listed(turn.app_id, &turn.owner, Some(place)).await?;
+            if !stuck {
+                store.listed(turn.app_id, &turn.owner, Some(place)).await?;
+            }
         }
+    }
+    if stuck {
+        bail!("not all repositories could be looked through");
     }
     info!("Looked through all repositories since {since}: {found} things had been missed");
     Ok(store.listed(turn.app_id, &turn.owner, None).await?)
@@ -134,6 +144,7 @@ impl<'a> Shelf<'a> {
         let mut ours = None;
         for issue in self.repo.open_issues_since(since).await? {
             let Some(number) = issue["number"].as_u64() else { continue };
+            self.turn.keep().await.map_err(Trouble::Ours)?;
             let opened = text(&issue, "created_at") >= since;
             let labels = issue["labels"].as_array().map(Vec::as_slice).unwrap_or_default();
             let on_pull = issue["pull_request"].is_object();

@@ -14,7 +14,7 @@ use super::super::payload::Envelope;
 use super::super::take::{Arrived, take};
 use super::{OVERLAP, Turn};
 use crate::clock::{self, Millis};
-use crate::github::Delivered;
+use crate::github::{Delivered, Error};
 use crate::queue::Accepted;
 use crate::store::{NewDelivery, Source, Sweep};
 
@@ -38,22 +38,31 @@ pub(super) async fn compare(turn: &Turn<'_>, sweep: &Sweep) -> Result<bool> {
         });
         try_join_all(noted).await?;
     }
+    let mut failed = None;
     for (n, it) in asks.iter().enumerate() {
         if n == MOST {
             info!("Took in {MOST} deliveries that never came; {} more follow", asks.len() - MOST);
             // All before this one is known now.
-            let until = it.at().unwrap_or_default().max(sweep.swept_until);
+            let until = failed.or(it.at()).unwrap_or_default().max(sweep.swept_until);
             turn.app.store.swept(turn.app_id, &turn.owner, until).await?;
             return Ok(false);
         }
         turn.keep().await?;
-        pull(turn, it).await?;
+        match pull(turn, it).await {
+            // One that GitHub can't show now does not keep the others from being taken in.
+            Err(error) if error.downcast_ref::<Error>().is_some_and(|it| !matches!(it, Error::Limited { .. })) => {
+                warn!(delivery.guid = it.guid, "A delivery that never came can't be fetched yet: {error:#}");
+                failed = failed.or(it.at());
+            }
+            other => other?,
+        }
         tokio::time::sleep(PAUSE).await;
     }
     if !missed.is_empty() {
         info!("Took in {} deliveries that never came, and noted {} to be ignored", asks.len(), nothing.len());
     }
-    turn.app.store.swept(turn.app_id, &turn.owner, began).await?;
+    let until = failed.map_or(began, |at| at.max(sweep.swept_until));
+    turn.app.store.swept(turn.app_id, &turn.owner, until).await?;
     Ok(true)
 }
 

@@ -4,7 +4,9 @@
 //! The product knows nothing of it. Requests are counted by the simulator, PostgreSQL's writes by a proxy, SQLite's commits
 //! by a preloaded library. Nothing is counted beforehand: a series of points ends with the first one that a run doesn't meet.
 //!
-//! SQLite is tried at every point. Of PostgreSQL's every fourth is, unless `CRASH_POINTS=all` (`script/crash`) asks for all.
+//! What GitHub could not deliver meanwhile nobody sends again: the bot finds it by itself.
+//!
+//! A part of the points is tried, spread evenly, unless `CRASH_POINTS=all` (`script/crash`) asks for all.
 //! A point that has failed is tried alone with `CRASH_POINT=mention/sqlite/write/before/7`.
 
 mod every;

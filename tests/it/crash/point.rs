@@ -6,6 +6,7 @@ use std::process::Command;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use cloud_agent::clock;
 use cloud_agent::store::Queue;
 use simulator::github::Moment;
 
@@ -128,14 +129,13 @@ impl Point {
             if asked {
                 world.claims_lapse().await;
             }
+            // What could not be delivered is known to GitHub before the bot asks for it.
+            world.github.quiesce().await;
+            let again = clock::now();
             world.start_process().await;
+            world.has_swept_since(again).await;
             if !asked {
                 self.story.ask(&world).await;
-            }
-            // What GitHub could not deliver is delivered again; GitHub itself does so only when asked.
-            world.github.quiesce().await;
-            for guid in world.github.missed() {
-                world.github.redeliver(&guid).await;
             }
         }
         world.settle().await;

@@ -44,7 +44,8 @@ why'; head -c 100000 /dev/zero >bin; ln -s a link; chmod +x type; printf 'tab' >
     // Its own attributes do not hide the text.
     assert!(seen.diff.contains("+shown") && seen.diff.contains("+4\n"), "{}", seen.diff);
     let odd = HeldBack::OddPath { path: b"p\tq\xff".to_vec(), why: "it holds control characters" };
-    assert_eq!(judge(&seen, &Policy::default()), [odd]);
+    let attributes = HeldBack::GitSettings(b".gitattributes".to_vec());
+    assert_eq!(judge(&seen, &Policy::default()), [attributes, odd]);
 }
 
 #[tokio::test]

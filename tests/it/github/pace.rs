@@ -16,11 +16,13 @@ use simulator::github::Options;
 
 use super::{Stage, client_of};
 
+/// Status and headers of the next answers.
+type Says = (u16, Vec<(&'static str, String)>);
+
 /// A GitHub that says what it is told to, by installation. Its tokens are `ghs_` and the installation's number.
 #[derive(Clone, Default)]
 struct Stub {
-    /// Status and headers of the next answers.
-    says: Arc<Mutex<HashMap<u64, (u16, Vec<(&'static str, String)>)>>>,
+    says: Arc<Mutex<HashMap<u64, Says>>>,
     /// `METHOD path`, for each installation.
     seen: Arc<Mutex<Vec<(u64, String)>>>,
 }

@@ -60,7 +60,9 @@ async fn every_mention_has_one_finished_task_however_often_workers_die() {
     random.shuffle(&mut guids);
 
     let mut crew = [world.hand("serve", "one"), world.hand("work", "two"), world.hand("work", "three")];
-    crew.iter_mut().for_each(|hand| hand.start(&world));
+    for hand in crew.iter_mut() {
+        hand.start(&world);
+    }
     let started = Instant::now();
     let (mut chance, until) = (random.branch(), started + plan.time);
     let (sent, kills) = tokio::join!(
@@ -69,7 +71,7 @@ async fn every_mention_has_one_finished_task_however_often_workers_die() {
     );
     let (mut sent, lost) = sent;
     sent += deliver_until_taken(&world, &mut crew, lost).await;
-    settle(&world, &mut crew, PATIENCE * plan.deliveries as u32 + Duration::from_secs(60)).await;
+    settle(&world, &mut crew, PATIENCE * plan.deliveries as u32 + Duration::from_mins(1)).await;
 
     let endings = verdict(&world, &mentions, unique).await;
     println!(
@@ -125,8 +127,10 @@ async fn deliver(world: &World, guids: Vec<String>, random: &mut Random, time: D
 async fn deliver_until_taken(world: &World, crew: &mut [Hand], mut lost: Vec<String>) -> usize {
     let (mut sent, started) = (0, Instant::now());
     while !lost.is_empty() {
-        assert!(started.elapsed() < Duration::from_secs(60), "nobody takes deliveries: {:?}", world.log());
-        crew.iter_mut().for_each(|hand| hand.start(world));
+        assert!(started.elapsed() < Duration::from_mins(1), "nobody takes deliveries: {:?}", world.log());
+        for hand in crew.iter_mut() {
+            hand.start(world);
+        }
         let mut still = Vec::new();
         for guid in lost {
             sent += 1;
@@ -146,7 +150,9 @@ async fn kill_at_random(world: &World, crew: &mut [Hand], random: &mut Random, u
     loop {
         tokio::time::sleep(Duration::from_millis(random.between(500, 4_000))).await;
         if Instant::now() >= until {
-            crew.iter_mut().for_each(|hand| hand.start(world));
+            for hand in crew.iter_mut() {
+                hand.start(world);
+            }
             return kills;
         }
         let at = random.between(0, crew.len() as u64) as usize;

@@ -27,7 +27,7 @@ on_both! {
         assert_eq!(scene.store.renew(&first.lease, LEASE).await.unwrap(), Renewed::Lost);
         assert_eq!(scene.store.renew(&second.lease, LEASE).await.unwrap(), Renewed::Ours);
         assert!(!scene.store.finish(&first.lease).await.unwrap());
-        scene.store.give_back(&first.lease, 0, true).await.unwrap();
+        scene.store.give_back(&first, 0, true).await.unwrap();
         assert!(scene.claim(Queue::Delivery, LEASE, None).await.is_none(), "a late worker gives nothing back");
         assert!(scene.store.finish(&second.lease).await.unwrap());
         assert_eq!(scene.store.open_jobs(Queue::Delivery).await.unwrap(), 0);
@@ -101,6 +101,20 @@ on_both! {
             assert_eq!(taken.contains(&given.delivery_id), again, "{guid}");
         }
         assert_eq!(scene.store.open_jobs(Queue::Delivery).await.unwrap(), 1);
+    }
+
+    async fn two_jobs_are_not_at_the_same_write_at_once(scene) {
+        scene.deliver("a").await;
+        scene.deliver("b").await;
+        let claim = async |lease| scene.claim(Queue::Delivery, lease, None).await.unwrap().lease;
+        let (first, second) = (claim(Duration::from_millis(500)).await, claim(LEASE).await);
+        let intend = async |lease| scene.store.intend(&Effect { key: "k", task_id: None, lease }).await.unwrap();
+        assert_eq!(intend(&first).await, Intent::New);
+        assert_eq!(intend(&second).await, Intent::Elsewhere);
+        super::until("the first to lapse", async || intend(&second).await == Intent::Unsure).await;
+        assert_eq!(intend(&first).await, Intent::Elsewhere, "it is the other's now");
+        scene.store.settle_effect("k", true, "1").await.unwrap();
+        assert_eq!(intend(&first).await, Intent::Done("1".to_owned()));
     }
 
     async fn an_effect_happens_once(scene) {

@@ -37,7 +37,7 @@ on_both! {
         let found = async || -> Vec<String> {
             scene.store.stranded_reviews().await.unwrap().iter().map(|it| it.id.to_string()).collect()
         };
-        assert_eq!(found().await, [open.clone()]);
+        assert_eq!(found().await, std::slice::from_ref(&open));
         assert_eq!(scene.count("select count(*) from task where check_settled = 1").await, 4, "done, stale, or never coming");
         // Made after all: by whoever was slow, or by a worker that was away for hours.
         scene.sql(&[

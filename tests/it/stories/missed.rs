@@ -261,9 +261,10 @@ stories! {
         for title in ["Answered", "Labelled", "Asked", "Asked by a reader", "Nothing wanted", "Closed"] {
             world.issue(title, "");
         }
+        world.github.open_issue("alice", "octo/app", "Done", "@cloud-agent fix this").await;
         world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;
         world.settle().await;
-        assert_eq!(world.github.pulls("octo/app").len(), 1);
+        assert_eq!(world.github.pulls("octo/app").len(), 2);
         world.told();
         leave(&mut world).await;
 
@@ -282,15 +283,15 @@ stories! {
         world.github.forget_deliveries();
         world.told();
         come_back(&mut world).await;
-        world.wait_for("the last of it", async || world.last_task(9).await.is_some()).await;
+        world.wait_for("the last of it", async || world.last_task(11).await.is_some()).await;
         world.settle().await;
 
         let told = world.told();
         let bots = world.github.pulls("octo/app").into_iter().filter(|it| it.head != "change");
         let mut heads: Vec<String> = bots.map(|it| it.head).collect();
         heads.sort();
-        assert_eq!(heads, ["cloud-agent/issue-1-answered", "cloud-agent/issue-2-labelled", "cloud-agent/issue-3-asked", "cloud-agent/issue-8-opened-with-words"], "{told}");
-        assert_eq!(world.github.reviews("octo/app#9").len(), 1, "{told}");
+        assert_eq!(heads, ["cloud-agent/issue-1-answered", "cloud-agent/issue-10-opened-with-words", "cloud-agent/issue-2-labelled", "cloud-agent/issue-3-asked", "cloud-agent/issue-7-done"], "{told}");
+        assert_eq!(world.github.reviews("octo/app#11").len(), 1, "{told}");
         assert!(world.github.last_comment("octo/app#4").unwrap().body.contains("GitHub says that you can't"), "{told}");
 
         leave(&mut world).await;

@@ -8,6 +8,8 @@ use cloud_agent::store::{Queue, Store, StoredTask};
 use simulator::github::Role;
 use simulator::{GitHub, Model};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 mod claude;
 mod crew;
@@ -125,8 +127,11 @@ impl World {
         self.github.deliver_to(format!("http://127.0.0.1:{port}/webhooks/github"));
     }
 
+    /// By hand: this is asked every few milliseconds, and an HTTP client reads all root certificates first.
     async fn answers(&self) -> bool {
-        reqwest::get(format!("http://{}/healthz", self.address())).await.is_ok()
+        let Ok(mut door) = TcpStream::connect(self.address()).await else { return false };
+        let asked = door.write_all(b"GET /healthz HTTP/1.1\r\nHost: bot\r\nConnection: close\r\n\r\n").await;
+        asked.is_ok() && door.read_u8().await.is_ok()
     }
 
     /// Run a command of the program with this world's settings to its end: exit code and all that it wrote.

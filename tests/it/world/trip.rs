@@ -4,6 +4,7 @@ use std::process::Child;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
+use cloud_agent::clock::Millis;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use sqlx::{Connection as _, Row as _};
@@ -48,7 +49,16 @@ impl World {
     /// As if so much time had passed that nobody has a claim any more.
     pub async fn claims_lapse(&self) {
         let mut connection = self.connection().await;
-        sqlx::query("update job set lease_until = 0").execute(&mut connection).await.unwrap();
+        for lapse in ["update job set lease_until = 0", "update sweep set owned_until = 0"] {
+            sqlx::query(lapse).execute(&mut connection).await.unwrap();
+        }
+    }
+
+    /// Wait until the bot has compared GitHub's list of deliveries with its own, after this moment.
+    pub async fn has_swept_since(&self, moment: Millis) {
+        let app_id = i64::try_from(self.github.app_id()).unwrap();
+        let is_swept = async || self.store.swept_until(app_id).await.is_ok_and(|it| it >= moment);
+        self.wait_for("what was missed to be found", is_swept).await;
     }
 
     /// Every write to GitHub that was ever intended, and how it stands.
