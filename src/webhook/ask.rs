@@ -1,5 +1,7 @@
 //! Somebody wants something: who may, and what comes of it.
 
+use tracing::info;
+
 use super::breaker::{self, May};
 use super::event::Ask;
 use super::handle::{Desk, Trouble, done, refused_is_fine};
@@ -259,7 +261,11 @@ pub(super) async fn announce(desk: &Desk<'_>, task: &StoredTask, superseded: Opt
     if task.kind != Kind::Review || task.state.is_final() {
         return Ok(());
     }
-    report::review::queued(&desk.outbox, &desk.repo, task).await.map(drop).or_else(refused_is_fine)?;
+    match report::review::queued(&desk.outbox, &desk.repo, task).await {
+        // Its run makes it when GitHub lets it, and shows that it waits; were both of us to wait, we would make two.
+        Err(Undone::Later { why, .. }) => info!(task.id = %task.id, "The run is left to show the review: {why}"),
+        shown => shown.map(drop).or_else(refused_is_fine)?,
+    }
     desk.app.store.release_task(&task.id.to_string()).await?;
     // Another push may have taken its place while its check was made.
     if let Some(task) = desk.app.store.task(&task.id.to_string()).await?

@@ -34,6 +34,11 @@ impl Tripwire {
         *self.wire() = Wire { set: Some((n, moment, Box::new(act))), ..Wire::default() };
     }
 
+    /// How many have passed since it was set.
+    pub fn passed(&self) -> usize {
+        self.wire().passed
+    }
+
     /// What was passing when it acted, once it has.
     pub fn tripped(&self) -> Option<String> {
         self.wire().tripped.clone()

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use cloud_agent::clock;
 use cloud_agent::store::Queue;
+use cloud_agent::task::Gone;
 use simulator::github::Request;
 
 use super::columns::Trouble;
@@ -135,7 +136,7 @@ pub async fn outcome(story: Story, world: &mut World) -> String {
     match rest(world).await {
         Rest::Never => "STUCK".to_owned(),
         _ if !world.github.all_faults_met() => "NOT MET".to_owned(),
-        Rest::Ended => left(world).await.unwrap_or_else(|| story.seen(world)),
+        Rest::Ended => seen(story, world).await,
         Rest::Waits => {
             let mut words = match (says_so(world).await, is_silent(world).await) {
                 (true, true) => "waits".to_owned(),
@@ -144,7 +145,7 @@ pub async fn outcome(story: Story, world: &mut World) -> String {
             };
             time_passes(world).await;
             let then = match rest(world).await {
-                Rest::Ended => left(world).await.unwrap_or_else(|| story.seen(world)),
+                Rest::Ended => seen(story, world).await,
                 _ => "STUCK".to_owned(),
             };
             if then != "done" {
@@ -153,6 +154,24 @@ pub async fn outcome(story: Story, world: &mut World) -> String {
             words
         }
     }
+}
+
+async fn seen(story: Story, world: &World) -> String {
+    if let Some(words) = left(world).await {
+        return words;
+    }
+    match story.seen(world) {
+        words if words == "SILENT" && is_gone(world).await => "stopped".to_owned(),
+        words => words,
+    }
+}
+
+/// Whether it ended because GitHub says that the App is not installed: there is nobody to tell on GitHub.
+async fn is_gone(world: &World) -> bool {
+    let gone = Gone::Uninstalled;
+    let decided = format!("select count(*) from delivery where decision = '{}'", gone.says());
+    let task = world.last_task(1).await.and_then(|task| task.ending);
+    task.is_some_and(|ending| ending.code == gone.code()) || world.sql(&decided).await > 0
 }
 
 pub async fn rest(world: &World) -> Rest {

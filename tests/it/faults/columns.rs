@@ -27,16 +27,12 @@ pub fn columns() -> Vec<Trouble> {
         once("500", Fault::Status(500)),
         applied("502, done", Fault::BadGatewayAfterApply),
         once("hang", Fault::Hang(Duration::from_secs(20))),
-        once("reset", Fault::ResetBeforeApply),
         applied("reset, done", Fault::ResetAfterApply),
-        once("half", Fault::TruncatedJson),
         once("401", Fault::BadCredentials),
         once("slower, 2 s", Fault::SecondaryLimit { retry_after: Some(2) }),
         once("slower", Fault::SecondaryLimit { retry_after: None }),
         once("limit", Fault::PrimaryLimit { reset_in: 3600 }),
-        lasting("403", 403),
         lasting("404", 404),
-        lasting("410", 410),
         lasting("422", 422),
     ]
 }

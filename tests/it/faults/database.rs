@@ -6,53 +6,66 @@ use std::process::Command;
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use simulator::github::Moment;
 
 use super::cell::{Story, outcome};
-use super::proxy::{Cut, Proxy};
 use super::{judge, table};
-use crate::world::{Database, World};
+use crate::world::{Database, Proxy, World};
 
 /// PostgreSQL servers at once.
 const AT_ONCE: usize = 6;
 
+const BEFORE: &str = "PostgreSQL: the connection breaks before a durable write, at each in turn";
+const AFTER: &str = "PostgreSQL: the connection breaks after a durable write, at each in turn";
+const ACCEPTING: &str = "PostgreSQL: stopped when a delivery comes, started later";
+const RUNNING: &str = "PostgreSQL: stopped and started while the agent works";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mention_meets_every_fault_of_the_database() {
-    let (undisturbed, commits) = cut(Cut::Never).await;
-    assert_eq!((undisturbed.as_str(), commits > 3), ("done", true), "{commits} commits");
-    let before = every(commits, Cut::BeforeCommit).await;
-    let after = every(commits, Cut::AfterCommit).await;
-    println!("Cut {commits} commits, before and after.");
-    let (accepting, running) =
-        tokio::join!(table::aside(replaced_while_accepting), table::aside(replaced_while_running));
-    let mut rows = vec![
-        row("PostgreSQL: the connection breaks before a commit, at each in turn", &before),
-        row("PostgreSQL: the connection breaks after a commit, at each in turn", &after),
-        row("PostgreSQL: stopped when a delivery comes, started later", &accepting),
-        row("PostgreSQL: stopped and started while the agent works", &running),
-    ];
-    for (what, when) in [("a delivery comes", When::Accepting), ("the agent works", When::Working)] {
-        let words = match Full::mount() {
-            Some(disk) => full(disk, when).await,
-            // Only where no disk can be made; the table is then held as it was seen elsewhere.
-            None => FULL[when as usize].to_owned(),
-        };
-        rows.push(row(&format!("SQLite: the disk is full when {what}, and later has room"), &words));
+    let (mut before, mut after) = (None, None);
+    if table::is_played(HEADING, BEFORE, 0) || table::is_played(HEADING, AFTER, 0) {
+        let (undisturbed, writes) = cut(None).await;
+        assert_eq!((undisturbed.as_str(), writes > 20), ("done", true), "{writes} writes");
+        before = Some(every(writes, Moment::Before).await);
+        after = Some(every(writes, Moment::After).await);
     }
-    table::hold("The database", "trouble", &["outcome".to_owned()], &rows);
+    let (mut accepting, mut running) = (None, None);
+    if table::is_played(HEADING, ACCEPTING, 0) {
+        accepting = Some(table::aside(replaced_while_accepting).await);
+    }
+    if table::is_played(HEADING, RUNNING, 0) {
+        running = Some(table::aside(replaced_while_running).await);
+    }
+    let mut rows = vec![row(BEFORE, before), row(AFTER, after), row(ACCEPTING, accepting), row(RUNNING, running)];
+    for (what, when) in [("a delivery comes", When::Accepting), ("the agent works", When::Working)] {
+        let name = format!("SQLite: the disk is full when {what}, and later has room");
+        let mut words = None;
+        // Where no disk can be made the table is held as it was seen elsewhere.
+        if table::is_played(HEADING, &name, 0)
+            && let Some(disk) = Full::mount()
+        {
+            words = Some(full(disk, when).await);
+        }
+        rows.push(row(&name, words));
+    }
+    table::hold(HEADING, "trouble", &["outcome".to_owned()], rows);
 }
 
-const FULL: [&str; 2] = ["503, then done", "paused, then done"];
+const HEADING: &str = "The database";
 
-fn row(what: &str, words: &str) -> Vec<String> {
-    vec![what.to_owned(), words.to_owned()]
+fn row(what: &str, words: Option<String>) -> table::Row {
+    table::Row { name: what.to_owned(), cells: vec![words] }
 }
 
-/// The outcomes over all commits of the story.
-async fn every(commits: usize, when: fn(usize) -> Cut) -> String {
-    let playing = (1..=commits).map(|at| async move {
-        let (words, _) = table::aside(async move || cut(when(at)).await).await;
+/// The outcomes over the writes of the story.
+async fn every(writes: usize, moment: Moment) -> String {
+    let row = if moment == Moment::Before { BEFORE } else { AFTER };
+    let points: Vec<usize> = (1..=writes).filter(|n| table::is_asked_for(row, *n)).collect();
+    println!("The connection breaks {moment:?} {} of {writes} writes.", points.len());
+    let playing = points.into_iter().map(|n| async move {
+        let (words, _) = table::aside(async move || cut(Some((n, moment))).await).await;
         if words != "done" && words != "503, then done" {
-            println!("=== cut {:?}: {words}", when(at));
+            println!("=== {moment:?} write {n}: {words}");
         }
         words
     });
@@ -60,18 +73,21 @@ async fn every(commits: usize, when: fn(usize) -> Cut) -> String {
     outcomes.into_iter().collect::<Vec<_>>().join(" or ")
 }
 
-/// The story with one cut; its outcome, and how many commits there were.
-async fn cut(at: Cut) -> (String, usize) {
-    let database = Database::postgres();
-    let mut world = World::on(database).await;
+/// The story with the connection broken once; its outcome, and how many writes there were.
+async fn cut(at: Option<(usize, Moment)>) -> (String, usize) {
+    let mut world = World::on(Database::postgres()).await;
     // The schema is made directly: how the first start fails is another story.
     world.store().migrate().await.unwrap();
-    let proxy = Proxy::start(&world.postgres().socket_dir(), at);
-    world.set("DATABASE_URL", &proxy.url());
-    world.set("LEASE", "10s");
+    let proxy = Proxy::before(&world.postgres().socket(), "postgres").await;
+    let (n, moment) = at.unwrap_or((usize::MAX, Moment::Before));
+    // The proxy hangs up at that moment, and nothing else happens.
+    proxy.wire().set(n, moment, || ());
+    world.set("DATABASE_URL", proxy.url());
+    // A claim that was lost with the connection lapses first.
+    world.set("LEASE", "5s");
     Story::Mention.set_up(&mut world).await;
     let words = heard_at_last(&mut world).await;
-    (words, proxy.commits())
+    (words, proxy.wire().passed())
 }
 
 /// A mention, sent again by GitHub's button until it is taken.
@@ -105,7 +121,9 @@ async fn replaced_while_accepting() -> String {
     world.postgres().start_again();
     let redelivered = async || world.github.redeliver(&delivered.guid).await == 202;
     world.wait_for("the delivery to be taken", redelivered).await;
-    ended(&mut world, format!("{}, then ", delivered.status)).await
+    let words = ended(&mut world, format!("{}, then ", delivered.status)).await;
+    println!("{words}: {:?}", world.store().delivery_decision(&delivered.guid).await);
+    words
 }
 
 async fn replaced_while_running() -> String {
@@ -200,7 +218,9 @@ async fn full(disk: Full, when: When) -> String {
     disk.make_room();
     let redelivered = async || world.github.redeliver(&delivered.guid).await == 202;
     world.wait_for("the delivery to be taken", redelivered).await;
-    ended(&mut world, format!("{}, then ", delivered.status)).await
+    let words = ended(&mut world, format!("{}, then ", delivered.status)).await;
+    println!("{words}: {:?}", world.store().delivery_decision(&delivered.guid).await);
+    words
 }
 
 /// Have the bot store things until there is no page left in the files that it has.

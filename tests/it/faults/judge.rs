@@ -32,7 +32,7 @@ pub fn mention(world: &World) -> String {
     without(&[
         (reacted("eyes"), "👀"),
         (!said.is_empty(), "comment"),
-        (said.is_empty() || words.contains("### Opened #2"), "last words"),
+        (said.is_empty() || words.contains("### Opened #"), "last words"),
         (completed, "check"),
         (reacted("rocket"), "🚀"),
     ])

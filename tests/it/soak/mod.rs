@@ -42,6 +42,9 @@ const TALK: usize = 2;
 const REPOSITORIES: usize = 6;
 /// Deliveries that come at the same moment.
 const BURST: u64 = 25;
+/// What the sweep of GitHub's own list brought before any delivery did.
+const SWEPT: &str =
+    "select count(*) from late join delivery on delivery.delivery_id = late.delivery_id where source = 'pulled'";
 /// Most time for what is open when the killing ends, for each delivery.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -60,7 +63,7 @@ async fn every_mention_has_one_finished_task_however_often_workers_die() {
     random.shuffle(&mut guids);
 
     let mut crew = [world.hand("serve", "one"), world.hand("work", "two"), world.hand("work", "three")];
-    for hand in crew.iter_mut() {
+    for hand in &mut crew {
         hand.start(&world);
     }
     let started = Instant::now();
@@ -69,13 +72,17 @@ async fn every_mention_has_one_finished_task_however_often_workers_die() {
         deliver(&world, guids, &mut random, plan.time),
         kill_at_random(&world, &mut crew, &mut chance, until)
     );
-    let (mut sent, lost) = sent;
-    sent += deliver_until_taken(&world, &mut crew, lost).await;
-    settle(&world, &mut crew, PATIENCE * plan.deliveries as u32 + Duration::from_mins(1)).await;
+    let (sent, lost) = sent;
+    // A process that dies while it looks for what was missed keeps the others from it for a minute.
+    world.sql("update sweep set owned_until = 0").await;
+    let patience = PATIENCE * plan.deliveries as u32 + Duration::from_mins(1);
+    settle(&world, &mut crew, unique, patience).await;
 
     let endings = verdict(&world, &mentions, unique).await;
+    let swept = world.sql(SWEPT).await;
     println!(
-        "{sent} deliveries of {unique} events, {} of them mentions; {kills} kills; {endings}; {} s; seed {}",
+        "{sent} deliveries of {unique} events, {} of them mentions; {lost} events found nobody at home, and the sweep \
+         fetched {swept}; {kills} kills; {endings}; {} s; seed {}",
         mentions.len(),
         started.elapsed().as_secs(),
         plan.seed
@@ -85,21 +92,28 @@ async fn every_mention_has_one_finished_task_however_often_workers_die() {
 
 /// A world on PostgreSQL with several repositories and a GitHub that does not mind haste.
 async fn world() -> World {
-    let haste = Options { content_budget: (1_000_000, 1_000_000), primary_limit: 1_000_000, ..Options::default() };
+    // Without the headers the bot takes it for a host that has no limits.
+    let haste = Options { content_budget: (1_000_000, 1_000_000), rate_limit_headers: false, ..Options::default() };
     let mut world = World::beside(Database::postgres(), GitHub::start_with(haste).await).await;
     world.store().migrate().await.unwrap();
     // What the bot does causes deliveries too, which it ignores; here only what people do is counted.
     world.github.side_effects(false);
     world.set("RUNS", "4");
     world.set("RUNS_PER_REPOSITORY", "4");
+    // A few people ask for all of it, within minutes.
+    for limit in ["TASKS_PER_THREAD_HOUR", "BOT_TASKS_PER_THREAD_HOUR", "TASKS_PER_PERSON_HOUR"] {
+        world.set(limit, "1000000");
+    }
+    // Nothing else brings what came while nobody was at home.
+    world.set("SWEEP_INTERVAL", "2s");
     // Killed again and again, a task may need some more time than usual.
     world.set("LEASE", "3s");
     world.claude_will("case \"$PROMPT\" in *'change it'*) echo hello, world > README.md ;; esac");
     world
 }
 
-/// Send everything in bursts over the time that there is. How many were sent, and what nobody took.
-async fn deliver(world: &World, guids: Vec<String>, random: &mut Random, time: Duration) -> (usize, Vec<String>) {
+/// Send everything in bursts over the time that there is. How many were sent, and how many events nobody took.
+async fn deliver(world: &World, guids: Vec<String>, random: &mut Random, time: Duration) -> (usize, usize) {
     let mut taken: HashMap<String, bool> = guids.iter().map(|it| (it.clone(), false)).collect();
     let bursts = guids.len() as u64 / (BURST / 2) + 1;
     let pause = time.as_millis() as u64 / bursts;
@@ -120,28 +134,7 @@ async fn deliver(world: &World, guids: Vec<String>, random: &mut Random, time: D
         }
         tokio::time::sleep(Duration::from_millis(random.between(0, 2 * pause + 1))).await;
     }
-    (sent, taken.into_iter().filter(|it| !it.1).map(|it| it.0).collect())
-}
-
-/// What found nobody at home is sent again, as by the button in the App's settings.
-async fn deliver_until_taken(world: &World, crew: &mut [Hand], mut lost: Vec<String>) -> usize {
-    let (mut sent, started) = (0, Instant::now());
-    while !lost.is_empty() {
-        assert!(started.elapsed() < Duration::from_mins(1), "nobody takes deliveries: {:?}", world.log());
-        for hand in crew.iter_mut() {
-            hand.start(world);
-        }
-        let mut still = Vec::new();
-        for guid in lost {
-            sent += 1;
-            if world.github.redeliver(&guid).await / 100 != 2 {
-                still.push(guid);
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        }
-        lost = still;
-    }
-    sent
+    (sent, taken.values().filter(|it| !**it).count())
 }
 
 /// Kill one of them every few seconds; all are there in the end. How often.
@@ -150,7 +143,7 @@ async fn kill_at_random(world: &World, crew: &mut [Hand], random: &mut Random, u
     loop {
         tokio::time::sleep(Duration::from_millis(random.between(500, 4_000))).await;
         if Instant::now() >= until {
-            for hand in crew.iter_mut() {
+            for hand in &mut *crew {
                 hand.start(world);
             }
             return kills;
@@ -163,15 +156,17 @@ async fn kill_at_random(world: &World, crew: &mut [Hand], random: &mut Random, u
     }
 }
 
-/// Wait until nothing is open.
-async fn settle(world: &World, crew: &mut [Hand], patience: Duration) {
+/// Wait until every event is known and nothing is open.
+async fn settle(world: &World, crew: &mut [Hand], unique: usize, patience: Duration) {
     let started = Instant::now();
     loop {
+        let known = world.sql("select count(*) from delivery").await;
         let open = (world.store().open_jobs(Queue::Delivery).await, world.store().open_jobs(Queue::Task).await);
-        if matches!(open, (Ok(0), Ok(0))) {
+        if known == unique as i64 && matches!(open, (Ok(0), Ok(0))) {
             return;
         }
-        assert!(started.elapsed() < patience, "after {patience:?} there are still open jobs: {open:?}");
+        let at = format!("{known} of {unique} events are known, and there are open jobs: {open:?}");
+        assert!(started.elapsed() < patience, "after {patience:?} {at}\n{}", world.log());
         for hand in crew.iter_mut() {
             assert_eq!(hand.ended(), None, "a process has ended by itself");
         }

@@ -314,7 +314,7 @@ async fn the_doctor_says_what_is_well_and_what_is_not() {
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("octo (70000001): its owner has not granted pull_requests: write, checks: write"), "{text}");
     assert_snapshot!(bad.join("\n").replace(world.model.url(), "MODEL"), @"
-    BAD   App permissions        missing: pull_requests: write, checks: write; add them on the App's settings page
+    BAD   App permissions        missing: pull_requests: write; add them on the App's settings page
     BAD   model                  MODEL/ does not take the key in ANTHROPIC_API_KEY
     BAD   Claude Code            CLAUDE_BIN: there is no `/nowhere/claude` here; install Claude Code, or set CLAUDE_BIN to where it is
     ");

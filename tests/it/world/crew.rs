@@ -1,8 +1,26 @@
 //! Several processes of the program on one database, which die and come back.
 
 use std::process::Child;
+use std::time::{Duration, Instant};
 
-use super::{World, free_port};
+use cloud_agent::cli::{self, Running};
+use cloud_agent::config::Config;
+
+use super::{PATIENCE, World, free_port};
+
+/// Start the bot in this process. One before it, on the same SQLite file, has stopped; but processes that were being started
+/// meanwhile, of other worlds too, have its lock until they are what they will be.
+pub(super) async fn alone(config: Config) -> Running {
+    let began = Instant::now();
+    loop {
+        match cli::start(config.clone(), true).await {
+            Ok(running) => return running,
+            Err(error) if began.elapsed() < PATIENCE && format!("{error:#}").contains("another process") => (),
+            Err(error) => panic!("{error:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
 
 /// One of them: what it does, and the process while there is one.
 pub struct Hand {

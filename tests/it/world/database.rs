@@ -102,11 +102,6 @@ impl Postgres {
             .unwrap()
     }
 
-    /// The directory of its socket.
-    pub fn socket_dir(&self) -> PathBuf {
-        self.dir.path().to_owned()
-    }
-
     /// Stop at once, as a machine does that loses power, but with its disk as it was.
     pub fn stop(&self) {
         let mut server = self.server.lock().unwrap();

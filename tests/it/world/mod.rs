@@ -17,12 +17,14 @@ mod database;
 mod machines;
 mod proxy;
 mod sql;
+mod steady;
 mod trip;
 
 pub use claude::real_claude;
 pub use crew::Hand;
 pub use database::{Database, Postgres};
 pub use proxy::Proxy;
+pub use steady::steady;
 pub use trip::Victim;
 
 /// Longest that a story may take to come to rest.
@@ -106,7 +108,7 @@ impl World {
     /// Start the bot in this process.
     pub async fn start(&mut self) {
         let config = cli::config_of(&self.settings).unwrap();
-        let running = cli::start(config, true).await.unwrap();
+        let running = crew::alone(config).await;
         self.github.deliver_to(format!("http://{}/webhooks/github", running.address.unwrap()));
         self.bot = Bot::Here(Box::new(running));
     }
@@ -331,55 +333,6 @@ impl World {
     pub fn told(&self) -> String {
         self.github.told().iter().map(|line| steady(line)).collect::<Vec<_>>().join("\n")
     }
-}
-
-/// Replace ids, times and money.
-pub fn steady(text: &str) -> String {
-    let mut out = String::new();
-    for line in text.lines() {
-        let mut line = replace_ids(line);
-        if let Some(at) = line.find("Date: ") {
-            // Of a commit, in a patch.
-            line.truncate(at + "Date: ".len());
-        }
-        // `3 s · $0.02`: how long and how much differ from run to run.
-        if let Some(at) = line.find(" · $") {
-            let start = line[..at].rfind(['>', '.']).map_or(0, |it| it + 1);
-            let start = start + (line[start..].len() - line[start..].trim_start().len());
-            let rest = &line[at + " · $".len()..];
-            let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.').to_owned();
-            line = format!("{}TIME · $COST{rest}", &line[..start]);
-        }
-        out.push_str(line.trim_end());
-        out.push('\n');
-    }
-    out.trim_end().to_owned()
-}
-
-fn replace_ids(line: &str) -> String {
-    let is_uuid = |text: &str| {
-        text.len() == 36
-            && text.char_indices().all(|(at, c)| match at {
-                8 | 13 | 18 | 23 => c == '-',
-                _ => c.is_ascii_hexdigit(),
-            })
-    };
-    let is_sha = |text: &str| text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit());
-    let mut out = String::new();
-    let mut rest = line;
-    while let Some(c) = rest.chars().next() {
-        if rest.get(..40).is_some_and(is_sha) {
-            out.push_str("SHA");
-            rest = &rest[40..];
-        } else if rest.get(..36).is_some_and(is_uuid) {
-            out.push_str("ID");
-            rest = &rest[36..];
-        } else {
-            out.push(c);
-            rest = &rest[c.len_utf8()..];
-        }
-    }
-    out
 }
 
 fn free_port() -> u16 {
