@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use cloud_agent::clock;
-use cloud_agent::store::Queue;
+use cloud_agent::store::{self, Queue, Store};
 use cloud_agent::task::Gone;
 use simulator::github::Request;
 
@@ -179,24 +179,30 @@ pub async fn rest(world: &World) -> Rest {
     while started.elapsed() < PATIENCE {
         world.github.quiesce().await;
         let store = world.store();
-        let (mut open, mut at_work) = (0, false);
-        for queue in Queue::ALL {
-            let Ok(jobs) = store.claims(queue).await else { continue };
-            open += jobs.len();
-            let due = store.next_due(queue).await.ok().flatten().unwrap_or_default();
-            at_work |= !jobs.is_empty() && due < clock::now() + LONG;
-        }
-        let answers = store.ping().await.is_ok();
-        if open == 0 && answers {
-            world.github.quiesce().await;
-            return Rest::Ended;
-        }
-        if !at_work && answers {
-            return Rest::Waits;
+        match work(&store).await {
+            Ok((0, _)) => {
+                world.github.quiesce().await;
+                return Rest::Ended;
+            }
+            Ok((_, false)) => return Rest::Waits,
+            // Also a database that does not answer: nobody knows what is in it.
+            Ok((_, true)) | Err(_) => {}
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     Rest::Never
+}
+
+/// How many jobs are open, and whether one of them is due soon.
+async fn work(store: &Store) -> Result<(usize, bool), store::Error> {
+    let (mut open, mut at_work) = (0, false);
+    for queue in Queue::ALL {
+        let jobs = store.claims(queue).await?;
+        let due = store.next_due(queue).await?.unwrap_or_default();
+        open += jobs.len();
+        at_work |= !jobs.is_empty() && due < clock::now() + LONG;
+    }
+    Ok((open, at_work))
 }
 
 /// Whether a task that waits is in the state that says so.
