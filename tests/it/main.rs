@@ -3,17 +3,19 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 mod agent;
-mod faults;
 mod corpus;
 mod crash;
+mod faults;
 mod gateway;
 mod git;
-mod lines;
-mod resume;
 mod github;
+mod lines;
+#[path = "../redteam/mod.rs"]
+mod redteam;
+mod resume;
 mod sandbox;
-mod store;
 mod soak;
+mod store;
 mod stories;
 mod tidy;
 mod world;

@@ -179,7 +179,7 @@ pub async fn rest(world: &World) -> Rest {
     while started.elapsed() < PATIENCE {
         world.github.quiesce().await;
         let store = world.store();
-        match work(&store).await {
+        match work(store).await {
             Ok((0, _)) => {
                 world.github.quiesce().await;
                 return Rest::Ended;

@@ -1,0 +1,1 @@
+//! Attacks by place and time: forks, edits after the trigger, writers who ask for strangers.

@@ -1,0 +1,1 @@
+//! Attacks by words: titles, comments, names and what the agent answers.
