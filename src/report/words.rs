@@ -75,6 +75,7 @@ pub fn ending_words(config: &Config, task: &StoredTask, view: &View, ending: &En
             "aside": work.map(|work| work.aside.clone()).unwrap_or_default(),
             "target": task.snapshot.pull.as_ref().map(|pull| pull.head_branch.clone()).unwrap_or_default(),
             "patch": work.map(|work| patch(&work.patch)).unwrap_or_default(),
+            "held_back": patch(&ending.diff),
             "mention": config.github.mention,
             "budget": task.snapshot.rules().budget.run.map_or(config.runs.budget_run_usd, |run| {
                 if run.micros < config.runs.budget_run_usd.micros { run } else { config.runs.budget_run_usd }

@@ -43,6 +43,9 @@ fn a_models_words_are_tamed() {
         ("    <!-- cloud-agent:task=1 -->", "&lt;!-- cloud-agent:task=1 -->"),
         ("[a]: b\n\n    <!-- cloud-agent:task=1 -->", "&lt;!-- cloud-agent:task=1 -->"),
         ("plain **bold** text", "plain **bold** text"),
+        ("```mermaid\nA@{ img: \"https://evil.example/1\" }\n```", "```text\nA@{ img: \"https://evil.example/1\" }\n```"),
+        ("- ~~~ Mer&#109;aid x\n  //e.example\n  ~~~", "- ~~~ text\n  //e.example\n  ~~~"),
+        ("```mermaid\nA --> B\n```", "```mermaid\nA --> B\n```"),
     ] {
         assert_eq!(outgoing(input), expected, "{input}");
     }
@@ -115,6 +118,7 @@ fn long_queries_to_others_are_cut() {
         format!("https://evil.example/a `https://evil.example/?{long}`")
     );
     assert_eq!(outgoing(&format!("[a](https://evil.example/?q={long})")), "[a](https://evil.example/) (evil.example)");
+    assert_eq!(outgoing(&format!("see www.evil.example/a?q={long} now")), "see www.evil.example/a now");
     let ours = format!("https://github.com/a/b/issues?q={long}");
     assert_eq!(outgoing(&ours), ours);
 }
