@@ -26,7 +26,11 @@ fn holds(text: &str) -> bool {
 
 /// In whatever a file is: also in text of two bytes a letter.
 fn in_bytes(bytes: &[u8]) -> bool {
-    let bytes: Vec<u8> = bytes.iter().copied().filter(|byte| *byte != 0).collect();
+    let narrow: Vec<u8> = bytes.iter().copied().filter(|byte| *byte != 0).collect();
+    in_pieces(bytes) || in_pieces(&narrow)
+}
+
+fn in_pieces(bytes: &[u8]) -> bool {
     let starts = (0..bytes.len()).step_by(PIECE);
     starts
         .map(|at| &bytes[at..bytes.len().min(at + PIECE + AGAIN)])

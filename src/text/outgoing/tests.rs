@@ -83,6 +83,15 @@ fn formats_are_known_and_look_alikes_stay() {
 }
 
 #[test]
+fn a_letter_before_it_hides_no_key() {
+    let key = "ghp_0123456789abcdefABCDEF0123456789abcd";
+    assert_eq!(redact(&format!("x{key} 7{key}")), "x[redacted] 7[redacted]");
+    for word in ["highs_and_lows_of_the_last_30_days_by_region", "rights_ofThePeopleWhoHaveWrittenThis1"] {
+        assert_eq!(redact(word), word);
+    }
+}
+
+#[test]
 fn keys_in_pieces_are_found() {
     let (head, tail) = ("ghp_abcdefghijklmnop", "qrstuvwxyz0123456789");
     for between in ["<b></b>", "\u{200B}", "**", "\n", "\n> ", "&#8203;"] {
