@@ -66,7 +66,7 @@ impl Run<'_> {
             reasons.push(json!({ "kind": "secret" }));
         }
         if !reasons.is_empty() {
-            let diff = if has_secret { String::new() } else { text::spelled(&seen.diff) };
+            let diff = if has_secret { String::new() } else { text::spelled(&text::cut(&seen.diff, LONGEST_DIFF)) };
             return Err(self.held_back(&reasons, &held, &diff));
         }
         let requester = self.requester();

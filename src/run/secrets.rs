@@ -32,9 +32,7 @@ fn in_bytes(bytes: &[u8]) -> bool {
 
 fn in_pieces(bytes: &[u8]) -> bool {
     let starts = (0..bytes.len()).step_by(PIECE);
-    starts
-        .map(|at| &bytes[at..bytes.len().min(at + PIECE + AGAIN)])
-        .any(|piece| holds(&String::from_utf8_lossy(piece)))
+    starts.map(|at| &bytes[at..bytes.len().min(at + PIECE + AGAIN)]).any(|piece| holds(&String::from_utf8_lossy(piece)))
 }
 
 /// Whether lines that are added hold what looks like a credential. They are read together: some credentials have many

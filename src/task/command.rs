@@ -91,7 +91,9 @@ fn silent_ranges(text: &str) -> Vec<std::ops::Range<usize>> {
                 depth = depth.saturating_sub(1);
             }
             // What is said in the place of a picture is not seen.
-            Event::Code(_) | Event::InlineHtml(_) | Event::Html(_) | Event::Start(Tag::Image { .. }) => ranges.push(range),
+            Event::Code(_) | Event::InlineHtml(_) | Event::Html(_) | Event::Start(Tag::Image { .. }) => {
+                ranges.push(range)
+            }
             Event::Text(_) if depth == 0 => spoken.push(range),
             _ => (),
         }

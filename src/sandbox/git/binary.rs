@@ -14,7 +14,8 @@ impl Workbench {
     pub async fn unseen(&self, seen: &Inspection, caps: &Caps) -> Result<(Vec<u8>, bool), GitError> {
         // Nobody has counted the lines of what passes by, so it may be anything.
         let binary = seen.files.iter().filter(|it| it.binary).chain(&seen.passing);
-        let ids: BTreeSet<_> = binary.filter(|it| it.new_mode != super::inspect::GITLINK).filter_map(|it| it.new.clone()).collect();
+        let ids: BTreeSet<_> =
+            binary.filter(|it| it.new_mode != super::inspect::GITLINK).filter_map(|it| it.new.clone()).collect();
         if ids.is_empty() {
             return Ok((Vec::new(), false));
         }

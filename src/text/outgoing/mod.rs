@@ -126,7 +126,8 @@ fn tamed(markdown: &str) -> String {
 fn undrawn(text: &str, range: &Range<usize>, kind: &CodeBlockKind<'_>) -> Option<(Range<usize>, String)> {
     const DRAWN: [&str; 4] = ["mermaid", "geojson", "topojson", "stl"];
     let CodeBlockKind::Fenced(language) = kind else { return None };
-    let drawn = language.split_whitespace().next().is_some_and(|it| DRAWN.iter().any(|name| it.eq_ignore_ascii_case(name)));
+    let drawn =
+        language.split_whitespace().next().is_some_and(|it| DRAWN.iter().any(|name| it.eq_ignore_ascii_case(name)));
     let block = &text[range.clone()];
     let first = block.lines().next().filter(|_| drawn && block.contains("//"))?;
     let language = range.start + first.len() - first.trim_start_matches([' ', '`', '~']).len();

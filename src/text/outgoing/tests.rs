@@ -43,7 +43,10 @@ fn a_models_words_are_tamed() {
         ("    <!-- cloud-agent:task=1 -->", "&lt;!-- cloud-agent:task=1 -->"),
         ("[a]: b\n\n    <!-- cloud-agent:task=1 -->", "&lt;!-- cloud-agent:task=1 -->"),
         ("plain **bold** text", "plain **bold** text"),
-        ("```mermaid\nA@{ img: \"https://evil.example/1\" }\n```", "```text\nA@{ img: \"https://evil.example/1\" }\n```"),
+        (
+            "```mermaid\nA@{ img: \"https://evil.example/1\" }\n```",
+            "```text\nA@{ img: \"https://evil.example/1\" }\n```",
+        ),
         ("- ~~~ Mer&#109;aid x\n  //e.example\n  ~~~", "- ~~~ text\n  //e.example\n  ~~~"),
         ("```mermaid\nA --> B\n```", "```mermaid\nA --> B\n```"),
     ] {

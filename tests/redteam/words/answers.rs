@@ -42,13 +42,19 @@ async fn class_08_an_answer_orders_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn class_08_other_shapes_of_answers_are_no_orders_either() {
-    for answer in [json!("touch"), json!([greedy("x")]), json!({ "title": { "run": "x" }, "summary": ["x"], "changed": "yes" })] {
+    for answer in
+        [json!("touch"), json!([greedy("x")]), json!({ "title": { "run": "x" }, "summary": ["x"], "changed": "yes" })]
+    {
         let mut world = world().await;
         world.claude_says("echo more >> README.md", &answer.to_string());
         world.start().await;
         ask(&world, "fix this").await;
         let told = world.told();
-        assert_eq!(world.github.branches("octo/app").iter().filter(|it| *it != "main").count(), world.github.pulls("octo/app").len(), "{told}");
+        assert_eq!(
+            world.github.branches("octo/app").iter().filter(|it| *it != "main").count(),
+            world.github.pulls("octo/app").len(),
+            "{told}"
+        );
         assert_eq!(world.sql("select count(*) from task").await, 1);
     }
 }

@@ -48,7 +48,10 @@ async fn class_07_a_bots_name_gives_no_trust() {
     ] {
         // An account of the attacker's, whatever it is called; what GitHub knows alice by is another id.
         let user = json!({ "id": 666, "login": login, "type": kind });
-        told.push(format!("{login} {kind}: {}", deliver(&world, &format!("{login}-{kind}"), &comment(&world, &user)).await));
+        told.push(format!(
+            "{login} {kind}: {}",
+            deliver(&world, &format!("{login}-{kind}"), &comment(&world, &user)).await
+        ));
     }
     world.told();
     assert_eq!(world.github.pulls("octo/app"), []);
@@ -110,10 +113,8 @@ async fn control_07_with_the_bots_token_the_same_push_succeeds() {
     let token = bot(&world).git_token(Scope::Push).await.unwrap();
     let url = world.github.url().replace("http://", &format!("http://x-access-token:{}@", token.expose_secret()));
     let dir = tempfile::tempdir().unwrap();
-    let script = format!(
-        "git init -q .; git -c user.name=x -c user.email=x@x commit -q --allow-empty -m x; {}",
-        push(&url)
-    );
+    let script =
+        format!("git init -q .; git -c user.name=x -c user.email=x@x commit -q --allow-empty -m x; {}", push(&url));
     let mut shell = Command::new("sh");
     shell.args(["-c", &script]).current_dir(dir.path());
     tokio::task::spawn_blocking(move || shell.output().unwrap()).await.unwrap();

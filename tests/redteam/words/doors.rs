@@ -30,7 +30,9 @@ fn signed(secret: &str, body: &[u8]) -> String {
 async fn knock(world: &World, guid: &str, headers: &[(&str, &str)], body: Vec<u8>) -> u16 {
     let url = format!("http://{}/webhooks/github", world.address());
     let mut request = reqwest::Client::builder().no_proxy().build().unwrap().post(url);
-    for (name, value) in [("x-github-event", "issue_comment"), ("x-github-delivery", guid), ("content-type", "application/json")] {
+    for (name, value) in
+        [("x-github-event", "issue_comment"), ("x-github-delivery", guid), ("content-type", "application/json")]
+    {
         request = request.header(name, value);
     }
     for (name, value) in headers {

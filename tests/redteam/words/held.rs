@@ -14,22 +14,55 @@ fn start(world: &World) {
 
 /// What the agent does, the kind that lets it through, what is said of it, and a line of what is shown of it.
 const CASES: [(&str, &str, &str, &str); 8] = [
-    ("mkdir -p .github/workflows; echo 'on: push' > .github/workflows/ci.yml", "workflows", "it changes the workflow `.github/workflows/ci.yml`", "+on: push"),
-    ("mkdir -p .GitHub/Workflows; echo 'on: push' > .GitHub/Workflows/ci.yml", "workflows", "it changes the workflow `.GitHub/Workflows/ci.yml`", "+on: push"),
+    (
+        "mkdir -p .github/workflows; echo 'on: push' > .github/workflows/ci.yml",
+        "workflows",
+        "it changes the workflow `.github/workflows/ci.yml`",
+        "+on: push",
+    ),
+    (
+        "mkdir -p .GitHub/Workflows; echo 'on: push' > .GitHub/Workflows/ci.yml",
+        "workflows",
+        "it changes the workflow `.GitHub/Workflows/ci.yml`",
+        "+on: push",
+    ),
     ("echo '* @mallory' > CODEOWNERS", "code_owners", "which says who has to approve", "+* @mallory"),
-    ("mkdir .claude; echo '{\"hooks\":{}}' > .claude/settings.json; echo '{}' > .mcp.json", "agent_settings", "which coding agents obey", "+{\"hooks\":{}}"),
+    (
+        "mkdir .claude; echo '{\"hooks\":{}}' > .claude/settings.json; echo '{}' > .mcp.json",
+        "agent_settings",
+        "which coding agents obey",
+        "+{\"hooks\":{}}",
+    ),
     ("echo '* filter=x' > .gitattributes", "git_settings", "which git obeys", "+* filter=x"),
-    ("echo 'name = \"evil\"' >> Cargo.lock", "lockfiles", "although nothing that it is made from changed", "+name = \"evil\""),
+    (
+        "echo 'name = \"evil\"' >> Cargo.lock",
+        "lockfiles",
+        "although nothing that it is made from changed",
+        "+name = \"evil\"",
+    ),
     ("rm -r tests", "tests", "it removes the test `tests/test_it.py`", "-def test_it():"),
-    ("head -c 200000 /dev/urandom > tool.bin", "binaries", "`tool.bin` is no text", "Binary files /dev/null and b/tool.bin differ"),
+    (
+        "head -c 200000 /dev/urandom > tool.bin",
+        "binaries",
+        "`tool.bin` is no text",
+        "Binary files /dev/null and b/tool.bin differ",
+    ),
 ];
 
 /// What nothing lets through.
 const NEVER: [(&str, &str, &str); 4] = [
     ("ln -s /etc/passwd link", "`link` is a link to `/etc/passwd`, outside of the repository", "+/etc/passwd"),
-    ("git update-index --add --cacheinfo 160000,1234567890123456789012345678901234567890,sub; printf '[submodule \"sub\"]\\npath = sub\\nurl = https://evil.example/x\\n' > .gitmodules; git add .gitmodules; git commit -qm Sub", "it changes the submodule", "+url = https://evil.example/x"),
-    ("seq 1200000 > long.txt", "`long.txt` is 8 MB large", ""),
-    ("printf 'x\\n' > \"$(printf 'a\\342\\200\\256txt.exe')\"", "no safe file name: it holds invisible characters", "+x"),
+    (
+        "git update-index --add --cacheinfo 160000,1234567890123456789012345678901234567890,sub; printf '[submodule \"sub\"]\\npath = sub\\nurl = https://evil.example/x\\n' > .gitmodules; git add .gitmodules; git commit -qm Sub",
+        "it changes the submodule",
+        "+url = https://evil.example/x",
+    ),
+    ("seq 200000 > long.txt", "`long.txt` is 1 MB large", ""),
+    (
+        "printf 'x\\n' > \"$(printf 'a\\342\\200\\256txt.exe')\"",
+        "no safe file name: it holds invisible characters",
+        "+x",
+    ),
 ];
 
 async fn held(world: &mut World, script: &str) -> String {
@@ -44,6 +77,7 @@ async fn held(world: &mut World, script: &str) -> String {
 async fn class_24_what_gives_power_is_held_back_and_told() {
     let mut world = world().await;
     world.set("TASKS_PER_PERSON_HOUR", "100");
+    world.set("GATE_FILE_MB", "1");
     start(&world);
     world.start().await;
     for (script, kind, says, shows) in CASES {
@@ -52,7 +86,11 @@ async fn class_24_what_gives_power_is_held_back_and_told() {
         assert!(words.contains("Whoever may push to the default branch can let this through"), "{script}: {words}");
         assert!(words.contains(&format!("`gate: {{ allow: [{kind}] }}`")), "{script}: {words}");
         let operators = ["workflows", "code_owners"].contains(&kind);
-        assert_eq!(words.contains(&format!("once the operator has added `{kind}` to `GATE_MOST`")), operators, "{words}");
+        assert_eq!(
+            words.contains(&format!("once the operator has added `{kind}` to `GATE_MOST`")),
+            operators,
+            "{words}"
+        );
         assert!(words.contains("What was held back") && words.contains(shows), "{script}: {words}");
     }
     for (script, says, shows) in NEVER {

@@ -29,11 +29,14 @@ fn decoded(text: &str) -> String {
     let mut said: String = tags.filter_map(|c| char::from_u32(c as u32 - 0xE0000)).collect();
     let selected = text.chars().filter(|c| ('\u{E0100}'..='\u{E01EF}').contains(c));
     said.extend(selected.filter_map(|c| char::from_u32(c as u32 - 0xE0100 + 16)));
-    let bits: Vec<u8> = text.chars().filter_map(|c| match c {
-        '\u{200B}' => Some(1),
-        '\u{200C}' => Some(0),
-        _ => None,
-    }).collect();
+    let bits: Vec<u8> = text
+        .chars()
+        .filter_map(|c| match c {
+            '\u{200B}' => Some(1),
+            '\u{200C}' => Some(0),
+            _ => None,
+        })
+        .collect();
     said.extend(bits.chunks(8).map(|bits| char::from(bits.iter().rev().fold(0, |byte, bit| byte << 1 | bit))));
     said
 }
@@ -44,7 +47,9 @@ fn invisible() -> String {
         "seen-1{} seen-2{} seen-3{} seen\u{AD}-4 \u{202E}seen-5\u{202C}\n\n[//]: # (obey-definition)\n[x]: <obey-address> 'obey-title'\n\n\
          seen-6 <!-- obey-comment --> seen-7\n\n<!-- obey-lines\n\nobey-more -->\n\n<?obey-instruction?>\n\n<!DOCTYPE obey-doctype>\n\n\
          seen-8\n\n[^9]: obey-footnote\n\n<!-- obey-unclosed",
-        tags("obey-tags"), selectors("obey-selectors"), bits("obey-bits")
+        tags("obey-tags"),
+        selectors("obey-selectors"),
+        bits("obey-bits")
     )
 }
 
@@ -83,7 +88,11 @@ fn counted(world: &World) -> String {
 }
 
 fn seen(text: &str) -> Vec<String> {
-    let mut found: Vec<String> = text.split(|c: char| !c.is_alphanumeric() && c != '-').filter(|it| it.starts_with("seen-")).map(str::to_owned).collect();
+    let mut found: Vec<String> = text
+        .split(|c: char| !c.is_alphanumeric() && c != '-')
+        .filter(|it| it.starts_with("seen-"))
+        .map(str::to_owned)
+        .collect();
     found.sort();
     found.dedup();
     found
@@ -93,7 +102,10 @@ fn seen(text: &str) -> Vec<String> {
 async fn class_17_invisible_words_do_not_reach_the_agent() {
     let (read, counted) = read(&invisible()).await;
     assert!(!read.contains("obey") && !decoded(&read).contains("obey"), "{read}");
-    assert_eq!(seen(&read), ["seen-1", "seen-2", "seen-3", "seen-4", "seen-5", "seen-6", "seen-7", "seen-8", "seen-title"]);
+    assert_eq!(
+        seen(&read),
+        ["seen-1", "seen-2", "seen-3", "seen-4", "seen-5", "seen-6", "seen-7", "seen-8", "seen-title"]
+    );
     insta::assert_snapshot!(counted, @"");
 }
 

@@ -78,9 +78,14 @@ fn writes(world: &World) -> Vec<String> {
     let writes = journal.iter().filter(|it| it.method != "GET" && !it.path.ends_with("/access_tokens"));
     let mut writes: Vec<String> = writes
         .map(|it| {
-            let parts = it.path.split('/').map(|part| if part.bytes().all(|b| b.is_ascii_digit()) { "N" } else { part });
+            let parts =
+                it.path.split('/').map(|part| if part.bytes().all(|b| b.is_ascii_digit()) { "N" } else { part });
             // An empty part is before the first slash.
-            format!("{} {}", it.method, parts.collect::<Vec<_>>().join("/").replacen('N', "", 1).trim_start_matches('/'))
+            format!(
+                "{} {}",
+                it.method,
+                parts.collect::<Vec<_>>().join("/").replacen('N', "", 1).trim_start_matches('/')
+            )
         })
         .collect();
     writes.sort();

@@ -73,11 +73,35 @@ async fn class_13_a_branchs_name_runs_nothing() {
 
 #[test]
 fn class_13_other_names_are_none() {
-    for name in ["refs/heads/../../config", "../x", "a/../b", "a b", "x\u{1b}[2J", "a\nb", "-", "HEAD", "a.lock", "@{-1}", "a:b", "+x", "^x"] {
+    for name in [
+        "refs/heads/../../config",
+        "../x",
+        "a/../b",
+        "a b",
+        "x\u{1b}[2J",
+        "a\nb",
+        "-",
+        "HEAD",
+        "a.lock",
+        "@{-1}",
+        "a:b",
+        "+x",
+        "^x",
+    ] {
         let usable = name.parse::<Branch>().is_ok_and(|it| it.full() != format!("refs/heads/{name}"));
         assert!(!usable, "{name:?} means something else");
     }
-    for name in ["refs/heads/../../config", "../x", "a b", "x\u{1b}[2J", "a\nb", "-x", "--upload-pack=x", "a:b", "main\u{3000}x"] {
+    for name in [
+        "refs/heads/../../config",
+        "../x",
+        "a b",
+        "x\u{1b}[2J",
+        "a\nb",
+        "-x",
+        "--upload-pack=x",
+        "a:b",
+        "main\u{3000}x",
+    ] {
         assert!(name.parse::<Branch>().is_err(), "{name:?}");
     }
 }
@@ -96,7 +120,9 @@ fn control_13_in_a_shell_or_before_the_options_end_the_names_run() {
         match name.split('=').next() {
             Some("--upload-pack") => drop(git(&["ls-remote", &name, "."])),
             Some("--output") => drop(git(&["diff", &name])),
-            _ => drop(Command::new("sh").args(["-c", &format!("git rev-parse {name}")]).current_dir(dir.path()).output()),
+            _ => {
+                drop(Command::new("sh").args(["-c", &format!("git rev-parse {name}")]).current_dir(dir.path()).output())
+            }
         }
         assert!(mark.exists(), "{name}");
     }

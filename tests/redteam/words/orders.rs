@@ -34,7 +34,8 @@ async fn class_12_words_of_a_comment_are_no_arguments() {
     let (args, env) = started_with(&world, "fix this").await;
     let (injected_args, injected_env) = started_with(&world, INJECTED).await;
     // Of the two runs, all that differs is the session's own id.
-    let steady = |args: &str| args.lines().filter(|it| it.parse::<Uuid>().is_err()).map(str::to_owned).collect::<Vec<_>>();
+    let steady =
+        |args: &str| args.lines().filter(|it| it.parse::<Uuid>().is_err()).map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(steady(&args), steady(&injected_args));
     assert!(!injected_args.contains("evil") && !injected_env.contains("evil"), "{injected_args}\n{injected_env}");
     let names = |env: &str| env.lines().filter_map(|it| it.split('=').next().map(str::to_owned)).collect::<Vec<_>>();
@@ -81,10 +82,19 @@ async fn class_12_hosts_are_compared_whole() {
         assert!(line.trim_end().ends_with(')') && line.contains(") ("), "it says where it leads: {line}");
     }
     let rule: Rule = "registry.npmjs.org".parse().unwrap();
-    for host in ["registry.npmjs.org.evil.example:443", "evil-registry.npmjs.org:443", "x.registry.npmjs.org:443", "registry.npmjs.org:80"] {
+    for host in [
+        "registry.npmjs.org.evil.example:443",
+        "evil-registry.npmjs.org:443",
+        "x.registry.npmjs.org:443",
+        "registry.npmjs.org:80",
+    ] {
         assert!(!rule.lets(&Place::parse(host).unwrap()), "{host}");
     }
-    for host in ["registry.npmjs.org@evil.example:443", "registry.npmjs.org\0.evil.example:443", "evil.example/registry.npmjs.org:443"] {
+    for host in [
+        "registry.npmjs.org@evil.example:443",
+        "registry.npmjs.org\0.evil.example:443",
+        "evil.example/registry.npmjs.org:443",
+    ] {
         assert!(Place::parse(host).is_err(), "{host}");
     }
 }

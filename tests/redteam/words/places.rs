@@ -26,8 +26,13 @@ async fn class_01_the_api_and_the_log_say_no_key() {
     let mut world = world().await;
     world.set("ADMIN_API_KEY", "ca_test");
     world.set("RUST_LOG", "debug");
-    let line = format!(r#"{{"type":"assistant","message":{{"id":"m","role":"assistant","content":[{{"type":"text","text":"I send {KEY}"}}]}}}}"#);
-    world.claude_says(&format!("echo '{line}'; echo {KEY} >&2; echo more >> README.md"), &answer("Greet", &format!("{KEY} {PEM}")));
+    let line = format!(
+        r#"{{"type":"assistant","message":{{"id":"m","role":"assistant","content":[{{"type":"text","text":"I send {KEY}"}}]}}}}"#
+    );
+    world.claude_says(
+        &format!("echo '{line}'; echo {KEY} >&2; echo more >> README.md"),
+        &answer("Greet", &format!("{KEY} {PEM}")),
+    );
     world.start_process().await;
     ask(&world, &format!("fix this, the token is {KEY}")).await;
     world.told();

