@@ -9,11 +9,12 @@ use std::process::Command;
 use super::{ask, world};
 use crate::world::World;
 
-/// A comment that asks for work, by whoever is given.
+/// A comment that asks for work, by whoever is given; GitHub has one of that id.
 fn comment(world: &World, user: &Value) -> Value {
+    let id = world.github.comment_quietly("rita", "octo/app#1", "@cloud-agent fix this");
     json!({
         "action": "created",
-        "comment": { "id": 4711, "body": "@cloud-agent fix this", "user": user, "created_at": "2026-01-01T00:00:00Z" },
+        "comment": { "id": id, "body": "@cloud-agent fix this", "user": user, "created_at": "2026-01-01T00:00:00Z" },
         "issue": { "number": 1, "title": "T", "body": null, "user": null, "comments": 0 },
         "repository": { "id": world.github.repo_id("octo/app"), "full_name": "octo/app", "default_branch": "main" },
         "installation": { "id": world.github.installation_id() },
@@ -56,7 +57,14 @@ async fn class_07_a_bots_name_gives_no_trust() {
     world.told();
     assert_eq!(world.github.pulls("octo/app"), []);
     assert!(world.last_task(1).await.is_none());
-    insta::assert_snapshot!(told.join("\n"), @"");
+    insta::assert_snapshot!(told.join("\n"), @"
+    cloud-agent[bot] User: refused: not_a_writer
+    cloud-agent[bot] Bot: bots are not listened to
+    dependabot[bot] Bot: bots are not listened to
+    dependabot[bot] User: refused: not_a_writer
+    github-actions[bot] User: refused: not_a_writer
+    alice User: refused: not_a_writer
+    ");
 }
 
 #[tokio::test(flavor = "multi_thread")]

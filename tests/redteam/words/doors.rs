@@ -8,17 +8,22 @@ use simulator::github::Signature;
 use super::world;
 use crate::world::World;
 
-/// alice asks for work.
-fn asks(world: &World) -> Value {
+/// alice asks for work, in a comment of this id.
+fn asks(world: &World, id: u64) -> Value {
     let alice = json!({ "id": world.person("alice"), "login": "alice", "type": "User" });
     json!({
         "action": "created",
-        "comment": { "id": 4711, "body": "@cloud-agent fix this", "user": alice, "created_at": "2026-01-01T00:00:00Z" },
+        "comment": { "id": id, "body": "@cloud-agent fix this", "user": alice, "created_at": "2026-01-01T00:00:00Z" },
         "issue": { "number": 1, "title": "T", "body": null, "user": null, "comments": 0 },
         "repository": { "id": world.github.repo_id("octo/app"), "full_name": "octo/app", "default_branch": "main" },
         "installation": { "id": world.github.installation_id() },
         "sender": alice,
     })
+}
+
+/// A comment that is there, of which the bot has not heard.
+fn comment(world: &World) -> u64 {
+    world.github.comment_quietly("alice", "octo/app#1", "@cloud-agent fix this")
 }
 
 fn signed(secret: &str, body: &[u8]) -> String {
@@ -46,16 +51,16 @@ const SIGNATURE: &str = "x-hub-signature-256";
 /// Forgeries of a delivery, by what is wrong with them: its id, its headers and its body.
 fn forgeries(world: &World) -> Vec<(&'static str, Vec<(&'static str, String)>, Vec<u8>)> {
     let secret = world.github.webhook_secret();
-    let body = asks(world).to_string().into_bytes();
+    let body = asks(world, 4711).to_string().into_bytes();
     let good = signed(&secret, &body);
-    let other = asks(world).to_string().replace("fix this", "delete it").into_bytes();
+    let other = asks(world, 4711).to_string().replace("fix this", "delete it").into_bytes();
     let forged = signed("guess", &body);
     let large = [body.clone(), vec![b' '; 26 << 20]].concat();
     vec![
         ("no-signature", vec![], body.clone()),
         ("another-secret", vec![(SIGNATURE, forged.clone())], body.clone()),
         ("no-secret", vec![(SIGNATURE, signed("", &body))], body.clone()),
-        ("another-body", vec![(SIGNATURE, good.clone())], other.clone()),
+        ("another-body", vec![(SIGNATURE, good.clone())], other),
         ("a-byte-more", vec![(SIGNATURE, good.clone())], [&body[..], b" "].concat()),
         ("truncated", vec![(SIGNATURE, good.clone())], body[..body.len() - 9].to_vec()),
         ("sha1-alone", vec![("x-hub-signature", good.replace("sha256=", "sha1="))], body.clone()),
@@ -64,10 +69,8 @@ fn forgeries(world: &World) -> Vec<(&'static str, Vec<(&'static str, String)>, V
         ("empty", vec![(SIGNATURE, String::new())], body.clone()),
         ("only-the-scheme", vec![(SIGNATURE, "sha256=".to_owned())], body.clone()),
         ("two-first-is-bad", vec![(SIGNATURE, forged.clone()), (SIGNATURE, good.clone())], body.clone()),
-        ("two-in-one", vec![(SIGNATURE, format!("{forged}, {good}"))], body.clone()),
-        ("two-that-differ", vec![(SIGNATURE, signed(&secret, &other)), (SIGNATURE, good.clone())], other),
+        ("two-in-one", vec![(SIGNATURE, format!("{forged}, {good}"))], body),
         ("too-large", vec![(SIGNATURE, signed(&secret, &large))], large),
-        ("encoded", vec![(SIGNATURE, good.clone()), ("content-encoding", "gzip".to_owned())], body),
     ]
 }
 
@@ -83,7 +86,22 @@ async fn class_25_what_github_did_not_sign_is_nothing() {
         told.push(format!("{what}: {status}{}", if stored { " stored" } else { "" }));
     }
     world.settle().await;
-    insta::assert_snapshot!(told.join("\n"), @"");
+    insta::assert_snapshot!(told.join("\n"), @"
+    no-signature: 401
+    another-secret: 401
+    no-secret: 401
+    another-body: 401
+    a-byte-more: 401
+    truncated: 401
+    sha1-alone: 401
+    sha1-in-its-place: 401
+    half-a-signature: 401
+    empty: 401
+    only-the-scheme: 401
+    two-first-is-bad: 401
+    two-in-one: 401
+    too-large: 413
+    ");
     assert_eq!(world.told(), "");
 }
 
@@ -93,7 +111,7 @@ async fn class_25_a_delivery_played_again_is_no_second_task() {
     world.claude_will("echo more >> README.md");
     world.start().await;
     world.issue("The greeting is short", "");
-    let body = asks(&world).to_string().into_bytes();
+    let body = asks(&world, comment(&world)).to_string().into_bytes();
     let signature = signed(&world.github.webhook_secret(), &body);
     assert_eq!(knock(&world, "first", &[(SIGNATURE, &signature)], body.clone()).await, 202);
     world.settle().await;
@@ -117,7 +135,7 @@ async fn control_25_the_same_delivery_with_githubs_signature_is_obeyed() {
     world.set("GITHUB_WEBHOOK_SECRET", &format!("guess,{}", world.github.webhook_secret()));
     world.start().await;
     world.issue("The greeting is short", "");
-    let body = asks(&world).to_string();
+    let body = asks(&world, comment(&world)).to_string();
     let (status, _) = world
         .github
         .deliver_raw("issue_comment", "forged", body.as_bytes(), Signature::OtherSecret("guess"), "application/json")
