@@ -98,17 +98,6 @@ fn seen(text: &str) -> Vec<String> {
     found
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn class_17_invisible_words_do_not_reach_the_agent() {
-    let (read, counted) = read(&invisible()).await;
-    assert!(!read.contains("obey") && !decoded(&read).contains("obey"), "{read}");
-    assert_eq!(
-        seen(&read),
-        ["seen-1", "seen-2", "seen-3", "seen-4", "seen-5", "seen-6", "seen-7", "seen-8", "seen-title"]
-    );
-    insta::assert_snapshot!(counted, @"");
-}
-
 #[test]
 fn control_17_without_the_filter_the_model_reads_them() {
     let (raw, decoded) = (invisible(), decoded(&invisible()));
@@ -129,7 +118,7 @@ async fn class_18_hidden_elements_do_not_reach_the_agent() {
     let (read, counted) = read(ELEMENTS).await;
     assert!(!read.contains("obey"), "{read}");
     assert_eq!(seen(&read), ["seen-1", "seen-2", "seen-3", "seen-4", "seen-5", "seen-6", "seen-7", "seen-title"]);
-    insta::assert_snapshot!(counted, @"");
+    insta::assert_snapshot!(counted, @"Hidden text was taken out: 8 hidden elements (rita), 4 hidden labels of links or code blocks (rita), 2 texts in the place of pictures (rita), 13 invisible characters (rita).");
 }
 
 #[test]
@@ -163,17 +152,4 @@ async fn class_17_a_mention_that_is_not_seen_or_not_ours_is_none() {
     world.settle().await;
     world.told();
     assert!(world.last_task(1).await.is_none());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn control_17_the_same_words_in_sight_are_a_mention() {
-    let world = World::running(crate::world::Database::sqlite()).await;
-    for words in &NO_MENTIONS[..1] {
-        let number = world.issue("The greeting is short", "");
-        let words = words.replace(" hidden", "");
-        world.github.comment("alice", &format!("octo/app#{number}"), &words).await;
-        world.settle().await;
-        assert!(world.last_task(number).await.is_some(), "{words}");
-    }
-    world.told();
 }

@@ -5,18 +5,14 @@ use std::process::Command;
 
 use cloud_agent::sandbox::git::Branch;
 
-use super::{answer, published, said, world};
-use crate::world::World;
-
 /// Names that git takes for a branch and that run a command in some hand; `MARK` is the file that it makes.
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 6] = [
     "x$(touch${IFS}MARK)",
     "main\u{3000}\u{3000}\u{3000};touch${IFS}MARK;\u{3000}x",
     "x`touch${IFS}MARK`",
     "x|touch${IFS}MARK",
     "--upload-pack=touch${IFS}MARK;",
     "--output=MARK",
-    "x'\"&touch${IFS}MARK&\"'",
 ];
 
 /// A directory whose path can stand in the name of a branch.
@@ -26,49 +22,6 @@ fn directory() -> tempfile::TempDir {
 
 fn named(name: &str, mark: &Path) -> String {
     name.replace("MARK", mark.to_str().unwrap())
-}
-
-/// Why the branch can't be used, or nothing.
-async fn fix(world: &World, number: u64) -> String {
-    world.github.comment("alice", &format!("octo/app#{number}"), "@cloud-agent fix this").await;
-    world.settle().await;
-    world.told();
-    said(world, number)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn class_13_a_branchs_name_runs_nothing() {
-    let dir = directory();
-    let mark = dir.path().join("pwned");
-    let mut world = world().await;
-    world.set("TASKS_PER_PERSON_HOUR", "100");
-    world.claude_will("echo more >> README.md");
-    world.start().await;
-    let fork = world.github.fork("mallory", "octo/app");
-    for name in NAMES {
-        let name = named(name, &mark);
-        let own = world.pull(&name, &[("a.txt", "a\n")]).await;
-        let words = fix(&world, own).await;
-        // Either the name is only a name, or it is refused in words.
-        let pushed = world.github.file_at("octo/app", &name, "README.md").unwrap() == "hello\nmore\n";
-        assert!(pushed || words.contains("a name that I don't use"), "{name}: {words}");
-        assert!(!mark.exists(), "{name}: it ran for a branch of the repository");
-
-        // Of a fork the name is the attacker's alone; it takes the same way.
-        if !name.starts_with("x$") && !name.starts_with("--upload") {
-            continue;
-        }
-        world.github.push_quietly("mallory", &fork, &name, &[("a.txt", "a\n")], "Change things");
-        let theirs = world.github.open_pull_from_fork("mallory", &fork, &name, "main", "Change things").await;
-        world.settle().await;
-        world.told();
-        let words = fix(&world, theirs).await;
-        assert!(words.contains("### Here is a patch"), "{name}: {words}");
-        assert!(!mark.exists(), "{name}: it ran for a fork");
-        for branch in world.github.branches("octo/app") {
-            assert!(branch == "main" || NAMES.iter().any(|it| named(it, &mark) == branch), "{branch}");
-        }
-    }
 }
 
 #[test]
@@ -126,33 +79,4 @@ fn control_13_in_a_shell_or_before_the_options_end_the_names_run() {
         }
         assert!(mark.exists(), "{name}");
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn class_13_names_that_the_agent_makes_run_nothing() {
-    let dir = directory();
-    let mark = dir.path().join("pwned");
-    let mut world = world().await;
-    world.set("TASKS_PER_PERSON_HOUR", "100");
-    world.start().await;
-    let scripts = [
-        // Where HEAD stands, and what else there is, is the agent's business.
-        "git update-ref 'refs/heads/NAME' HEAD; git symbolic-ref HEAD 'refs/heads/NAME'; echo more >> README.md",
-        "git update-ref 'refs/tags/NAME' HEAD; git config remote.origin.push '+HEAD:refs/heads/stolen'; git branch -m main; echo more >> README.md",
-        "mkdir -p -- 'NAME'; echo x > 'NAME/file'; echo x > ./-rf; echo x > '--output=x'",
-    ];
-    for name in [NAMES[0], NAMES[4], NAMES[6]] {
-        let name = named(name, &mark);
-        for script in scripts {
-            let script = script.replace("NAME", &name.replace('\'', "x"));
-            world.claude_says(&script, &answer(&name, &name));
-            super::ask(&world, &format!("fix {name}")).await;
-            world.told();
-            assert!(!mark.exists(), "{script}");
-        }
-    }
-    let branches = world.github.branches("octo/app");
-    assert!(branches.len() > 3, "something of it was published: {branches:?}");
-    assert!(branches.iter().all(|it| it == "main" || it.starts_with("cloud-agent/issue-")), "{branches:?}");
-    assert!(!published(&world).contains("stolen"));
 }
