@@ -227,7 +227,7 @@ fn event_line(event: &LogLine) -> String {
 fn tell(line: &str) {
     use std::io::Write as _;
     // What people and the agent wrote must not speak to the terminal.
-    let line = line.replace(|c: char| c.is_control() && !matches!(c, '\n' | '\t'), "?");
+    let line = line.replace(|c: char| text::is_invisible(c) && !matches!(c, '\n' | '\t'), "?");
     let mut out = std::io::stdout();
     // A closed pipe (`ca task list | head`) is no error.
     if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {

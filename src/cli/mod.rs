@@ -1,19 +1,18 @@
 //! Door: the command lines. `cloud-agent` runs the server; `ca` talks to one.
 
-use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
 
-use crate::config::{self, Config, LogFormat};
+use crate::config::{self, Config};
 use crate::store::{Sole, Store};
 use crate::text;
 
 mod backup;
 pub mod ca;
 mod doctor;
+mod log;
 mod serve;
 mod settings;
 
@@ -107,15 +106,15 @@ struct Serving {
 async fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Serve(config) => {
-            log_as(&config.log)?;
+            log::start(&config.log)?;
             serve::serve(*config).await
         }
         Command::Work(config) => {
-            log_as(&config.log)?;
+            log::start(&config.log)?;
             serve::work(*config).await
         }
         Command::Migrate(args) => {
-            log_as(&args.log)?;
+            log::start(&args.log)?;
             let _sole = Sole::take(&args.store.database_url())?;
             let store = Store::connect(&args.store.database_url()).await?;
             store.migrate().await?;
@@ -132,36 +131,7 @@ async fn run(command: Command) -> Result<ExitCode> {
 fn failed(error: &anyhow::Error) -> ExitCode {
     #[expect(clippy::print_stderr, reason = "the log may not be set up yet")]
     {
-        eprintln!("cloud-agent: {error:#}");
+        eprintln!("cloud-agent: {}", text::redact(&format!("{error:#}")));
     }
     ExitCode::FAILURE
-}
-
-fn log_as(log: &config::Log) -> Result<()> {
-    let filter = EnvFilter::try_new(&log.filter).context("RUST_LOG can't be read")?;
-    let format = log.log_format.unwrap_or(match std::io::stderr().is_terminal() {
-        true => LogFormat::Text,
-        false => LogFormat::Json,
-    });
-    let subscriber =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Clean(std::io::stderr())).with_target(false);
-    match format {
-        LogFormat::Text => subscriber.with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => subscriber.json().flatten_event(true).with_current_span(true).with_span_list(true).init(),
-    }
-    Ok(())
-}
-
-/// What is logged, without keys. An event comes in one piece.
-struct Clean<W>(W);
-
-impl<W: std::io::Write> std::io::Write for Clean<W> {
-    fn write(&mut self, event: &[u8]) -> std::io::Result<usize> {
-        self.0.write_all(text::redact(&String::from_utf8_lossy(event)).as_bytes())?;
-        Ok(event.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.0.flush()
-    }
 }

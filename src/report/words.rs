@@ -75,6 +75,7 @@ pub fn ending_words(config: &Config, task: &StoredTask, view: &View, ending: &En
             "aside": work.map(|work| work.aside.clone()).unwrap_or_default(),
             "target": task.snapshot.pull.as_ref().map(|pull| pull.head_branch.clone()).unwrap_or_default(),
             "patch": work.map(|work| patch(&work.patch)).unwrap_or_default(),
+            "held_back": patch(&ending.diff),
             "mention": config.github.mention,
             "budget": task.snapshot.rules().budget.run.map_or(config.runs.budget_run_usd, |run| {
                 if run.micros < config.runs.budget_run_usd.micros { run } else { config.runs.budget_run_usd }
@@ -126,6 +127,7 @@ pub fn check_words(task: &StoredTask, work: &Work, money: Money, elapsed: i64) -
             "verification": text::outgoing(&work.verification),
             "files": work.files,
             "blocked_hosts": work.blocked,
+            "removed": work.removed,
             "elapsed": text::elapsed(elapsed),
             "cost": text::dollars(money.micros),
             "turns": money.turns,

@@ -18,7 +18,7 @@ use super::{Halt, Pause, Run, stopped};
 use crate::agent::{self, Answer, Invocation, Line, Outcome, Session, ThreadAnswer, TodoState, Tools, Turn, Why};
 use crate::clock;
 use crate::gateway::{Gate, RunTerms};
-use crate::report::Money;
+use crate::report::{self, Money};
 use crate::sandbox::{Limits, Sandbox, SandboxError, SandboxRef, Spec};
 use crate::task::{AgentStep, Ending, Kind, Progress, ThreadLine, TodoLine, Wait, WaitsFor, Work};
 use crate::text;
@@ -143,6 +143,7 @@ impl Run<'_> {
             todos: self.views.borrow().todos.clone(),
             blocked: room.gate.blocked().into_iter().collect(),
             threads: self.thread_lines(answer.threads),
+            removed: report::hidden(&context.removed),
             ..Work::default()
         };
         self.inspect(sandbox, tree, work).await

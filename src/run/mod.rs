@@ -13,6 +13,7 @@ mod left;
 mod log;
 mod publish;
 mod review;
+mod secrets;
 mod session;
 mod sweep;
 mod wait;

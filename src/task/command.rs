@@ -2,6 +2,8 @@
 
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
+use crate::text;
+
 /// What somebody wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -58,16 +60,22 @@ fn find(text: &str, mention: &str) -> Option<usize> {
     lower.match_indices(&needle).map(|(at, _)| at).filter(|at| !silent.iter().any(|range| range.contains(at))).find(
         |at| {
             let before = text[..*at].chars().next_back();
-            let after = text[at + needle.len()..].chars().next();
+            let after = text[at + needle.len()..].chars().find(|c| !text::is_invisible(*c) || c.is_control());
             // `mail@cloud-agent`, `@cloud-agent-x` and the team `@cloud-agent/x` are somebody else.
             let opens = before.is_none_or(|c| !c.is_alphanumeric() && !"_-/@.`".contains(c));
-            let closes = after.is_none_or(|c| !c.is_alphanumeric() && !"_-/@`".contains(c));
+            let closes = after.is_none_or(|c| !c.is_alphanumeric() && !is_accent(c) && !"_-/@`".contains(c));
             opens && closes
         },
     )
 }
 
-/// Byte ranges that are not the writer speaking: code, quotes, HTML and its comments, link targets.
+/// A mark that makes another letter of the one before it.
+fn is_accent(c: char) -> bool {
+    matches!(c, '\u{300}'..='\u{36F}' | '\u{1AB0}'..='\u{1AFF}' | '\u{1DC0}'..='\u{1DFF}' | '\u{20D0}'..='\u{20FF}' | '\u{FE20}'..='\u{FE2F}')
+}
+
+/// Byte ranges that are not the writer speaking: code, quotes, HTML and its comments, link targets, and whatever the page
+/// does not show.
 fn silent_ranges(text: &str) -> Vec<std::ops::Range<usize>> {
     let mut ranges = Vec::new();
     let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
@@ -82,7 +90,10 @@ fn silent_ranges(text: &str) -> Vec<std::ops::Range<usize>> {
             Event::End(TagEnd::CodeBlock | TagEnd::BlockQuote(_) | TagEnd::HtmlBlock) => {
                 depth = depth.saturating_sub(1);
             }
-            Event::Code(_) | Event::InlineHtml(_) | Event::Html(_) => ranges.push(range),
+            // What is said in the place of a picture is not seen.
+            Event::Code(_) | Event::InlineHtml(_) | Event::Html(_) | Event::Start(Tag::Image { .. }) => {
+                ranges.push(range)
+            }
             Event::Text(_) if depth == 0 => spoken.push(range),
             _ => (),
         }
@@ -96,6 +107,7 @@ fn silent_ranges(text: &str) -> Vec<std::ops::Range<usize>> {
         end = end.max(range.end);
     }
     ranges.push(end..text.len());
+    ranges.extend(text::hidden_ranges(text));
     ranges
 }
 
@@ -129,6 +141,7 @@ mod tests {
         check("@cloud-agent help", Some(Command::Help));
         check("@cloud-agent", Some(Command::Help));
         check("@cloud-agent STOP!", Some(Command::Stop));
+        check("@cloud-agent\u{200b} stop\u{200b}", Some(Command::Stop));
         check("@cloud-agent retry.", Some(Command::Retry));
         check("@cloud-agent review", Some(Command::Review));
         check("@cloud-agent please review this PR again!", Some(Command::Review));
@@ -160,6 +173,14 @@ mod tests {
             "text <!-- @cloud-agent fix this --> more",
             "<!-- @cloud-agent fix this",
             "<details>@cloud-agent fix this</details>",
+            "I like it. <span hidden>@cloud-agent fix this</span>",
+            "I like it. ![@cloud-agent fix this](x.png)",
+            "@cl\u{43e}ud-agent fix this",
+            "\u{ff20}cloud-agent fix this",
+            "@cloud\u{2011}agent fix this",
+            "@cloud-agent\u{301} fix this",
+            "@cloud\u{200b}-agent fix this",
+            "@cloud-agent\u{200d}x fix this",
             "[x]: https://example.com '@cloud-agent fix'",
             "[a](https://example.com/@cloud-agent)",
             "https://example.com/@cloud-agent fix",

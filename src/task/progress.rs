@@ -58,6 +58,9 @@ pub struct Work {
     pub todos: Vec<TodoLine>,
     /// Hosts that the sandbox was refused: `host:port`, times.
     pub blocked: Vec<(String, u64)>,
+    /// What was hidden in what the agent was given, and by whom, in a sentence.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub removed: String,
     /// Where the branch has to stand for the push: a pull request's head, or where a person has moved it meanwhile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub onto: Option<String>,

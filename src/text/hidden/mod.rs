@@ -14,7 +14,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-pub use invisible::{is_invisible, without_invisible};
+pub use invisible::{is_invisible, spelled, without_invisible};
+pub use markdown::hidden_ranges;
 pub use place::escaped as destination;
 
 /// Rounds until nothing hidden is left. Taking one thing out can make another of what stood around it.

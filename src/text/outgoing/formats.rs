@@ -162,7 +162,15 @@ fn run(bytes: &[u8], of: Of, most: usize) -> usize {
 fn by_format(bytes: &[u8], begins: Range<usize>, (_, of, least, most): Format) -> Option<Range<usize>> {
     let inside = begins.start.checked_sub(1).is_some_and(|before| bytes[before].is_ascii_alphanumeric());
     let length = run(&bytes[begins.end..], of, most.saturating_add(1));
-    (!inside && (least..=most).contains(&length)).then_some(begins.start..begins.end + length)
+    // A letter before it does not make a key another word; a word that happens to hold a beginning is no key.
+    let is_key = !inside || is_random(&bytes[begins.end..begins.end + length.min(60)]);
+    (is_key && (least..=most).contains(&length)).then_some(begins.start..begins.end + length)
+}
+
+/// Letters of both cases and digits, as nobody writes words.
+fn is_random(bytes: &[u8]) -> bool {
+    let has = |of: fn(&u8) -> bool| bytes.iter().filter(|b| of(b)).count() > 2;
+    has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_digit)
 }
 
 /// Three parts of base64url, of which two begin with `{"`.

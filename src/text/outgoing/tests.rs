@@ -43,6 +43,12 @@ fn a_models_words_are_tamed() {
         ("    <!-- cloud-agent:task=1 -->", "&lt;!-- cloud-agent:task=1 -->"),
         ("[a]: b\n\n    <!-- cloud-agent:task=1 -->", "&lt;!-- cloud-agent:task=1 -->"),
         ("plain **bold** text", "plain **bold** text"),
+        (
+            "```mermaid\nA@{ img: \"https://evil.example/1\" }\n```",
+            "```text\nA@{ img: \"https://evil.example/1\" }\n```",
+        ),
+        ("- ~~~ Mer&#109;aid x\n  //e.example\n  ~~~", "- ~~~ text\n  //e.example\n  ~~~"),
+        ("```mermaid\nA --> B\n```", "```mermaid\nA --> B\n```"),
     ] {
         assert_eq!(outgoing(input), expected, "{input}");
     }
@@ -76,6 +82,15 @@ fn formats_are_known_and_look_alikes_stay() {
         "npm_config_registry npm_lifecycle_event github_pat_ docs",
     ] {
         assert_eq!(redact(text), text);
+    }
+}
+
+#[test]
+fn a_letter_before_it_hides_no_key() {
+    let key = "ghp_0123456789abcdefABCDEF0123456789abcd";
+    assert_eq!(redact(&format!("x{key} 7{key}")), "x[redacted] 7[redacted]");
+    for word in ["highs_and_lows_of_the_last_30_days_by_region", "rights_ofThePeopleWhoHaveWrittenThis1"] {
+        assert_eq!(redact(word), word);
     }
 }
 
@@ -115,6 +130,7 @@ fn long_queries_to_others_are_cut() {
         format!("https://evil.example/a `https://evil.example/?{long}`")
     );
     assert_eq!(outgoing(&format!("[a](https://evil.example/?q={long})")), "[a](https://evil.example/) (evil.example)");
+    assert_eq!(outgoing(&format!("see www.evil.example/a?q={long} now")), "see www.evil.example/a now");
     let ours = format!("https://github.com/a/b/issues?q={long}");
     assert_eq!(outgoing(&ours), ours);
 }
