@@ -40,7 +40,9 @@ async fn class_14_a_forks_author_gets_no_work_done() {
     world.start().await;
     let main = world.github.head("octo/app", "main");
     let head = attacked(&world).await;
-    for text in ["@cloud-agent fix this", "@cloud-agent review", &format!("/ok-to-test {head}"), "@cloud-agent continue"] {
+    for text in
+        ["@cloud-agent fix this", "@cloud-agent review", &format!("/ok-to-test {head}"), "@cloud-agent continue"]
+    {
         say(&world, "mallory", text).await;
     }
     world.github.told();
