@@ -106,7 +106,11 @@ impl Run<'_> {
         let all = self.app.store.changes_after(&self.task.place).await?;
         let ours = self.task.progress.published.as_ref().map(|it| it.head.clone());
         let ours = ours.or_else(|| self.view().work.and_then(|work| work.head));
-        let later = later_of(&all, &self.task.snapshot, &self.task.trigger, ours.as_deref());
+        let mut later = later_of(&all, &self.task.snapshot, &self.task.trigger, ours.as_deref());
+        // How the work was published says it already.
+        if self.view().work.is_some_and(|work| matches!(work.aside.as_str(), "rebased" | "conflict")) {
+            later.retain(|it| *it != "head");
+        }
         self.show(|view| view.later = later);
         Ok(())
     }
