@@ -1,11 +1,13 @@
 //! Who gets what: every combination of author, code, trigger, asker and approval, as `docs/admission.md` shows it.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use cloud_agent::task::rules::Who;
 use cloud_agent::task::{Admission, Asker, Command, Facts, PullFacts, Role, Standing, Wants, admit, lane, may_press};
 
 /// What a task is about, in words for the table.
+#[expect(clippy::struct_excessive_bools, reason = "facts that have nothing to do with each other")]
 #[derive(Clone, Copy)]
 struct Subject {
     words: &'static str,
@@ -18,24 +20,30 @@ struct Subject {
     more: bool,
 }
 
-const SUBJECTS: [Subject; 11] = {
-    const fn of(words: &'static str, pull: bool, fork: bool, approved: bool, by_writer: bool, more: bool) -> Subject {
-        Subject { words, pull, fork, approved, by_writer, more }
-    }
-    [
-        of("issue by a writer", false, false, false, true, false),
-        of("issue by a writer, with a stranger's comment", false, false, false, true, true),
-        of("issue by a stranger", false, false, false, false, false),
-        of("branch, by a writer", true, false, false, true, false),
-        of("branch, by a writer, with a stranger's comment", true, false, false, true, true),
-        of("branch, by an App", true, false, false, false, false),
-        of("fork of a writer", true, true, false, true, false),
-        of("fork of a stranger", true, true, false, false, false),
-        of("fork of a writer, approved", true, true, true, true, false),
-        of("fork of a stranger, approved", true, true, true, false, false),
-        of("fork of a stranger, approved, with a stranger's comment since", true, true, true, false, true),
-    ]
-};
+const ISSUE: Subject =
+    Subject { words: "issue by a writer", pull: false, fork: false, approved: false, by_writer: true, more: false };
+const BRANCH: Subject = Subject { words: "branch, by a writer", pull: true, ..ISSUE };
+const FORK: Subject = Subject { words: "fork of a writer", fork: true, ..BRANCH };
+const APPROVED: Subject = Subject { words: "fork of a writer, approved", approved: true, ..FORK };
+
+const SUBJECTS: [Subject; 11] = [
+    ISSUE,
+    Subject { words: "issue by a writer, with a stranger's comment", more: true, ..ISSUE },
+    Subject { words: "issue by a stranger", by_writer: false, ..ISSUE },
+    BRANCH,
+    Subject { words: "branch, by a writer, with a stranger's comment", more: true, ..BRANCH },
+    Subject { words: "branch, by an App", by_writer: false, ..BRANCH },
+    FORK,
+    Subject { words: "fork of a stranger", by_writer: false, ..FORK },
+    APPROVED,
+    Subject { words: "fork of a stranger, approved", by_writer: false, ..APPROVED },
+    Subject {
+        words: "fork of a stranger, approved, with a stranger's comment since",
+        by_writer: false,
+        more: true,
+        ..APPROVED
+    },
+];
 
 #[derive(Clone, Copy, PartialEq)]
 enum Trigger {
@@ -138,7 +146,7 @@ fn table() -> String {
                 Trigger::Settings => in_lane(subject, Asker::Settings),
                 _ => "—".to_owned(),
             });
-            table.push_str(&format!("| {} | {words} | {} |\n", subject.words, cells.join(" | ")));
+            let _ = writeln!(table, "| {} | {words} | {} |", subject.words, cells.join(" | "));
         }
     }
     table
