@@ -31,6 +31,13 @@ pub struct TaskView {
     pub number: u64,
     pub requester: String,
     pub prompt: String,
+    /// `trusted`, `guarded` or `untrusted`, and what that rests on.
+    pub lane: String,
+    pub ground: Option<String>,
+    /// SHA-256 of the request and of all that was stored with it when it was made.
+    pub snapshot: Option<String>,
+    /// The commit that the repository's settings are of.
+    pub settings_commit: String,
     /// Stable code of how it ended.
     pub ending: Option<String>,
     /// What there is to know about the ending.
@@ -110,6 +117,10 @@ fn view(task: &StoredTask) -> TaskView {
         number: task.place.number,
         requester: task.requester.login.clone(),
         prompt: task.prompt.clone(),
+        lane: task.snapshot.lane.name().to_owned(),
+        ground: task.snapshot.ground.map(|it| it.name().to_owned()),
+        snapshot: task.snapshot_hash.clone(),
+        settings_commit: task.snapshot.rules_at.clone(),
         ending: task.ending.as_ref().map(|it| it.code.clone()),
         says: task.ending.as_ref().map(|it| it.says.clone()).filter(|says| !says.is_empty()),
         pull: task.ending.as_ref().and_then(|it| it.pull),

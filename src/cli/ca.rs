@@ -201,9 +201,11 @@ fn card(task: &TaskView) -> String {
         format!("status   {}{}", task.status, waits(task)),
         format!("issue    {}#{}, asked by {}", task.repository, task.number, task.requester),
         format!("prompt   {}", text::line(&task.prompt, 100)),
+        format!("lane     {}{}", task.lane, task.ground.as_ref().map(|it| format!(" ({it})")).unwrap_or_default()),
         format!("cost     ${}, {} turns", text::dollars(task.cost_micros), task.turns),
     ];
     lines.extend(task.ending.as_ref().map(|ending| format!("ending   {ending}")));
+    lines.extend(task.snapshot.as_ref().map(|hash| format!("snapshot {}", hash.chars().take(12).collect::<String>())));
     lines.extend(task.pull.map(|pull| format!("pull     #{pull}")));
     lines.extend(task.branch.as_ref().map(|branch| format!("branch   {branch}")));
     lines.extend(task.says.as_ref().map(|says| format!("\n{says}")));

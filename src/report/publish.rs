@@ -18,8 +18,9 @@ pub async fn pull(
     let (title, body) = pull_words(task, work, money, elapsed);
     // Beside a pull request, the work goes into that one's branch.
     let base = match &task.snapshot.pull {
-        Some(pull) => &pull.head_branch,
-        None => &task.snapshot.base_branch,
+        Some(pull) if pull.same_repository => &pull.head_branch,
+        // A fork's branch is none of this repository's: what was made of it goes where it was to go.
+        _ => &task.snapshot.base_branch,
     };
     let draft = task.snapshot.rules().fix.draft;
     let new = NewPull { title: &title, body: &body, head: &work.branch, base, draft };

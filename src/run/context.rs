@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::Run;
 use crate::store::StoredTask;
-use crate::task::{Kind, Lane, PullSnapshot, Trigger};
+use crate::task::{Kind, PullSnapshot, Trigger};
 use crate::text::{self, Tally};
 
 /// What the agent is given.
@@ -191,7 +191,8 @@ impl Run<'_> {
             "prompt": prompt,
             "thread": thread,
             "resumed": resumed,
-            "trusted": snapshot.lane == Lane::Trusted,
+            "trusted": snapshot.asker_writes(),
+            "publishes": self.may_push(),
         });
         let (prompt, system) = match &snapshot.pull {
             Some(pull) if task.kind == Kind::Pull => {
@@ -205,7 +206,7 @@ impl Run<'_> {
                     words.insert("asked_in".to_owned(), json!(pull.asked_in));
                     words.insert("head_sha".to_owned(), json!(pull.head_sha));
                     words.insert("head_branch".to_owned(), json!(pull.head_branch));
-                    words.insert("publishes".to_owned(), json!(self.may_push()));
+                    words.insert("beside".to_owned(), json!(self.is_of_fork()));
                 }
                 (text::render("prompt/change.md", &words), text::render("prompt/system_change.md", &words))
             }

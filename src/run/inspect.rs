@@ -81,10 +81,19 @@ impl Run<'_> {
             squash: !cured.is_empty(),
         };
         let made = bench.recreate(&seen, &plan).await.map_err(inspecting)?;
-        if let Some(head) = made.head.as_ref().filter(|_| !self.may_push()) {
+        if let Some(head) = made.head.as_ref().filter(|_| !self.may_push() || self.is_of_fork()) {
             work.patch = bench.patch(&tree.base, head, LARGEST_PATCH).await.map_err(inspecting)?.unwrap_or_default();
-            let fork = self.task.snapshot.pull.as_ref().is_some_and(|pull| !pull.same_repository);
-            if fork { "fork" } else { "lane" }.clone_into(&mut work.aside);
+            work.contributed = match self.may_push() {
+                true => self.contributed(&bench, tree).await?,
+                false => String::new(),
+            };
+            let aside = match (self.is_of_fork(), self.may_push()) {
+                (true, true) if work.contributed.is_empty() => "beside",
+                (true, true) => "gate",
+                (true, false) => "fork",
+                (false, _) => "lane",
+            };
+            aside.clone_into(&mut work.aside);
         }
         work.head = made.head.map(|head| head.as_str().to_owned());
         work.files = seen
@@ -93,6 +102,27 @@ impl Run<'_> {
             .map(|file| FileLine { path: shown(&file.path_text()), added: file.added, deleted: file.deleted })
             .collect();
         Ok(work)
+    }
+
+    /// What the fork's own commits change that may not go onto a branch of the repository, where it would count as the
+    /// repository's own: a few names, or nothing. How the commits came about does not matter, as their author is known.
+    async fn contributed(&self, bench: &Workbench, tree: &Tree) -> Result<String, Halt> {
+        const NAMED: usize = 5;
+        let caps = Caps::default();
+        let from = self.fork_point(tree).await?;
+        let seen = bench.look(&from, &tree.base, &caps).await.map_err(inspecting)?;
+        let held = judge(&seen, &self.policy());
+        let mut held: Vec<_> = held.iter().filter(|it| !it.is_cured_by_squash()).collect();
+        held.sort_by_key(|it| it.path().is_none());
+        let name = |it: &&HeldBack| match it.path() {
+            Some(path) => format!("`{}`", shown(&String::from_utf8_lossy(path))),
+            None => "too much to be looked through".to_owned(),
+        };
+        let mut names: Vec<String> = held.iter().take(NAMED).map(name).collect();
+        if held.len() > NAMED {
+            names.push(format!("{} more", held.len() - NAMED));
+        }
+        Ok(names.join(", "))
     }
 
     /// Run the packing script inside, without network.

@@ -217,6 +217,7 @@ async fn act<'a>(
 async fn plot(run: &Run<'_>, outbox: &Outbox<'_>) -> Result<Ending, Halt> {
     // Whatever way this ends, whoever shows the progress ends with it.
     let _closing = run.close_view_on_drop();
+    run.check_snapshot().await?;
     match run.task.kind {
         Kind::Issue | Kind::Pull => work::work(run, outbox).await,
         Kind::Review => review::review(run, outbox).await,
@@ -228,6 +229,7 @@ async fn tell(run: &Run<'_>, outbox: &Outbox<'_>, board: Option<&Board<'_>>, end
     if Gone::coded(&ending.code).is_some() {
         return Ok(());
     }
+    run.look_for_later().await?;
     run.show(|view| view.elapsed = run.elapsed());
     let view = run.view();
     if let Some(board) = board {

@@ -12,6 +12,7 @@ use sqlx::{Any, AnyPool, Connection as _, Executor as _, Row as _, Transaction};
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+mod approval;
 mod backup;
 mod breaker;
 mod delivery;
@@ -26,12 +27,14 @@ mod pace;
 mod retain;
 mod seal;
 mod sealed;
+mod snapshot;
 mod sole;
 mod stranded;
 mod task;
 mod waiting;
 mod wake;
 
+pub use approval::ChangeAfter;
 pub use backup::backup;
 pub use breaker::Breaker;
 use delivery::Deciding;

@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result};
 use sqlx::any::AnyRow;
 use sqlx::{Any, Row as _, Transaction};
 
+use super::snapshot::Stored;
 use super::{Lease, Queue, Store};
 use crate::clock::{self, Millis};
 use crate::task::{Account, Ending, Kind, Place, Progress, Snapshot, State, TaskId, Trigger, Waiting};
@@ -58,12 +59,14 @@ pub struct StoredTask {
     pub started_at: Option<Millis>,
     pub ended_at: Option<Millis>,
     pub waiting: Waiting,
+    /// Digest of the request and the snapshot; tasks of older versions have none.
+    pub snapshot_hash: Option<String>,
 }
 
 pub(super) const COLUMNS: &str =
     "task_id, kind, delivery_id, installation_id, repository_id, repository, number, requester_id, requester,
     trigger_json, prompt, snapshot, state, progress, ending, spent_micros, turns, created_at, started_at, ended_at,
-    waits_for, waits_until, waits_says, waits_since, waits_tries";
+    waits_for, waits_until, waits_says, waits_since, waits_tries, snapshot_hash";
 
 impl Store {
     /// Make a task and its queue row, under the delivery's claim. A new review takes the place of one that waits.
@@ -89,8 +92,9 @@ impl Store {
         const OFF: &str = "delete from job where job_id = $1";
         const TASK: &str =
             "insert into task (task_id, installation_id, repository_id, repository, number, requester_id,
-                requester, trigger_json, prompt, snapshot, state, created_at, delivery_id, kind, head_sha, origin)
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'queued', $11, $12, $13, $14, $15)
+                requester, trigger_json, prompt, snapshot, state, created_at, delivery_id, kind, head_sha, origin,
+                snapshot_hash)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'queued', $11, $12, $13, $14, $15, $16)
             on conflict do nothing";
         const DELIVERY: &str = "update delivery set task_id = $1 where delivery_id = $2";
         let job = format!(
@@ -120,6 +124,17 @@ impl Store {
             // More than one only after a race; the sweep of check runs ends the others.
             superseded = waiting.into_iter().next();
         }
+        let (trigger, snapshot) = (serde_json::to_string(&new.trigger)?, serde_json::to_string(&new.snapshot)?);
+        let hash = Stored {
+            repository_id: repository,
+            number,
+            kind: new.kind.name(),
+            requester_id: new.requester.id as i64,
+            trigger: &trigger,
+            prompt: &new.prompt,
+            snapshot: &snapshot,
+        }
+        .hash();
         let made = sqlx::query(TASK)
             .bind(&id)
             .bind(new.place.installation_id as i64)
@@ -128,14 +143,15 @@ impl Store {
             .bind(number)
             .bind(new.requester.id as i64)
             .bind(&new.requester.login)
-            .bind(serde_json::to_string(&new.trigger)?)
+            .bind(&trigger)
             .bind(&new.prompt)
-            .bind(serde_json::to_string(&new.snapshot)?)
+            .bind(&snapshot)
             .bind(now)
             .bind(&lease.job_id)
             .bind(new.kind.name())
             .bind(&head)
             .bind(&new.origin)
+            .bind(&hash)
             .execute(&mut *tx)
             .await?;
         if made.rows_affected() == 0 {
@@ -355,5 +371,6 @@ pub(super) fn read(row: &AnyRow) -> Result<StoredTask> {
         started_at: row.try_get("started_at")?,
         ended_at: row.try_get("ended_at")?,
         waiting: super::waiting::read(row)?,
+        snapshot_hash: row.try_get("snapshot_hash")?,
     })
 }

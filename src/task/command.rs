@@ -15,12 +15,60 @@ pub enum Command {
     /// Listen again where too much was asked.
     Resume,
     Review,
+    /// `/ok-to-test COMMIT`: this very commit may be worked on. With what else the comment asks for.
+    Approve {
+        commit: String,
+        then: Option<Box<Command>>,
+    },
     /// Anything else is the prompt, in the person's words.
     Do(String),
 }
 
+/// What stands at the beginning of a line of its own, and needs no mention.
+const OK_TO_TEST: &str = "/ok-to-test";
+
+/// Whether a text may have something to say to us: the letters of it are there.
+pub fn speaks(text: &str, mention: &str) -> bool {
+    let says = |needle: &str| {
+        let needle = needle.as_bytes();
+        text.as_bytes().windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle))
+    };
+    says(mention) || says(OK_TO_TEST)
+}
+
 /// The command in a comment, or nothing if it does not speak to `@mention`.
 pub fn parse(text: &str, mention: &str) -> Option<Command> {
+    let Some((commit, line)) = approved(text) else { return mentioned(text, mention) };
+    let rest = format!("{}{}", &text[..line.start], &text[line.end..]);
+    let then = mentioned(&rest, mention).filter(|said| !matches!(said, Command::Approve { .. }));
+    Some(Command::Approve { commit, then: then.map(Box::new) })
+}
+
+/// The commit that a line `/ok-to-test COMMIT` names, empty when it names none, and where the line stands.
+fn approved(text: &str) -> Option<(String, std::ops::Range<usize>)> {
+    let silent = silent_ranges(text);
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        let range = at..at + line.len();
+        let start = at + (line.len() - line.trim_start().len());
+        at = range.end;
+        let mut words = line.split_whitespace();
+        if words.next().is_none_or(|it| !it.eq_ignore_ascii_case(OK_TO_TEST))
+            || silent.iter().any(|range| range.contains(&start))
+        {
+            continue;
+        }
+        match (words.next(), words.next()) {
+            (commit, None) => return Some((commit.unwrap_or_default().to_owned(), range)),
+            // A sentence that begins like it.
+            (_, Some(_)) => (),
+        }
+    }
+    None
+}
+
+/// What is said after a mention.
+fn mentioned(text: &str, mention: &str) -> Option<Command> {
     let at = find(text, mention)?;
     let after = text[at + 1 + mention.len()..].trim_start_matches("[bot]");
     let said = after.trim_start_matches([':', ',', ' ', '\t', '\n', '\r']).trim_end();
@@ -39,6 +87,10 @@ pub fn parse(text: &str, mention: &str) -> Option<Command> {
         "retry" if alone => Command::Retry,
         "continue" if alone => Command::Continue,
         "resume" if alone => Command::Resume,
+        "ok-to-test" if words.len() <= 2 => {
+            let commit = words.get(1).map(|it| it.trim_matches(|c: char| !c.is_alphanumeric())).unwrap_or_default();
+            Command::Approve { commit: commit.to_owned(), then: None }
+        }
         _ if asks_for_review(&words) => Command::Review,
         _ => Command::Do(said.to_owned()),
     })
@@ -151,6 +203,37 @@ mod tests {
         check("@cloud-agent review the parser", asks("review the parser"));
         check("@cloud-agent stop using tabs", asks("stop using tabs"));
         check("@cloud-agent help me with this", asks("help me with this"));
+    }
+
+    #[test]
+    fn an_approval_is_a_line_of_its_own_or_a_command() {
+        let approves =
+            |commit: &str, then: Option<Command>| Command::Approve { commit: commit.into(), then: then.map(Box::new) };
+        check("/ok-to-test 0123456", approves("0123456", None));
+        check("Looks fine.\n\n  /OK-to-test 0123456 \r\nThanks!", approves("0123456", None));
+        check("@cloud-agent ok-to-test 0123456.", approves("0123456", None));
+        check("@cloud-agent /ok-to-test 0123456", approves("0123456", None));
+        check("@cloud-agent ok-to-test", approves("", None));
+        check("/ok-to-test", approves("", None));
+        check("/ok-to-test 0123456\n@cloud-agent fix this", approves("0123456", Some(asks("fix this"))));
+        check("@cloud-agent review\n/ok-to-test 0123456", approves("0123456", Some(Command::Review)));
+        check("@cloud-agent ok-to-test what I have pushed", asks("ok-to-test what I have pushed"));
+        for text in [
+            "say /ok-to-test 0123456",
+            "/ok-to-test 0123456 when you like",
+            "/ok-to-tests 0123456",
+            "> /ok-to-test 0123456",
+            "    /ok-to-test 0123456",
+            "```\n/ok-to-test 0123456\n```",
+            "`/ok-to-test 0123456`",
+            "<!-- \n/ok-to-test 0123456\n-->",
+            "<details>\n/ok-to-test 0123456\n</details>",
+            "[x]: /a '\n/ok-to-test 0123456\n'",
+        ] {
+            check(text, None);
+            assert!(speaks(text, "cloud-agent"), "{text:?}");
+        }
+        assert!(!speaks("ok to test", "cloud-agent"));
     }
 
     #[test]

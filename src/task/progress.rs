@@ -70,16 +70,27 @@ pub struct Work {
     /// The work as a patch, where it can't be pushed.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub patch: String,
-    /// Why it does not stand on the pull request's own branch: `fork`, `lane`, `default`, `refused`, `conflict`. `rebased`:
-    /// it does, after what somebody else has pushed meanwhile.
+    /// Why it does not stand on the pull request's own branch: `fork`, `lane`, `default`, `refused`, `conflict`; of a fork
+    /// that was approved `beside` (a pull request of its own), `moved` or `gate` (a patch all the same). `rebased`: it
+    /// does, after what somebody else has pushed meanwhile.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub aside: String,
+    /// Files that an approved fork changes and that may not go onto a branch of the repository, in words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub contributed: String,
 }
 
 impl Work {
     /// Whether it goes onto the pull request's own branch.
     pub fn is_on_the_pull(&self) -> bool {
         matches!(self.aside.as_str(), "" | "rebased")
+    }
+}
+
+impl Work {
+    /// Whether it is only told, as a patch: nothing of it may be pushed.
+    pub fn is_a_patch(&self) -> bool {
+        matches!(self.aside.as_str(), "fork" | "lane" | "moved" | "gate")
     }
 }
 

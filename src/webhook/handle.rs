@@ -4,7 +4,7 @@ use tracing::{Instrument as _, info, info_span, warn};
 
 use super::event::{Heard, Names, Us, hear};
 use super::json::json_of;
-use super::{ask, click, installation, moved};
+use super::{ask, click, edited, installation, moved};
 use crate::app::App;
 use crate::clock;
 use crate::github::{Error, Repo};
@@ -173,6 +173,7 @@ async fn look(app: &App, job: &Job) -> Result<Decided, Trouble> {
         }
         Heard::Ask(it) => Box::pin(ask::decide(&desk(&it.place), &it)).await,
         Heard::Pull(it) => moved::decide(&desk(&it.ask.place), &it).await,
+        Heard::Edited(it) => edited::decide(&desk(&it.place), &it).await,
         Heard::Click(it) => click::decide(&desk(&it.place), &it).await,
         Heard::Installation(it) => {
             tracing::Span::current().record("installation.id", it.installation);

@@ -3,9 +3,12 @@
 mod door;
 mod take;
 pub mod missed;
+mod edited;
 mod event;
 mod handle;
+mod approve;
 mod ask;
+mod asof;
 mod breaker;
 mod late;
 mod moved;

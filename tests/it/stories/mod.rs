@@ -21,6 +21,7 @@ macro_rules! stories {
     };
 }
 
+pub mod approval;
 mod breaker;
 mod cage;
 mod data;
