@@ -25,8 +25,7 @@ fn seeds(name: &str) -> Vec<(String, Vec<u8>)> {
         .map(|entry| entry.unwrap().path())
         .collect();
     files.sort();
-    let seeds: Vec<_> =
-        files.iter().map(|file| (file.display().to_string(), fs::read(file).unwrap())).collect();
+    let seeds: Vec<_> = files.iter().map(|file| (file.display().to_string(), fs::read(file).unwrap())).collect();
     assert!(seeds.len() >= 3, "{name} has seeds");
     seeds.into_iter().chain([("nothing".to_owned(), Vec::new())]).collect()
 }

@@ -24,5 +24,9 @@ pub fn holds(data: &[u8]) {
     let fence = "`".repeat(lines.split(|c| c != '`').map(str::len).max().unwrap_or_default().max(2) + 1);
     assert_eq!(parse(&format!("{fence}\n{lines}\n{fence}\n"), MENTION), None, "code speaks");
     let comment = format!("<!-- {} -->", lines.replace("-->", ""));
-    assert_eq!(parse(&comment, MENTION).filter(|_| !comment.trim_end_matches("-->").contains("-->")), None, "{comment}");
+    assert_eq!(
+        parse(&comment, MENTION).filter(|_| !comment.trim_end_matches("-->").contains("-->")),
+        None,
+        "{comment}"
+    );
 }

@@ -82,7 +82,11 @@ fn address(address: IpAddr) {
             let own = ip.is_loopback() || ip.is_unspecified() || ip.is_unique_local() || ip.is_unicast_link_local();
             assert!(!own && !ip.is_multicast() && ip.to_ipv4().is_none(), "{address}");
             let [a, b, c, ..] = ip.segments();
-            assert!(a != 0x2002 && (a, b) != (0x64, 0xff9b), "{address} wraps {:?}", Ipv4Addr::from(u32::from(b) << 16 | u32::from(c)));
+            assert!(
+                a != 0x2002 && (a, b) != (0x64, 0xff9b),
+                "{address} wraps {:?}",
+                Ipv4Addr::from(u32::from(b) << 16 | u32::from(c))
+            );
             assert!(!is_public(IpAddr::V6(Ipv6Addr::LOCALHOST), None));
         }
     }

@@ -18,7 +18,10 @@ pub fn holds(data: &[u8]) {
             assert_eq!(kept, said, "all of it is the server's");
             assert!(said.starts_with(&parts));
             assert!(said.starts_with(&[0x16, 3]), "that is no handshake of TLS");
-            assert!(said.to_ascii_lowercase().windows(HOST.len()).any(|it| it == HOST.as_bytes()), "where is the name?");
+            assert!(
+                said.to_ascii_lowercase().windows(HOST.len()).any(|it| it == HOST.as_bytes()),
+                "where is the name?"
+            );
         }
         (Some(Err(one)), Some(Err(other))) => {
             assert_eq!(*one, other, "in two parts it is judged in another way");

@@ -120,7 +120,9 @@ fn is_tame(out: &str, of: &str) {
             Event::Start(Tag::CodeBlock(_)) => in_code = true,
             Event::End(TagEnd::CodeBlock) => in_code = false,
             Event::Text(said) if !in_code => {
-                let mentions = said.match_indices('@').any(|(at, _)| said[at + 1..].starts_with(|c: char| c.is_ascii_alphanumeric()));
+                let mentions = said
+                    .match_indices('@')
+                    .any(|(at, _)| said[at + 1..].starts_with(|c: char| c.is_ascii_alphanumeric()));
                 assert!(!mentions, "a mention in {said:?} of {of:?}");
             }
             _ => (),
