@@ -6,6 +6,7 @@ mod delivery;
 mod diff;
 mod egress;
 mod hello;
+mod long;
 mod outgoing;
 mod rules;
 mod sanitiser;
@@ -15,12 +16,13 @@ mod stream;
 /// A property and its name, which is that of its fuzz target, its seeds and its dictionary.
 pub type Property = (&'static str, fn(&[u8]));
 
-pub const ALL: [Property; 10] = [
+pub const ALL: [Property; 11] = [
     ("command", command::holds),
     ("delivery", delivery::holds),
     ("diff", diff::holds),
     ("egress", egress::holds),
     ("hello", hello::holds),
+    ("long", long::holds),
     ("outgoing", outgoing::holds),
     ("rules", rules::holds),
     ("sanitiser", sanitiser::holds),
