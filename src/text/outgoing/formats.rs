@@ -108,8 +108,10 @@ static BEGINNINGS: LazyLock<AhoCorasick> = LazyLock::new(|| {
 pub(super) fn find(text: &str) -> Vec<Range<usize>> {
     let mut found = find_in(text);
     if text.contains(['<', '%', '\\', '&', '*', '`', '~']) || !text.is_ascii() {
-        let view = View::joined(text, |c| (!matches!(c, '*' | '`' | '~' | '\\')).then_some(c));
-        found.extend(find_in(&view.text).iter().map(|part| view.source(part)));
+        let bare = |c| (!matches!(c, '*' | '`' | '~' | '\\')).then_some(c);
+        for view in [View::joined(text, bare), View::unescaped(text, bare)] {
+            found.extend(find_in(&view.text).iter().map(|part| view.source(part)));
+        }
     }
     if text.contains('\n') {
         // A key over several lines, in a quote perhaps; one that ends with its line is found above.
