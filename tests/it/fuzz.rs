@@ -105,9 +105,8 @@ fn changed(seeds: &[(String, Vec<u8>)], words: &[Vec<u8>], numbers: &mut Numbers
 fn play(name: &str) {
     let (_, holds) = properties::ALL.iter().find(|(it, _)| *it == name).unwrap();
     let holds = |told: &str, data: &[u8]| {
-        if catch_unwind(AssertUnwindSafe(|| holds(data))).is_err() {
-            panic!("`{name}` does not hold for {told}: {:?}", String::from_utf8_lossy(data));
-        }
+        let outcome = catch_unwind(AssertUnwindSafe(|| holds(data)));
+        assert!(outcome.is_ok(), "`{name}` does not hold for {told}: {:?}", String::from_utf8_lossy(data));
     };
     let (seeds, words) = (seeds(name), words(name));
     for (file, data) in &seeds {

@@ -18,7 +18,7 @@ pub fn holds(data: &[u8]) {
     const RULE: &[u8] = b"\n=====\n";
     let (shift, rest) = choice(data);
     let at = rest.windows(RULE.len()).position(|it| it == RULE);
-    let (bytes, answer) = at.map_or((rest, &[][..]), |at| (&rest[..at + 1], &rest[at + RULE.len()..]));
+    let (bytes, answer) = at.map_or((rest, &[][..]), |at| (&rest[..=at], &rest[at + RULE.len()..]));
 
     let diff = Diff::parse(bytes);
     let mut end = 0;
@@ -87,13 +87,13 @@ fn made_up(diff: &Diff, shift: u32) -> Vec<Finding> {
                 findings.push(Finding {
                     path: file.path().to_owned(),
                     start_line: Some(start).filter(|start| *start < line),
-                    line: Some(line).filter(|_| shift % 7 > 0),
+                    line: Some(line).filter(|_| !shift.is_multiple_of(7)),
                     side,
                     severity: [Severity::Low, Severity::Medium, Severity::High][shift as usize % 3],
                     category: Category::Other,
                     title: "A finding".to_owned(),
                     reasoning: String::new(),
-                    replacement: Some("replaced\n```\n".to_owned()).filter(|_| shift % 2 > 0),
+                    replacement: Some("replaced\n```\n".to_owned()).filter(|_| !shift.is_multiple_of(2)),
                     confidence: 50,
                 });
             }

@@ -41,7 +41,7 @@ pub fn holds(data: &[u8]) {
 fn spelled(way: usize, before: &str) -> Option<String> {
     let bytes = KEY.as_bytes();
     let hex: Vec<String> = bytes.iter().map(|b| format!("{b:02x}")).collect();
-    let each = |spell: &dyn Fn(char) -> String| KEY.chars().map(spell).collect::<String>();
+    let each = |spell: &dyn Fn(char) -> String| KEY.chars().map(spell).collect::<Vec<_>>().concat();
     let before: String = before.chars().take(7).collect();
     Some(match way {
         0 => KEY.to_owned(),
@@ -49,7 +49,7 @@ fn spelled(way: usize, before: &str) -> Option<String> {
         2 => URL_SAFE_NO_PAD.encode(format!("{before}{KEY}{before}")),
         3 => hex.concat(),
         4 => hex.join(":").to_uppercase(),
-        5 => hex.iter().map(|it| format!("%{it}")).collect(),
+        5 => format!("%{}", hex.join("%")),
         6 => KEY.replace('_', "%5F").replace('/', "%2F").replace('+', "%2B"),
         7 => KEY.chars().rev().collect(),
         8 => each(&|c| format!("{c}\u{200B}")),
@@ -57,7 +57,7 @@ fn spelled(way: usize, before: &str) -> Option<String> {
         10 => KEY.replace('e', "e<b></b>"),
         11 => each(&|c| format!("&#{};", c as u32)),
         12 => KEY.replace('s', "**s**"),
-        13 => hex.iter().map(|it| format!("\\x{it}")).collect(),
+        13 => format!("\\x{}", hex.join("\\x")),
         _ => return None,
     })
 }
