@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use aho_corasick::{AhoCorasick, MatchKind};
 
 use super::{REDACTED, view::View};
+use crate::text::is_invisible;
 
 /// What may follow the beginning of a key.
 #[derive(Debug, Clone, Copy)]
@@ -225,7 +226,8 @@ fn password(text: &str, slashes: Range<usize>) -> Option<Range<usize>> {
     let authority = rest.get(..end)?;
     let (user, _) = authority.rsplit_once('@')?;
     let (name, password) = user.split_once(':')?;
-    let stands_for_one = password == REDACTED || password.starts_with(['$', '{', '*']) || password.len() < 3;
+    let seen = password.chars().filter(|c| !is_invisible(*c));
+    let stands_for_one = seen.eq(REDACTED.chars()) || password.starts_with(['$', '{', '*']) || password.len() < 3;
     let start = slashes.end + name.len() + 1;
     (!stands_for_one).then_some(start..start + password.len())
 }

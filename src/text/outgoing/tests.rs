@@ -92,6 +92,13 @@ fn keys_in_pieces_are_found() {
     );
 }
 
+#[test]
+fn a_password_is_taken_out_once() {
+    let once = redact("x://user:\u{7}kkkk<b>kkkk@host.example/");
+    assert_eq!(once, "x://user:\u{7}[redacted]@host.example/");
+    assert_eq!(redact(&once), once);
+}
+
 /// Found by the fuzzer: nothing reads `<!` and a `>` further on as a tag, and yet what stood between was passed over.
 #[test]
 fn keys_in_tags_are_found_in_every_spelling() {
