@@ -25,7 +25,7 @@ use uuid::Uuid;
 use crate::sandbox::Door;
 
 pub mod egress;
-mod hello;
+pub mod hello;
 pub mod host;
 mod idle;
 mod ledger;

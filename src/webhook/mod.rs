@@ -23,4 +23,5 @@ pub use door::router;
 pub use event::{Ask, Heard, Names, Us, hear, ignorable};
 pub use handle::handle;
 pub use installation::{Change, What};
+pub use json::json_of;
 pub use payload::Envelope;

@@ -7,6 +7,7 @@ mod agent;
 mod corpus;
 mod crash;
 mod faults;
+mod fuzz;
 mod gateway;
 mod git;
 mod github;

@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use aho_corasick::{AhoCorasick, MatchKind};
 
 use super::{REDACTED, view::View};
+use crate::text::is_invisible;
 
 /// What may follow the beginning of a key.
 #[derive(Debug, Clone, Copy)]
@@ -108,8 +109,10 @@ static BEGINNINGS: LazyLock<AhoCorasick> = LazyLock::new(|| {
 pub(super) fn find(text: &str) -> Vec<Range<usize>> {
     let mut found = find_in(text);
     if text.contains(['<', '%', '\\', '&', '*', '`', '~']) || !text.is_ascii() {
-        let view = View::joined(text, |c| (!matches!(c, '*' | '`' | '~' | '\\')).then_some(c));
-        found.extend(find_in(&view.text).iter().map(|part| view.source(part)));
+        let bare = |c| (!matches!(c, '*' | '`' | '~' | '\\')).then_some(c);
+        for view in [View::joined(text, bare), View::unescaped(text, bare)] {
+            found.extend(find_in(&view.text).iter().map(|part| view.source(part)));
+        }
     }
     if text.contains('\n') {
         // A key over several lines, in a quote perhaps; one that ends with its line is found above.
@@ -231,7 +234,8 @@ fn password(text: &str, slashes: Range<usize>) -> Option<Range<usize>> {
     let authority = rest.get(..end)?;
     let (user, _) = authority.rsplit_once('@')?;
     let (name, password) = user.split_once(':')?;
-    let stands_for_one = password == REDACTED || password.starts_with(['$', '{', '*']) || password.len() < 3;
+    let seen = password.chars().filter(|c| !is_invisible(*c));
+    let stands_for_one = seen.eq(REDACTED.chars()) || password.starts_with(['$', '{', '*']) || password.len() < 3;
     let start = slashes.end + name.len() + 1;
     (!stands_for_one).then_some(start..start + password.len())
 }

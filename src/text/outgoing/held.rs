@@ -88,6 +88,10 @@ pub(super) fn find(text: &str) -> Vec<Range<usize>> {
     if text.contains(['<', '%', '\\', '&']) {
         found.extend(search.find(&View::joined(text, bare)));
     }
+    // A key in a tag and spelled in escapes is in neither of the two.
+    if text.contains('<') && text.contains(['%', '\\', '&']) {
+        found.extend(search.find(&View::unescaped(text, bare)));
+    }
     found
 }
 

@@ -108,6 +108,29 @@ fn keys_in_pieces_are_found() {
 }
 
 #[test]
+fn a_password_is_taken_out_once() {
+    let once = redact("x://user:\u{7}kkkk<b>kkkk@host.example/");
+    assert_eq!(once, "x://user:\u{7}[redacted]@host.example/");
+    assert_eq!(redact(&once), once);
+}
+
+/// Found by the fuzzer: nothing reads `<!` and a `>` further on as a tag, and yet what stood between was passed over.
+#[test]
+fn keys_in_tags_are_found_in_every_spelling() {
+    hold_the_key();
+    for way in 0..14 {
+        let spelled = spelled(way, "");
+        for said in [format!("![[a]: b<!--@alice}}|8 {spelled} bere): i<b>1"), format!("<a href=\"/{spelled}\">x</a>")]
+        {
+            assert!(redact(&said).contains(REDACTED), "{said}");
+            assert!(outgoing(&said).contains(REDACTED), "{said}");
+        }
+    }
+    let token = format!("ghp&#95;{}", "x".repeat(36));
+    assert!(!redact(&format!("<!x {token} y>")).contains("xxxx"));
+}
+
+#[test]
 fn a_key_of_several_lines_is_held_line_by_line() {
     let line = "MIIEpAIBAAKCAQEA0Z3VS5JJcds3xfn0ygWyF8PbnGy0AHB7MaX3CrqlGdrk5Jhx";
     hold(&SecretString::from(format!("-----BEGIN RSA PRIVATE KEY-----\n{line}\n-----END RSA PRIVATE KEY-----\n")));
