@@ -46,6 +46,7 @@ git config extensions.worktreeConfig true
 printf '[core]\n\tfsmonitor = "touch {place}/fsmonitor; false"\n' >.git/more
 git config include.path more
 cp .git/more .git/config.worktree
+git config --get include.path >/dev/null && [ -x .git/hooks/pre-push ] || exit 1
 "#
     )
 }
@@ -112,7 +113,7 @@ const TRICKS: [(&str, &str); 6] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn class_05_a_hostile_tree_is_looked_at_or_refused_in_words_and_stops_nobody_else() {
+async fn class_05_a_hostile_tree_is_refused_in_words_and_stops_nobody_else() {
     let mut world = World::on(Database::sqlite()).await;
     world.claude_finds("[]");
     world.settings("review: { on: [opened] }\n");

@@ -74,6 +74,9 @@ const SPELLINGS: [&str; 16] = [
     "metadata:80",
 ];
 
+/// Sends the request in this file to the door, and says how the answer begins.
+const KNOCK: &str = "(exec 3<>/dev/tcp/127.0.0.1/3128; cat NTH >&3; head -n 1 <&3)\n";
+
 #[tokio::test]
 async fn class_15_no_spelling_of_a_host_opens_the_door() {
     let lab = Lab::new(&[]).await;
@@ -85,7 +88,7 @@ async fn class_15_no_spelling_of_a_host_opens_the_door() {
             format!("CONNECT {spelling} HTTP/1.1\r\nHost: registry.example\r\n\r\n"),
         )
         .unwrap();
-        script += &format!("(exec 3<>/dev/tcp/127.0.0.1/3128; cat {nth} >&3; head -n 1 <&3)\n");
+        script.push_str(&KNOCK.replace("NTH", &nth.to_string()));
     }
     let said = cage.sh(&script).await;
     assert_eq!(said.matches("HTTP/1.1 403 ").count(), SPELLINGS.len(), "{said}");

