@@ -9,4 +9,4 @@ mod pack;
 mod publish;
 mod rebase;
 mod server;
-mod world;
+pub mod world;
