@@ -104,6 +104,7 @@ impl Run<'_> {
             warn!("Could not remove the sandbox: {error}");
         }
         self.account(&room.gate).await;
+        self.log.blocked(room.gate.blocked());
     }
 
     async fn work_in(

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 mod admit;
+mod blocked;
 pub mod breaker;
 mod command;
 mod gone;
@@ -19,6 +20,7 @@ mod state;
 mod waiting;
 
 pub use admit::{Admission, Facts, PullFacts, Refusal, Role, admit, review_asked};
+pub use blocked::{Blocked, BlockedHost, NAMED as BLOCKED_NAMED, OTHERS as BLOCKED_OTHERS};
 pub use command::{Command, parse};
 pub use gone::Gone;
 pub use progress::{AgentStep, FileLine, Pass, Progress, Published, ThreadLine, TodoLine, Work};
