@@ -153,6 +153,7 @@ pub fn git_trouble(code: &str, error: GitError) -> Halt {
         | GitError::NotFound(_)
         | GitError::Rejected { .. }
         | GitError::Moved
+        | GitError::TooLarge(_)
         | GitError::Bundle(_) => Halt::End(Ending::new(code, error.to_string())),
     }
 }

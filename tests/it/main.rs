@@ -17,5 +17,6 @@ mod sandbox;
 mod soak;
 mod store;
 mod stories;
+mod supply;
 mod tidy;
 mod world;

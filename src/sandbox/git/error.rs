@@ -23,6 +23,8 @@ pub enum GitError {
     /// Objects that should be in the mirror are missing or broken.
     #[error("the repository is damaged: {0}")]
     Damaged(String),
+    #[error("no working tree can be made of this commit: {0}")]
+    TooLarge(String),
     /// What left the sandbox can't be taken: the agent's doing, not ours.
     #[error("the agent's bundle can't be used: {0}")]
     Bundle(String),

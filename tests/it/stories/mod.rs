@@ -21,6 +21,7 @@ macro_rules! stories {
     };
 }
 
+mod blocked;
 mod breaker;
 mod cage;
 mod data;
@@ -34,6 +35,7 @@ mod refusals;
 mod restart;
 pub mod findings;
 mod forks;
+mod guidance;
 mod huge;
 mod installation;
 mod own;
