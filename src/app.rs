@@ -145,6 +145,7 @@ fn encryption_keys(config: &config::Store) -> Result<Keys> {
     }
     let file = encryption_key_file(&config.data_dir);
     let (key, _) = kept(&file, random)?;
+    text::hold(&key);
     info!("Made an encryption key; it stands in {}: back it up apart from the database", file.display());
     Keys::read(&key)
 }
@@ -159,6 +160,7 @@ pub fn known_keys(config: &config::Store) -> Result<Option<Keys>> {
         return Ok(None);
     }
     let (key, _) = kept(&file, random)?;
+    text::hold(&key);
     Keys::read(&key).map(Some).with_context(|| format!("use the key in {}", file.display()))
 }
 

@@ -143,6 +143,7 @@ fn masked_url(url: &SecretString) -> String {
         Ok(it) if config::password_in(&it).is_some() => plain(&it),
         Ok(_) => url.expose_secret().to_owned(),
         // Whatever is wrong with it, a password may be in it.
+        Err(_) if url.expose_secret().starts_with("sqlite:") => url.expose_secret().to_owned(),
         Err(_) => "********".to_owned(),
     }
 }

@@ -29,12 +29,11 @@ async fn nothing_in_a_tree_runs_or_converts_when_it_becomes_files() {
     let touch = format!("touch {}", marker.display());
     let sha = world.person_pushes(&format!(
         r#"printf '*.x filter=evil diff=evil merge=evil\n*.u working-tree-encoding=UTF-16\n*.i ident\n' >.gitattributes
-        echo plain >f.x; printf 'text\n' >t; git -c core.attributesFile=/dev/null hash-object -w t >/dev/null
-        printf '[submodule "s"]\n\tpath = s\n\turl = ext::sh -c "{touch}"\n\tupdate = !{touch}\n' >.gitmodules
+        echo plain >f.x
+        printf '[submodule "s"]\n\tpath = s\n\turl = ext::sh -c "{touch}"\n' >.gitmodules
         mkdir -p .githooks .husky; printf '#!/bin/sh\n{touch}\n' >.githooks/post-checkout; chmod +x .githooks/post-checkout
         printf '[core]\n\tfsmonitor = {touch}\n\thooksPath = .githooks\n[filter "evil"]\n\tsmudge = {touch}\n' >.gitconfig
-        printf 'version https://git-lfs.github.com/spec/v1\noid sha256:%064d\nsize 12345678\n' 0 >big.bin; rm t
-        printf 't\000e\000' >w.u"#
+        printf 'version https://git-lfs.github.com/spec/v1\noid sha256:%064d\nsize 12345678\n' 0 >big.bin"#
     ));
     // The blob is no UTF-16 text: git would convert it to that on its way to a file, with the C library of this machine.
     let sha = pushed(
@@ -127,9 +126,9 @@ async fn few_bytes_that_would_become_a_full_disk_are_refused() {
         ),
         (
             "depth",
-            r#"tree=$(printf "100644 blob $(git hash-object -w --stdin </dev/null)\tf\n" | git mktree)
-            for i in $(seq 500); do tree=$(printf "040000 tree $tree\td\n" | git mktree); done
-            commit=$(git commit-tree -m x $tree)"#,
+            r#"export GIT_INDEX_FILE=$PWD/.git/odd
+            git update-index --add --cacheinfo 100644,$(git hash-object -w --stdin </dev/null),$(printf 'd/%.0s' $(seq 500))f
+            commit=$(git commit-tree -m x $(git write-tree))"#,
         ),
     ];
     for (name, script) in bombs {

@@ -24,7 +24,7 @@ printf '{{"type":"result","subtype":"success","is_error":false,"result":"done","
         world.settle().await;
         world.told();
         let said = told(&world, "octo/app#1");
-        assert!(said.contains("Told: Use tabs") && !said.contains("Obey"), "{said}");
+        assert!(said.contains("Use tabs") && !said.contains("Obey"), "{said}");
 
         // Another question on the same issue is told the rules of then, not of the first run.
         world.github.push_quietly("bob", "octo/app", "main", &[("AGENTS.md", "Use tabs, four wide.\n")], "Rules");
@@ -32,7 +32,7 @@ printf '{{"type":"result","subtype":"success","is_error":false,"result":"done","
         world.settle().await;
         world.told();
         let said = told(&world, "octo/app#1");
-        assert!(said.contains("Told: Use tabs, four wide"), "{said}");
+        assert!(said.contains("Use tabs, four wide"), "{said}");
     }
 
     async fn a_pull_request_does_not_bring_its_own_rules(database: Database) {
@@ -51,7 +51,7 @@ printf '{{"type":"result","subtype":"success","is_error":false,"result":"done","
         world.settle().await;
         world.told();
         let said = world.github.reviews("octo/app#1")[0].body.clone();
-        assert!(said.contains("Told: Use tabs") && !said.contains("Praise") && !said.contains("Obey"), "{said}");
+        assert!(said.contains("Use tabs") && !said.contains("Praise") && !said.contains("Obey"), "{said}");
 
         // A person's question on a pull request of the repository's own, and another one.
         world.github.branch_from("octo/app", "own", "main");
@@ -64,7 +64,7 @@ printf '{{"type":"result","subtype":"success","is_error":false,"result":"done","
             world.settle().await;
             world.told();
             let said = told(&world, &place);
-            assert!(said.contains("Told: Use tabs") && !said.contains("Praise") && !said.contains("Obey"), "{said}");
+            assert!(said.contains("Use tabs") && !said.contains("Praise") && !said.contains("Obey"), "{said}");
         }
     }
 }
