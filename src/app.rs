@@ -114,7 +114,12 @@ pub fn provider(name: &str, data_dir: &Path) -> Result<Arc<dyn Provider>> {
 /// Nothing that the program says may contain a key of its own.
 fn hold_keys(config: &Config, webhook: &[SecretString], admin: &[SecretString]) -> Result<()> {
     text::at_home(config.github.url.host_str().unwrap_or_default());
-    webhook.iter().chain(config.model.api_key.iter()).chain(admin).chain([&config.github.app()?.1]).for_each(text::hold);
+    webhook
+        .iter()
+        .chain(config.model.api_key.iter())
+        .chain(admin)
+        .chain([&config.github.app()?.1])
+        .for_each(text::hold);
     let addresses = [&config.model.base_url, &config.github.url, &config.github.api_url(), &config.server.public_url];
     addresses.into_iter().filter_map(config::password_in).for_each(|password| text::hold(&password));
     config.store.password().iter().for_each(text::hold);

@@ -78,7 +78,9 @@ pub fn main() -> ExitCode {
     let mut command = Cli::command();
     let given = command.get_matches_mut();
     if let Some(variable) = super::private::secret_in_argv(&command, &given) {
-        tell_error(&format!("ca: everybody on this machine can read command lines: set {variable} instead of the flag"));
+        tell_error(&format!(
+            "ca: everybody on this machine can read command lines: set {variable} instead of the flag"
+        ));
         return ExitCode::from(WRONG_USAGE);
     }
     let cli = match Cli::from_arg_matches(&given) {

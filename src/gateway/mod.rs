@@ -169,9 +169,7 @@ impl Gateway {
             Ok(answer) if matches!(answer.status().as_u16(), 401 | 403) => {
                 Err(format!("{place} does not take the key in ANTHROPIC_API_KEY"))
             }
-            Ok(answer) if answer.status().is_server_error() => {
-                Err(format!("{place} answers {}", answer.status()))
-            }
+            Ok(answer) if answer.status().is_server_error() => Err(format!("{place} answers {}", answer.status())),
             // Also a 404: gateways that speak the API need not list models.
             Ok(_) => Ok(()),
             Err(error) => Err(format!("{place} can't be reached: {}", error.without_url())),

@@ -5,7 +5,7 @@ use super::{GitError, Mirror, Sha};
 /// A working tree of more is refused. A sandbox of the usual size could do nothing with it.
 const MOST_BYTES: u64 = 4 << 30;
 /// The list of all files, some sixty bytes for each.
-const LONGEST_LIST: usize = 64 << 20;
+const LONGEST_LIST: usize = 32 << 20;
 /// The system takes 4,096 bytes of a path, and the run's directory is a part of it.
 const LONGEST_PATH: usize = 3000;
 /// Each directory in a directory is a call within a call for whatever reads the tree.
@@ -15,11 +15,13 @@ impl Mirror {
     /// An error if nobody should make files of this commit.
     pub(super) async fn weigh(&self, commit: &Sha) -> Result<(), GitError> {
         let call = self.read("ls-tree").args(["-r", "-z", "--full-tree", "--format=%(objectsize) %(path)"]);
-        let out = call.args(["--end-of-options", commit.as_str()]).cut_after(LONGEST_LIST).run().await?;
         let bad = |why: String| Err(GitError::TooLarge(why));
-        if out.truncated {
-            return bad("it has too many files".to_owned());
-        }
+        let out = match call.args(["--end-of-options", commit.as_str()]).cut_after(LONGEST_LIST).run().await {
+            Ok(out) if !out.truncated => out,
+            // Whoever made it is to hear of it, and it is not to be tried again.
+            Ok(_) | Err(GitError::Timeout(_)) => return bad("it has too many files".to_owned()),
+            Err(error) => return Err(error),
+        };
         let mut sum = 0u64;
         for line in out.stdout.split(|byte| *byte == 0).filter(|line| !line.is_empty()) {
             let space = line.iter().position(|byte| *byte == b' ').unwrap_or(line.len());

@@ -90,7 +90,8 @@ pub(super) fn filters() -> Option<Vec<Vec<u8>>> {
         return None;
     };
     let mut programs: Vec<BpfProgram> = Vec::new();
-    for (answer, rules) in [(libc::ENOSYS, unknown()), (libc::EPERM, forbidden().ok()?), (libc::EAFNOSUPPORT, families().ok()?)]
+    for (answer, rules) in
+        [(libc::ENOSYS, unknown()), (libc::EPERM, forbidden().ok()?), (libc::EAFNOSUPPORT, families().ok()?)]
     {
         let (pass, refuse) = (SeccompAction::Allow, SeccompAction::Errno(answer as u32));
         programs.push(SeccompFilter::new(rules, pass, refuse, arch).ok()?.try_into().ok()?);

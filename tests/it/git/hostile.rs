@@ -53,7 +53,13 @@ async fn nothing_in_a_tree_runs_or_converts_when_it_becomes_files() {
     let obeyed = world.path().join("obeyed");
     std::fs::create_dir(&obeyed).unwrap();
     let person = world.person();
-    sh(&obeyed, &format!("GIT_DIR={0}/.git GIT_INDEX_FILE={0}/.git/other GIT_WORK_TREE=. git read-tree -u --reset {sha}", person.display()));
+    sh(
+        &obeyed,
+        &format!(
+            "GIT_DIR={0}/.git GIT_INDEX_FILE={0}/.git/other GIT_WORK_TREE=. git read-tree -u --reset {sha}",
+            person.display()
+        ),
+    );
     assert_eq!(std::fs::read(obeyed.join("w.u")).unwrap().len(), 12, "a mark and five letters of two bytes");
 }
 

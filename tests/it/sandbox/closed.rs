@@ -94,7 +94,9 @@ async fn processor_time_goes_to_others_first() {
     let cage = scene.cage().await;
     let outside = Command::new("nice").output().unwrap();
     let ours: i32 = String::from_utf8(outside.stdout).unwrap().trim().parse().unwrap();
-    let (said, _) = cage.run("nice; nice -n -5 nice 2>/dev/null; renice -n 0 -p $$ 2>&1 | grep -c denied; ulimit -e; ulimit -r").await;
+    let (said, _) = cage
+        .run("nice; nice -n -5 nice 2>/dev/null; renice -n 0 -p $$ 2>&1 | grep -c denied; ulimit -e; ulimit -r")
+        .await;
     let want = (ours + 10).min(19).to_string();
     // Asking for less niceness is answered with a warning and the old one.
     assert_eq!(said.lines().collect::<Vec<_>>(), [want.as_str(), &want, "1", "0", "0"], "{said}");
@@ -107,12 +109,19 @@ async fn processor_time_goes_to_others_first() {
         let word = naps("NAP7");
         let pids = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
         let is_it = |dir: &PathBuf| {
-            fs::read(dir.join("cmdline")).is_ok_and(|line| line.starts_with(b"sleep\0") && String::from_utf8_lossy(&line).contains(&word))
+            fs::read(dir.join("cmdline"))
+                .is_ok_and(|line| line.starts_with(b"sleep\0") && String::from_utf8_lossy(&line).contains(&word))
         };
-        let of_it = fs::read_to_string(pids.filter(|dir| dir.file_name().unwrap().as_encoded_bytes()[0].is_ascii_digit()).find(is_it).unwrap().join("cgroup"));
+        let of_it = fs::read_to_string(
+            pids.filter(|dir| dir.file_name().unwrap().as_encoded_bytes()[0].is_ascii_digit())
+                .find(is_it)
+                .unwrap()
+                .join("cgroup"),
+        );
         let name = format!("cloud-agent-{}", cage.reference.native_id);
         let group = of_it.unwrap();
-        let shared = group.lines().any(|line| line.ends_with(&name) && (line.contains(":cpu") || line.starts_with("0::")));
+        let shared =
+            group.lines().any(|line| line.ends_with(&name) && (line.contains(":cpu") || line.starts_with("0::")));
         assert!(shared, "{name} in {group}");
     }
 }
@@ -167,7 +176,9 @@ fn others_of_its_user_can_not_look_into_it() {
 
 #[test]
 fn without_user_namespaces_there_is_no_weaker_sandbox() {
-    let said = doctor(r#"unshare --user --map-root-user sh -c 'echo 0 >/proc/sys/user/max_user_namespaces && exec "$@"' sh "$@""#);
+    let said = doctor(
+        r#"unshare --user --map-root-user sh -c 'echo 0 >/proc/sys/user/max_user_namespaces && exec "$@"' sh "$@""#,
+    );
     assert!(line(&said, "a sandbox ").starts_with("BAD"), "{said}");
     assert!(said.contains("max_user_namespaces"), "it says what to do: {said}");
     // The same without the switch: it is the switch that it stops at.
