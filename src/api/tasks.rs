@@ -11,6 +11,7 @@ use tracing::error;
 use super::auth::{Operator, problem};
 use crate::app::App;
 use crate::store::StoredTask;
+use crate::task::Blocked;
 
 /// Most items of one answer.
 const MOST: i64 = 200;
@@ -49,6 +50,9 @@ pub struct TaskView {
     pub created_at: i64,
     pub started_at: Option<i64>,
     pub ended_at: Option<i64>,
+    /// Connections that its sandboxes were refused; not in a list of tasks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<Blocked>,
 }
 
 /// A line of a task's log.
@@ -75,7 +79,10 @@ pub async fn list(State(app): State<App>, _: Operator, Query(page): Query<Page>)
 
 pub async fn one(State(app): State<App>, _: Operator, Path(id): Path<String>) -> Response {
     match app.store.task(&id).await {
-        Ok(Some(task)) => Json(view(&task)).into_response(),
+        Ok(Some(task)) => match app.store.blocked(&id).await {
+            Ok(blocked) => Json(TaskView { blocked: Some(blocked), ..view(&task) }).into_response(),
+            Err(error) => broken(&error.into()),
+        },
         Ok(None) => unknown(&id),
         Err(error) => broken(&error),
     }
@@ -130,6 +137,7 @@ fn view(task: &StoredTask) -> TaskView {
         created_at: task.created_at,
         started_at: task.started_at,
         ended_at: task.ended_at,
+        blocked: None,
     }
 }
 

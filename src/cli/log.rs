@@ -1,6 +1,5 @@
 //! What is logged, without keys: one line an event, and nothing in an event can look like another.
 
-use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, IsTerminal as _, Write};
 
 use anyhow::{Context as _, Result};
@@ -10,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{self, LogFormat};
 use crate::text;
 
-/// Log to standard error from now on, panics too.
+/// Log to standard error from now on.
 pub fn start(log: &config::Log) -> Result<()> {
     let filter = EnvFilter::try_new(&log.filter).context("RUST_LOG can't be read")?;
     let format = log.log_format.unwrap_or(match io::stderr().is_terminal() {
@@ -25,12 +24,6 @@ pub fn start(log: &config::Log) -> Result<()> {
         LogFormat::Text => subscriber.with_ansi(io::stderr().is_terminal()).init(),
         LogFormat::Json => subscriber.json().flatten_event(true).with_current_span(true).with_span_list(true).init(),
     }
-    // What a panic says may quote what it choked on.
-    std::panic::set_hook(Box::new(|panic| {
-        let trace = Backtrace::capture();
-        let trace = if trace.status() == BacktraceStatus::Captured { format!("\n{trace}") } else { String::new() };
-        tracing::error!("{panic}{trace}");
-    }));
     Ok(())
 }
 

@@ -13,6 +13,7 @@ mod backup;
 pub mod ca;
 mod doctor;
 mod log;
+mod private;
 mod serve;
 mod settings;
 
@@ -52,7 +53,7 @@ struct MigrateArgs {
 }
 
 const EXAMPLES: &str = "\
-Every setting is an environment variable or a flag; `cloud-agent serve --help` lists them.
+Every setting is an environment variable or a flag, secrets are variables alone; `cloud-agent serve --help` lists them.
 
 First steps:
   cloud-agent doctor      what is missing before it can run
@@ -68,7 +69,21 @@ SIGTERM stops taking work, waits DRAIN_SECONDS for runs to end, and gives the re
 
 /// Run the server's command line.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    private::keep_memory();
+    private::filter_panics(|words| match tracing::dispatcher::has_been_set() {
+        true => tracing::error!("{words}"),
+        false => tell_error(words),
+    });
+    let mut command = Cli::command();
+    let given = command.get_matches_mut();
+    if let Some(variable) = private::secret_in_argv(&command, &given) {
+        tell_error(&format!("everybody on this machine can read command lines: set {variable} instead of the flag"));
+        return ExitCode::from(2);
+    }
+    let cli = match Cli::from_arg_matches(&given) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
     // One TLS provider, named before anything opens a connection.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -129,9 +144,13 @@ async fn run(command: Command) -> Result<ExitCode> {
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
+    tell_error(&format!("{error:#}"));
+    ExitCode::FAILURE
+}
+
+fn tell_error(words: &str) {
     #[expect(clippy::print_stderr, reason = "the log may not be set up yet")]
     {
-        eprintln!("cloud-agent: {}", text::redact(&format!("{error:#}")));
+        eprintln!("cloud-agent: {}", text::redact(words));
     }
-    ExitCode::FAILURE
 }

@@ -22,7 +22,9 @@ use tracing::{Instrument as _, Span, debug, info, warn};
 use url::Url;
 use uuid::Uuid;
 
+use crate::config;
 use crate::sandbox::Door;
+use crate::task::BLOCKED_OTHERS;
 
 pub mod egress;
 pub mod hello;
@@ -162,16 +164,15 @@ impl Gateway {
             .timeout(Duration::from_secs(10))
             .header("x-api-key", secrecy::ExposeSecret::expose_secret(key))
             .header("anthropic-version", "2023-06-01");
+        let place = config::shown(&common.upstream);
         match request.send().await {
             Ok(answer) if matches!(answer.status().as_u16(), 401 | 403) => {
-                Err(format!("{} does not take the key in ANTHROPIC_API_KEY", common.upstream))
+                Err(format!("{place} does not take the key in ANTHROPIC_API_KEY"))
             }
-            Ok(answer) if answer.status().is_server_error() => {
-                Err(format!("{} answers {}", common.upstream, answer.status()))
-            }
+            Ok(answer) if answer.status().is_server_error() => Err(format!("{place} answers {}", answer.status())),
             // Also a 404: gateways that speak the API need not list models.
             Ok(_) => Ok(()),
-            Err(error) => Err(format!("{} can't be reached: {}", common.upstream, error.without_url())),
+            Err(error) => Err(format!("{place} can't be reached: {}", error.without_url())),
         }
     }
 
@@ -310,10 +311,14 @@ impl Gate {
     }
 
     fn block(&self, host: String) {
-        info!(run = self.0.run, host, "Refused a sandbox's connection to {host}");
         let mut blocked = lock(&self.0.blocked);
-        let full = blocked.len() >= BLOCKED_HOSTS && !blocked.contains_key(&host);
-        *blocked.entry(if full { "…".to_owned() } else { host }).or_default() += 1;
+        let new = !blocked.contains_key(&host);
+        let full = new && blocked.len() >= BLOCKED_HOSTS;
+        // Once a host: a sandbox must not be able to fill the log.
+        if new && !full {
+            info!(run = self.0.run, host, "Refused a sandbox's connection to {host}");
+        }
+        *blocked.entry(if full { BLOCKED_OTHERS.to_owned() } else { host }).or_default() += 1;
     }
 
     fn set_trouble(&self, trouble: UpstreamTrouble) {

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::View;
 use crate::config::Config;
 use crate::store::StoredTask;
-use crate::task::{Ending, Kind, Lane, Trigger, WaitsFor, Work};
+use crate::task::{BLOCKED_NAMED, Blocked, Ending, Kind, Lane, Trigger, WaitsFor, Work};
 use crate::text::{self, Tally};
 
 /// What a run has cost.
@@ -47,7 +47,7 @@ pub fn progress_words(config: &Config, task: &StoredTask, view: &View, ending: O
             "elapsed": text::elapsed(view.elapsed),
             "cost": text::dollars(view.money.micros),
             "turns": view.money.turns,
-            "blocked": view.blocked.iter().take(3).map(|(host, _)| format!("`{host}`")).collect::<Vec<_>>().join(", "),
+            "blocked": blocked_in_short(&view.blocked),
             "mention": config.github.mention,
         }),
     );
@@ -136,7 +136,7 @@ pub fn check_words(task: &StoredTask, work: &Work, money: Money, elapsed: i64) -
             "summary": text::outgoing(&work.summary),
             "verification": text::outgoing(&work.verification),
             "files": work.files,
-            "blocked_hosts": work.blocked,
+            "blocked": blocked(&work.blocked),
             "removed": work.removed,
             "elapsed": text::elapsed(elapsed),
             "cost": text::dollars(money.micros),
@@ -178,6 +178,23 @@ fn approved_by(task: &StoredTask) -> Option<&str> {
 
 fn short(sha: &str) -> String {
     sha.chars().take(7).collect()
+}
+
+/// What the sandbox was refused, as a list; empty if nothing was.
+pub fn blocked(counted: &[(String, u64)]) -> String {
+    let most = Blocked::most(counted, BLOCKED_NAMED);
+    if most.is_empty() {
+        return String::new();
+    }
+    text::redact(text::render("report/blocked.md", &most).trim())
+}
+
+/// The same on a line.
+fn blocked_in_short(counted: &[(String, u64)]) -> String {
+    let most = Blocked::most(counted, 3);
+    let names: Vec<_> = most.hosts.iter().map(|it| format!("`{}`", it.host)).collect();
+    let more = if most.more > 0 { format!(" and {} more", most.more) } else { String::new() };
+    text::redact(&format!("{}{more}", names.join(", ")))
 }
 
 /// What was taken out of which author's texts, in a sentence; empty if nothing was.

@@ -62,7 +62,7 @@ impl Run<'_> {
             None => None,
         };
         let earlier = if left.is_some() { None } else { self.earlier().await };
-        let context = self.context(diff, earlier.is_some());
+        let context = self.context(diff, &self.guidance(&tree).await?, earlier.is_some());
         self.show(|view| view.removed = context.removed.clone());
         let room = self.open_room(&tree).await?;
         let work = self.work_in(&room, &tree, context, earlier, left).await;
@@ -104,6 +104,7 @@ impl Run<'_> {
             warn!("Could not remove the sandbox: {error}");
         }
         self.account(&room.gate).await;
+        self.log.blocked(room.gate.blocked());
     }
 
     async fn work_in(
@@ -177,7 +178,7 @@ impl Run<'_> {
             session = Session::New(Uuid::new_v4());
             self.note_session(session, None).await?;
             let prompt = match prompt == anew {
-                true => self.context(None, false).prompt,
+                true => self.context(None, &super::guidance::Guidance::default(), false).prompt,
                 // The tree is not as it was when the task began.
                 false => text::render("prompt/interrupted.md", &json!({ "again": anew })),
             };

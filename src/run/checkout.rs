@@ -154,6 +154,7 @@ pub fn git_trouble(code: &str, error: GitError) -> Halt {
         | GitError::Rejected { .. }
         | GitError::Moved
         | GitError::Hostile(_)
+        | GitError::TooLarge(_)
         | GitError::Bundle(_) => Halt::End(Ending::new(code, error.to_string())),
     }
 }

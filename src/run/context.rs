@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::Run;
+use super::guidance::Guidance;
 use crate::store::StoredTask;
 use crate::task::{Kind, PullSnapshot, Trigger};
 use crate::text::{self, Tally};
@@ -172,7 +173,7 @@ impl<'a> Pages<'a> {
 impl Run<'_> {
     /// Write the context of work from the snapshot; GitHub is not asked again (invariant 7). `diff` is what the pull
     /// request changes; `resumed` whether the agent knows an earlier run.
-    pub fn context(&self, diff: Option<Vec<u8>>, resumed: bool) -> Context {
+    pub fn context(&self, diff: Option<Vec<u8>>, guidance: &Guidance, resumed: bool) -> Context {
         let (task, snapshot) = (self.task, &self.task.snapshot);
         let mut pages = Pages::new(task);
         pages.subject();
@@ -188,6 +189,7 @@ impl Run<'_> {
             "base_branch": snapshot.base_branch,
             "egress": self.egress().join(", "),
             "instructions": snapshot.rules().instructions,
+            "guidance": guidance.words(&mut pages),
             "prompt": prompt,
             "thread": thread,
             "resumed": resumed,

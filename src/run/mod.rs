@@ -8,6 +8,7 @@ mod attempt;
 mod checkout;
 mod context;
 mod gone;
+mod guidance;
 mod inspect;
 mod left;
 mod log;

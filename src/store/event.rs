@@ -1,12 +1,17 @@
 //! The append-only log of a task.
 
+use serde::Deserialize;
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{Store, placeholders};
 use crate::clock::{self, Millis};
+use crate::task::Blocked;
 
 /// Rows in one statement.
 const ROWS: usize = 64;
+
+/// The kind of the events that say what a sandbox was refused.
+pub const BLOCKED: &str = "blocked";
 
 /// Something that happened, not yet stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +55,17 @@ impl Store {
             query.execute(&mut *tx).await?;
         }
         tx.commit().await
+    }
+
+    /// What the sandboxes of a task were refused, in all its attempts.
+    pub async fn blocked(&self, task_id: &str) -> sqlx::Result<Blocked> {
+        const SQL: &str = "select body from task_event where task_id = $1 and kind = $2 order by seq";
+        #[derive(Deserialize)]
+        struct Body {
+            blocked: Blocked,
+        }
+        let bodies: Vec<String> = sqlx::query_scalar(SQL).bind(task_id).bind(BLOCKED).fetch_all(&self.read).await?;
+        Ok(Blocked::sum(bodies.iter().filter_map(|body| serde_json::from_str::<Body>(body).ok()).map(|it| it.blocked)))
     }
 
     /// Events after `seq`, oldest first, at most `limit`.

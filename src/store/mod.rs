@@ -40,7 +40,7 @@ pub use breaker::Breaker;
 use delivery::Deciding;
 pub use delivery::{Decided, DeliveryState, NewDelivery, StoredDelivery};
 pub use effect::{Effect, Intent};
-pub use event::{Event, NewEvent};
+pub use event::{BLOCKED, Event, NewEvent};
 pub use job::{Claimed, Lease, OpenJob, Queue, Renewed};
 pub use ledger::{StoredFinding, StoredSession};
 pub use missed::{Listing, Source, Sweep};

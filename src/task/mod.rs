@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 mod admit;
+mod blocked;
 pub mod breaker;
 mod command;
 mod digest;
@@ -21,6 +22,7 @@ mod state;
 mod waiting;
 
 pub use admit::{Admission, Facts, PullFacts, Refusal, Role, Wants, admit, may_press, review_asked};
+pub use blocked::{Blocked, BlockedHost, NAMED as BLOCKED_NAMED, OTHERS as BLOCKED_OTHERS};
 pub use command::{Command, parse, speaks};
 pub use digest::{digest, words_digest};
 pub use gone::Gone;

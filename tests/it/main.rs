@@ -19,5 +19,6 @@ mod sandbox;
 mod soak;
 mod store;
 mod stories;
+mod supply;
 mod tidy;
 mod world;

@@ -26,6 +26,8 @@ pub enum GitError {
     /// What somebody pushed is nothing to check out: git knows its names or objects for attacks on who does.
     #[error("git refuses what was pushed: {0}")]
     Hostile(String),
+    #[error("no working tree can be made of this commit: {0}")]
+    TooLarge(String),
     /// What left the sandbox can't be taken: the agent's doing, not ours.
     #[error("the agent's bundle can't be used: {0}")]
     Bundle(String),

@@ -26,6 +26,7 @@ mod quick;
 mod rebase;
 mod remote;
 mod run;
+mod weigh;
 
 use std::collections::HashMap;
 use std::ffi::OsString;

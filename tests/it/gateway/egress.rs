@@ -266,3 +266,16 @@ async fn a_name_that_leads_inside_is_refused() {
     let (proxy, _) = proxy("registry.example", vec![vec![own]], |address, from| from != Some(address)).await;
     assert!(say(proxy, connect).await.starts_with("HTTP/1.1 403 "));
 }
+
+#[tokio::test]
+async fn a_name_that_is_not_allowed_is_never_looked_up() {
+    // A resolver that has no answer to anything, and breaks when it is asked.
+    let (proxy, blocked) = proxy("registry.example", Vec::new(), |_, _| true).await;
+    for name in ["secret-words.evil.example", "registry.example.evil.example", "x.registry.example"] {
+        let answer = say(proxy, format!("CONNECT {name}:443 HTTP/1.1\r\n\r\n").as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 403 "), "{name}: {answer}");
+    }
+    assert_eq!(blocked.lock().unwrap().len(), 3);
+    let answer = say(proxy, b"CONNECT registry.example:443 HTTP/1.1\r\n\r\n").await;
+    assert_eq!(answer, "", "the one that is allowed is asked for");
+}

@@ -4,6 +4,7 @@
 
 mod diff;
 mod fetch;
+mod hostile;
 mod inspect;
 mod pack;
 mod publish;
