@@ -36,7 +36,7 @@ mod request;
 mod trouble;
 
 pub use ledger::Usage;
-pub use trouble::{Trouble, UpstreamTrouble};
+pub use trouble::{NoModel, Trouble, UpstreamTrouble};
 
 /// The model proxy's port inside a sandbox.
 pub const MODEL_PORT: u16 = 8787;
@@ -150,10 +150,10 @@ impl Gateway {
     }
 
     /// Whether the model API can be reached with the key in force; in words when not. It costs nothing.
-    pub async fn reach(&self) -> Result<(), String> {
+    pub async fn reach(&self) -> Result<(), NoModel> {
         let common = &self.0;
         let Some(key) = &common.api_key else {
-            return Err("ANTHROPIC_API_KEY is not set".to_owned());
+            return Err(NoModel::NoKey);
         };
         let url = format!("{}/v1/models?limit=1", common.upstream.as_str().trim_end_matches('/'));
         let request = common
@@ -164,14 +164,16 @@ impl Gateway {
             .header("anthropic-version", "2023-06-01");
         match request.send().await {
             Ok(answer) if matches!(answer.status().as_u16(), 401 | 403) => {
-                Err(format!("{} does not take the key in ANTHROPIC_API_KEY", common.upstream))
+                Err(NoModel::KeyRefused(common.upstream.clone()))
             }
             Ok(answer) if answer.status().is_server_error() => {
-                Err(format!("{} answers {}", common.upstream, answer.status()))
+                Err(NoModel::Away(format!("{} answers {}", common.upstream, answer.status())))
             }
             // Also a 404: gateways that speak the API need not list models.
             Ok(_) => Ok(()),
-            Err(error) => Err(format!("{} can't be reached: {}", common.upstream, error.without_url())),
+            Err(error) => {
+                Err(NoModel::Away(format!("{} can't be reached: {}", common.upstream, error.without_url())))
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 /// The last request to the model that came to nothing. Forgotten as soon as one succeeds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +32,17 @@ pub enum Trouble {
     Unreachable,
     /// The API found fault with the request.
     BadRequest,
+}
+
+/// Why the model API can't be used at all.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum NoModel {
+    #[error("ANTHROPIC_API_KEY is not set")]
+    NoKey,
+    #[error("{0} does not take the key in ANTHROPIC_API_KEY")]
+    KeyRefused(Url),
+    #[error("{0}")]
+    Away(String),
 }
 
 impl UpstreamTrouble {

@@ -46,7 +46,7 @@ pub use seal::Keys;
 pub use sealed::Sealing;
 pub use sole::Sole;
 pub use task::{Created, NewTask, StoredTask};
-pub use wake::{Wakes, listen};
+pub use wake::{Changed, Installations, Wakes, listen};
 
 /// What a database answers besides rows.
 pub type Error = sqlx::Error;
