@@ -171,9 +171,7 @@ impl Gateway {
             }
             // Also a 404: gateways that speak the API need not list models.
             Ok(_) => Ok(()),
-            Err(error) => {
-                Err(NoModel::Away(format!("{} can't be reached: {}", common.upstream, error.without_url())))
-            }
+            Err(error) => Err(NoModel::Away(format!("{} can't be reached: {}", common.upstream, error.without_url()))),
         }
     }
 

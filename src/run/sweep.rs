@@ -24,6 +24,7 @@ pub async fn sweep(app: &App) {
         sandboxes(app).await;
         directories(app).await;
         checks(app).await;
+        doubts(app).await;
         tokio::time::sleep(EVERY).await;
     }
 }
@@ -104,4 +105,27 @@ async fn complete(app: &App, task: &StoredTask) -> anyhow::Result<bool> {
     };
     app.store.note_effect(&report::review::end_key(task), &task.id.to_string()).await?;
     Ok(completed)
+}
+
+/// Complete the check runs that GitHub has made a second time.
+async fn doubts(app: &App) {
+    let doubts = match app.store.doubts().await {
+        Ok(doubts) => doubts,
+        Err(error) => return warn!("Could not look for check runs that may be there twice: {error}"),
+    };
+    for (doubt, known) in doubts {
+        let repo = app.github.repo(doubt.installation_id, doubt.repository_id, &doubt.repository);
+        let ended = match report::check_run::end_twins(&repo, &doubt, known.as_deref()).await {
+            Ok(ended) => ended,
+            // It may come back.
+            Err(github::Error::Suspended) => false,
+            Err(error) => {
+                warn!(effect = doubt.key, "Could not look whether a check run is there twice: {error}");
+                error.is_final()
+            }
+        };
+        if ended && let Err(error) = app.store.end_doubt(&doubt.key).await {
+            warn!("Could not forget a doubt: {error}");
+        }
+    }
 }

@@ -187,14 +187,14 @@ async fn make(
         review: None,
         unnamed: false,
     };
-    match breaker::may(desk, &ask.place, &ask.asker, &ask.trigger).await? {
-        May::Begin => (),
+    let within = match breaker::may(desk, &ask.place, &ask.asker, &ask.trigger).await? {
+        May::Begin(within) => within,
         May::NotHere(decided) => return Ok(decided),
         May::NotNow => {
             let refusal = Refusal::TooMuchAtOnce;
             return ask::tell_refusal(desk, pull.number, &ask.asker, refusal, true, Some(desk.delivery_id)).await;
         }
-    }
+    };
     let lane = if pull.is_from_fork() || !role.can_write() { Lane::Untrusted } else { Lane::Trusted };
     let order = Order { kind, lane, prompt: prompt.clone(), goes_on: kind == Kind::Pull, origin: None };
     let snapshot = snapshot::take(desk, &ask, setting, Some(pull), &order, Vec::new()).await?;
@@ -207,6 +207,7 @@ async fn make(
         snapshot,
         kind,
         origin: None,
+        within: Some(within),
     };
     match ask::create(desk, &new).await? {
         Some(decided) => Ok(decided),

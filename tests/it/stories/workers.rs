@@ -102,11 +102,39 @@ echo '{"said":"a teapot"}' >> $HOME/.claude/projects/-workspace/$ID.jsonl
     let second = step().await.unwrap();
     assert_eq!(first.session, second.session);
 
-    let begins_anew = "[ ! -e STALE ] || echo 'from a stale tree' >> README.md; rm -f STALE; echo 'good day' >> README.md";
+    let begins_anew =
+        "[ ! -e STALE ] || echo 'from a stale tree' >> README.md; rm -f STALE; echo 'good day' >> README.md";
     world.claude_will(&format!("{REMEMBERS}{begins_anew}"));
     there.stop().await;
     here.start(&world);
     world.settle().await;
     let told = world.told();
     assert!(told.contains("good day") && !told.contains("stale"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_process_hears_of_an_installation_the_others_act_on() {
+    let mut world = World::on(Database::postgres()).await;
+    world.claude_will("true");
+    world.start().await;
+    let tokens = || world.github.journal().iter().filter(|it| it.path.ends_with("/access_tokens")).count();
+    let ask = async || {
+        world.github.comment("alice", "octo/app#1", "@cloud-agent help").await;
+        world.settle().await;
+    };
+    world.issue("The greeting is short", "");
+    ask().await;
+    let before = tokens();
+    ask().await;
+    assert_eq!(tokens(), before, "a token is kept");
+    // As another process that was brought the event.
+    let heard = world.store().tell_of_installation(world.github.installation_id());
+    heard.await.unwrap();
+    world
+        .wait_for("the kept token to be dropped", async || {
+            ask().await;
+            tokens() > before
+        })
+        .await;
+    world.told();
 }
