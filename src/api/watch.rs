@@ -25,7 +25,7 @@ pub async fn watch(app: &App) {
         let (github, model, database) = tokio::join!(app.github.powers(), app.gateway.reach(), app.store.ping());
         let seen = [
             ("github", github.err().map(|it| Wrong::new(it.to_string()))),
-            ("model", model.err().map(unreached)),
+            ("model", model.err().as_ref().map(unreached)),
             ("database", database.err().map(|it| Wrong::new(it.to_string()))),
             ("disk", health::disk(&app.config.store.data_dir, app.config.store.disk_free_mb).map(Wrong::new)),
             ("claude", claude(app).map(Wrong::new)),
@@ -45,7 +45,7 @@ pub async fn watch(app: &App) {
     }
 }
 
-fn unreached(why: NoModel) -> Wrong {
+fn unreached(why: &NoModel) -> Wrong {
     match why {
         NoModel::NoKey | NoModel::KeyRefused(_) => Wrong::refused(why.to_string()),
         NoModel::Away(_) => Wrong::new(why.to_string()),

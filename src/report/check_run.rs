@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_secs(3);
 /// After this time, in milliseconds, what is not there will not come any more.
 const LATE: Millis = 3_600_000;
 /// After this time GitHub itself gives up on a check run that was never completed: two weeks.
-const STALE: Millis = 14 * 24 * 3_600_000;
+pub const STALE: Millis = 14 * 24 * 3_600_000;
 
 /// Make a check run once.
 pub async fn make(outbox: &Outbox<'_>, repo: &Repo, key: &str, new: &NewCheck<'_>) -> Result<CheckRun, Undone> {
@@ -59,7 +59,8 @@ pub async fn make(outbox: &Outbox<'_>, repo: &Repo, key: &str, new: &NewCheck<'_
 /// Whether a doubt has come to its end. A second check run ends as the first has ended, whichever GitHub shows.
 pub async fn end_twins(repo: &Repo, doubt: &Doubt, known: Option<&str>) -> Result<bool, Error> {
     let known = known.and_then(|json| serde_json::from_str::<CheckRun>(json).ok()).map(|it| it.id);
-    let Some(known) = known else { return Ok(doubt.age() > STALE) };
+    // Refused in the end, or not tried again yet, which would be written down anew.
+    let Some(known) = known else { return Ok(doubt.age() > LATE) };
     let all = repo.find_checks(&doubt.head_sha, &doubt.name, &doubt.external_id).await?;
     let (ours, twins): (Vec<_>, Vec<_>) = all.into_iter().partition(|run| run.id == known);
     let Some(ours) = ours.into_iter().next().filter(|run| run.status == "completed") else {

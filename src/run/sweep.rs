@@ -118,7 +118,7 @@ async fn doubts(app: &App) {
         let ended = match report::check_run::end_twins(&repo, &doubt, known.as_deref()).await {
             Ok(ended) => ended,
             // It may come back.
-            Err(github::Error::Suspended) => false,
+            Err(github::Error::Suspended) => doubt.age() > report::check_run::STALE,
             Err(error) => {
                 warn!(effect = doubt.key, "Could not look whether a check run is there twice: {error}");
                 error.is_final()
