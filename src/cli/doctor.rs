@@ -245,7 +245,7 @@ async fn model(config: &Config) -> Finding {
     };
     match gateway.reach().await {
         Ok(()) => finding(Grade::Good, "model", format!("{} answers", config::shown(&config.model.base_url))),
-        Err(why) => finding(Grade::Bad, "model", why),
+        Err(why) => finding(Grade::Bad, "model", why.to_string()),
     }
 }
 

@@ -38,7 +38,7 @@ mod request;
 mod trouble;
 
 pub use ledger::Usage;
-pub use trouble::{Trouble, UpstreamTrouble};
+pub use trouble::{NoModel, Trouble, UpstreamTrouble};
 
 /// The model proxy's port inside a sandbox.
 pub const MODEL_PORT: u16 = 8787;
@@ -152,10 +152,10 @@ impl Gateway {
     }
 
     /// Whether the model API can be reached with the key in force; in words when not. It costs nothing.
-    pub async fn reach(&self) -> Result<(), String> {
+    pub async fn reach(&self) -> Result<(), NoModel> {
         let common = &self.0;
         let Some(key) = &common.api_key else {
-            return Err("ANTHROPIC_API_KEY is not set".to_owned());
+            return Err(NoModel::NoKey);
         };
         let url = format!("{}/v1/models?limit=1", common.upstream.as_str().trim_end_matches('/'));
         let request = common
@@ -167,12 +167,14 @@ impl Gateway {
         let place = config::shown(&common.upstream);
         match request.send().await {
             Ok(answer) if matches!(answer.status().as_u16(), 401 | 403) => {
-                Err(format!("{place} does not take the key in ANTHROPIC_API_KEY"))
+                Err(NoModel::KeyRefused(place))
             }
-            Ok(answer) if answer.status().is_server_error() => Err(format!("{place} answers {}", answer.status())),
+            Ok(answer) if answer.status().is_server_error() => {
+                Err(NoModel::Away(format!("{place} answers {}", answer.status())))
+            }
             // Also a 404: gateways that speak the API need not list models.
             Ok(_) => Ok(()),
-            Err(error) => Err(format!("{place} can't be reached: {}", error.without_url())),
+            Err(error) => Err(NoModel::Away(format!("{place} can't be reached: {}", error.without_url()))),
         }
     }
 

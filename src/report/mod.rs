@@ -1,6 +1,7 @@
 //! Stage 5: GitHub hears: a reaction, one comment that follows the work, a pull request, a check run, a review. Each write
 //! has its intent stored first and is made once.
 
+pub mod check_run;
 mod outbox;
 mod progress;
 mod publish;

@@ -1,7 +1,7 @@
 //! The pull request and the check run on its head, each made once.
 
 use super::words::{Money, check_words, pull_words};
-use super::{Outbox, Undone};
+use super::{Outbox, Undone, check_run};
 use crate::github::{CheckRun, CheckStatus, Conclusion, NewCheck, NewPull, Pull, Repo};
 use crate::store::StoredTask;
 use crate::task::Work;
@@ -82,5 +82,5 @@ async fn check_once(
         actions: &[],
         details_url: None,
     };
-    outbox.once(key, || repo.find_check(head, name, id), || repo.create_check(&new)).await
+    check_run::make(outbox, repo, key, &new).await
 }

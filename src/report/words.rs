@@ -137,7 +137,7 @@ pub fn check_words(task: &StoredTask, work: &Work, money: Money, elapsed: i64) -
             "verification": text::outgoing(&work.verification),
             "files": work.files,
             "blocked": blocked(&work.blocked),
-            "removed": work.removed,
+            "removed": hidden(&work.removed),
             "elapsed": text::elapsed(elapsed),
             "cost": text::dollars(money.micros),
             "turns": money.turns,

@@ -230,7 +230,8 @@ impl From<github::Error> for Pause {
 impl From<anyhow::Error> for Pause {
     fn from(error: anyhow::Error) -> Self {
         if error.chain().any(|it| it.downcast_ref::<store::Error>().is_some_and(store::is_away)) {
-            return Self::Later(Wait::new(WaitsFor::Host, "the database does not answer"));
+            let wait = Wait::new(WaitsFor::Host, "the database does not answer");
+            return Self::Later(wait.or_else(Ending::new("host_database", "")));
         }
         let full = |it: &io::Error| matches!(it.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
         if error.chain().any(|it| it.downcast_ref::<io::Error>().is_some_and(full)) {

@@ -143,6 +143,7 @@ async fn drive(app: &App, job: &Job) -> Result<(), Pause> {
         money: Money { micros: task.spent_micros, turns: task.turns },
         work: task.progress.work.clone(),
         reviewed: task.progress.reviewed.clone(),
+        removed: task.progress.removed(),
         elapsed: clock::now() - task.created_at,
         ..View::default()
     });

@@ -16,6 +16,7 @@ mod approval;
 mod backup;
 mod breaker;
 mod delivery;
+mod doubt;
 mod effect;
 mod event;
 mod installation;
@@ -36,9 +37,10 @@ mod wake;
 
 pub use approval::ChangeAfter;
 pub use backup::backup;
-pub use breaker::Breaker;
+pub use breaker::{Breaker, Within};
 use delivery::Deciding;
 pub use delivery::{Decided, DeliveryState, NewDelivery, StoredDelivery};
+pub use doubt::Doubt;
 pub use effect::{Effect, Intent};
 pub use event::{BLOCKED, Event, NewEvent};
 pub use job::{Claimed, Lease, OpenJob, Queue, Renewed};
@@ -49,7 +51,7 @@ pub use seal::Keys;
 pub use sealed::Sealing;
 pub use sole::Sole;
 pub use task::{Created, NewTask, StoredTask};
-pub use wake::{Wakes, listen};
+pub use wake::{Changed, Installations, Wakes, listen};
 
 /// What a database answers besides rows.
 pub type Error = sqlx::Error;

@@ -5,7 +5,7 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, Row as _, Transaction};
 
 use super::snapshot::Stored;
-use super::{Lease, Queue, Store};
+use super::{Lease, Queue, Store, Within};
 use crate::clock::{self, Millis};
 use crate::task::{Account, Ending, Kind, Place, Progress, Snapshot, State, TaskId, Trigger, Waiting};
 
@@ -24,6 +24,8 @@ pub struct NewTask {
     pub kind: Kind,
     /// What asked, where several deliveries tell of the same ask: only the first makes a task.
     pub origin: Option<String>,
+    /// How much may be asked for.
+    pub within: Option<Within>,
 }
 
 /// What came of making a task.
@@ -33,6 +35,8 @@ pub enum Created {
     Made { superseded: Option<String> },
     /// The thread has an open task, or the same ask has made one.
     Busy,
+    /// It would be more than may be asked for.
+    TooMuch,
     /// The claim is no longer ours.
     Lost,
 }
@@ -107,6 +111,11 @@ impl Store {
         let mut tx = self.begin().await?;
         if !super::holds(&mut tx, lease).await? {
             return Ok(Some(Created::Lost));
+        }
+        if let Some(within) = &new.within
+            && !self.is_within(&mut tx, &new.place, new.requester.id, within).await?
+        {
+            return Ok(Some(Created::TooMuch));
         }
         let mut superseded = None;
         let head = new.snapshot.pull.as_ref().map(|pull| pull.head_sha.clone());

@@ -5,20 +5,46 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::postgres::PgListener;
-use tokio::sync::Notify;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{Notify, broadcast};
 use tracing::{debug, warn};
 
-use super::Queue;
+use super::{Dialect, Queue, Store};
 
 /// The channel that PostgreSQL carries wake-ups on.
 pub(super) const CHANNEL: &str = "cloud_agent_wake";
 
-/// One bell for each queue, and one for cancellations.
-#[derive(Clone, Default)]
+/// What a message about an installation begins with; its id follows.
+const INSTALLATION: &str = "installation:";
+
+/// One bell for each queue, and one for cancellations; and the installations that other processes tell of.
+#[derive(Clone)]
 pub struct Wakes {
     deliveries: Arc<Notify>,
     tasks: Arc<Notify>,
     cancels: Arc<Notify>,
+    installations: broadcast::Sender<Changed>,
+}
+
+/// What another process has heard of: the state of an installation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Changed {
+    One(u64),
+    /// Which ones is not known.
+    Any,
+}
+
+impl Default for Wakes {
+    fn default() -> Self {
+        /// Whoever falls behind by more drops everything.
+        const BEHIND: usize = 64;
+        Self {
+            deliveries: Arc::default(),
+            tasks: Arc::default(),
+            cancels: Arc::default(),
+            installations: broadcast::Sender::new(BEHIND),
+        }
+    }
 }
 
 impl Wakes {
@@ -42,11 +68,41 @@ impl Wakes {
         self.cancels.notified().await;
     }
 
+    /// Hears of installations that other processes tell of, from now on.
+    pub fn installations(&self) -> Installations {
+        Installations(self.installations.subscribe())
+    }
+
     fn bell(&self, queue: Queue) -> &Notify {
         match queue {
             Queue::Delivery => &self.deliveries,
             Queue::Task => &self.tasks,
         }
+    }
+}
+
+/// What other processes tell of installations.
+pub struct Installations(broadcast::Receiver<Changed>);
+
+impl Installations {
+    /// Returns when another process has heard of a change. None when nothing will come any more.
+    pub async fn changed(&mut self) -> Option<Changed> {
+        match self.0.recv().await {
+            Ok(changed) => Some(changed),
+            Err(RecvError::Lagged(_)) => Some(Changed::Any),
+            Err(RecvError::Closed) => None,
+        }
+    }
+}
+
+impl Store {
+    /// Tell the other processes that what they keep of an installation may be of no use any more.
+    pub async fn tell_of_installation(&self, id: u64) -> sqlx::Result<()> {
+        const SQL: &str = "select pg_notify($1, $2)";
+        if self.dialect == Dialect::Sqlite {
+            return Ok(());
+        }
+        sqlx::query(SQL).bind(CHANNEL).bind(format!("{INSTALLATION}{id}")).execute(&self.write).await.map(drop)
     }
 }
 
@@ -68,12 +124,17 @@ async fn listen_once(url: &SecretString, wakes: &Wakes) -> sqlx::Result<()> {
         wakes.wake(queue);
     }
     wakes.cancel();
+    let _ = wakes.installations.send(Changed::Any);
     debug!("Listening for wake-ups of other processes");
     loop {
         let heard = listener.recv().await?;
-        match Queue::named(heard.payload()) {
-            Some(queue) => wakes.wake(queue),
-            None => wakes.cancel(),
+        let said = heard.payload();
+        match (Queue::named(said), said.strip_prefix(INSTALLATION)) {
+            (Some(queue), _) => wakes.wake(queue),
+            (None, Some(id)) => {
+                let _ = wakes.installations.send(id.parse().map_or(Changed::Any, Changed::One));
+            }
+            (None, None) => wakes.cancel(),
         }
     }
 }

@@ -8,9 +8,10 @@ use super::event::Ask;
 use super::handle::{Desk, Trouble, done, refused_is_fine};
 use super::late;
 use super::snapshot::{self, Setting};
+use crate::clock;
 use crate::github::{PullRequest, Reaction};
 use crate::report::{self, Undone};
-use crate::store::{Created, Decided, DeliveryState, NewTask, StoredTask};
+use crate::store::{Created, Decided, DeliveryState, NewTask, StoredTask, Within};
 use crate::task::{
     Admission, Asker, Command, Facts, Kind, Place, PullFacts, Refusal, Role, TaskId, ThreadRemark, Trigger, admit,
     review_asked,
@@ -131,7 +132,10 @@ pub async fn decide(desk: &Desk<'_>, ask: &Ask) -> Result<Decided, Trouble> {
         Admission::Start { prompt } => Order { kind, asker, prompt, goes_on: ask.on_pull, origin: None },
     };
     match breaker::may(desk, place, &ask.asker, &ask.trigger).await? {
-        May::Begin => start(desk, ask, &setting, pull.as_ref(), Order { origin, ..order }, quiet).await,
+        May::Begin(within) => {
+            let order = Order { origin, ..order };
+            start(desk, ask, &setting, pull.as_ref(), order, quiet, within).await
+        }
         May::NotHere(decided) => Ok(decided),
         May::NotNow => refuse(desk, ask, Refusal::TooMuchAtOnce).await,
     }
@@ -206,6 +210,7 @@ async fn start(
     pull: Option<&PullRequest>,
     order: Order,
     quiet: bool,
+    within: Within,
 ) -> Result<Decided, Trouble> {
     let (body, said) = match ask.review {
         Some(id) if ask.on_pull => snapshot::review(desk, ask.place.number, id).await?,
@@ -233,6 +238,7 @@ async fn start(
         snapshot: snapshot?,
         kind: order.kind,
         origin: order.origin,
+        within: Some(within),
     };
     greeted?;
     match create(desk, &new).await? {
@@ -265,6 +271,10 @@ pub(super) async fn create(desk: &Desk<'_>, new: &NewTask) -> Result<Option<Deci
     match desk.app.store.create_task(desk.outbox.lease, new).await? {
         Created::Lost => Err(Trouble::Lost),
         Created::Busy => Ok(None),
+        // Now that those before it are there, the next look sees them, and tells people.
+        Created::TooMuch => {
+            Err(Trouble::Later { at: clock::now(), why: "too much was asked at the same moment".to_owned() })
+        }
         Created::Made { superseded } => {
             let task = desk.app.store.task(&new.id.to_string()).await?;
             if let Some(task) = &task {

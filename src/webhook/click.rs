@@ -185,14 +185,14 @@ async fn make(
         unnamed: false,
         asked_at: clock::iso(clock::now()),
     };
-    match breaker::may(desk, &ask.place, &ask.asker, &ask.trigger).await? {
-        May::Begin => (),
+    let within = match breaker::may(desk, &ask.place, &ask.asker, &ask.trigger).await? {
+        May::Begin(within) => within,
         May::NotHere(decided) => return Ok(decided),
         May::NotNow => {
             let refusal = Refusal::TooMuchAtOnce;
             return ask::tell_refusal(desk, pull.number, &ask.asker, refusal, true, Some(desk.delivery_id)).await;
         }
-    }
+    };
     let order =
         Order { kind, asker: ask::asker(role), prompt: prompt.clone(), goes_on: kind == Kind::Pull, origin: None };
     let snapshot = snapshot::take(desk, &ask, setting, Some(pull), &order, Vec::new()).await?;
@@ -205,6 +205,7 @@ async fn make(
         snapshot,
         kind,
         origin: None,
+        within: Some(within),
     };
     match ask::create(desk, &new).await? {
         Some(decided) => Ok(decided),

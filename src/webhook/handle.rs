@@ -165,6 +165,17 @@ async fn look(app: &App, job: &Job) -> Result<Decided, Trouble> {
         Ok(heard) => heard,
         Err(error) => return Ok(done(DeliveryState::Failed, &format!("the payload is not as expected: {error}"))),
     };
+    let place = heard.place().cloned();
+    let decided = decide(app, job, us, heard).await;
+    if let (Err(Trouble::Gone(Gone::Suspended)), Some(place)) = (&decided, place)
+        && !installation::is_suspended(app, place.installation_id).await?
+    {
+        return Err(Trouble::Later { at: clock::now(), why: "the installation is active again".to_owned() });
+    }
+    decided
+}
+
+async fn decide(app: &App, job: &Job, us: Us, heard: Heard) -> Result<Decided, Trouble> {
     let desk = |place: &Place| desk(app, job, us, place);
     match heard {
         Heard::Nothing(why) => Ok(done(DeliveryState::Ignored, why)),

@@ -66,9 +66,12 @@ async fn of(desk: &Desk<'_>, it: &Moved, origin: Option<String>) -> Result<Decid
     if again {
         return Ok(done(DeliveryState::Ignored, "this commit is reviewed already, or about to be"));
     }
-    if let May::NotHere(decided) = breaker::may(desk, place, &it.ask.asker, &Trigger::Pull).await? {
-        return Ok(decided);
-    }
+    let within = match breaker::may(desk, place, &it.ask.asker, &Trigger::Pull).await? {
+        May::Begin(within) => Some(within),
+        May::NotHere(decided) => return Ok(decided),
+        // A push is not held against what a person has asked for.
+        May::NotNow => None,
+    };
     let order =
         Order { kind: Kind::Review, asker: Asker::Settings, prompt: String::new(), goes_on: false, origin: None };
     let snapshot = snapshot::take(desk, &it.ask, &setting, Some(&pull), &order, Vec::new()).await?;
@@ -86,6 +89,7 @@ async fn of(desk: &Desk<'_>, it: &Moved, origin: Option<String>) -> Result<Decid
         snapshot,
         kind: Kind::Review,
         origin,
+        within,
     };
     let busy = || done(DeliveryState::Ignored, "another delivery has asked for the review already");
     Ok(ask::create(desk, &new).await?.unwrap_or_else(busy))

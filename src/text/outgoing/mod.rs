@@ -14,7 +14,7 @@ use std::ops::Range;
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 use serde_json::Value;
 
-pub use held::{at_home, hold, hold_for_now};
+pub use held::{at_home, hold, hold_until};
 
 use super::without_invisible;
 

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use secrecy::SecretString;
 
 use super::*;
+use crate::clock;
 
 const KEY: &str = "wh-5ecret_Of-These.Tests/Zq8+Lm2";
 
@@ -136,6 +137,21 @@ fn a_key_of_several_lines_is_held_line_by_line() {
     hold(&SecretString::from(format!("-----BEGIN RSA PRIVATE KEY-----\n{line}\n-----END RSA PRIVATE KEY-----\n")));
     assert_eq!(redact(&format!("it is {line}.")), "it is [redacted].");
     assert!(!redact_held(&STANDARD.encode(format!("x{line}"))).contains(&STANDARD.encode(&line[2..])[..20]));
+}
+
+#[test]
+fn every_token_that_is_still_good_is_held_however_many_there_are() {
+    let token = |n: usize| format!("minted-{n:04}-token-{n:04}-of-an-odd-form");
+    let soon = clock::now() + 3_600_000;
+    hold_until(&SecretString::from(token(0)), clock::now() - 1);
+    for n in 1..200 {
+        hold_until(&SecretString::from(token(n)), soon);
+    }
+    for n in [1, 2, 100, 199] {
+        assert_eq!(redact_held(&format!("it is {}.", token(n))), "it is [redacted].", "{n}");
+    }
+    // One that is dead need not be looked for.
+    assert_eq!(redact_held("minted-0000-token-0000-of-ano"), "minted-0000-token-0000-of-ano");
 }
 
 #[test]

@@ -169,6 +169,8 @@ stories! {
         world.settle().await;
         world.told();
 
+        let summary = world.github.check_runs("octo/app")[0].summary.clone().unwrap();
+        assert!(summary.contains("Hidden text was taken out: 1 HTML comment (alice), 1 invisible character (rita)."), "{summary}");
         let head = "cloud-agent/issue-1-the-greeting-is-short";
         let seen = world.github.file_at("octo/app", head, "seen.txt").unwrap();
         assert_snapshot!(crate::world::steady(&without_times(&seen)), @"
