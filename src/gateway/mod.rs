@@ -166,9 +166,7 @@ impl Gateway {
             .header("anthropic-version", "2023-06-01");
         let place = config::shown(&common.upstream);
         match request.send().await {
-            Ok(answer) if matches!(answer.status().as_u16(), 401 | 403) => {
-                Err(NoModel::KeyRefused(place))
-            }
+            Ok(answer) if matches!(answer.status().as_u16(), 401 | 403) => Err(NoModel::KeyRefused(place)),
             Ok(answer) if answer.status().is_server_error() => {
                 Err(NoModel::Away(format!("{place} answers {}", answer.status())))
             }

@@ -56,7 +56,7 @@ pub async fn run(app: App, job: Job) -> Verdict {
         repository = tracing::field::Empty
     );
     async move {
-        let driven = match drive(&app, &job).await {
+        let driven = match Box::pin(drive(&app, &job)).await {
             Err(Pause::Broken(error)) => match gone::found(&error) {
                 Some(gone) => gone::end(&app, &job, gone).await,
                 None => Err(Pause::Broken(error)),
