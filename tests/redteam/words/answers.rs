@@ -1,4 +1,4 @@
-//! PromptPwnd: what the model answers is data. It names fields that nobody reads, commands that nobody runs and tools that
+//! `PromptPwnd`: what the model answers is data. It names fields that nobody reads, commands that nobody runs and tools that
 //! nobody has.
 
 use serde_json::{Value, json};
@@ -50,20 +50,18 @@ async fn class_08_an_answer_orders_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn class_08_other_shapes_of_answers_are_no_orders_either() {
-    for answer in
-        [json!("touch"), json!([greedy("x")]), json!({ "title": { "run": "x" }, "summary": ["x"], "changed": "yes" })]
-    {
-        let mut world = world().await;
+    let mut world = world().await;
+    world.start().await;
+    let shapes =
+        [json!("touch"), json!([greedy("x")]), json!({ "title": { "run": "x" }, "summary": ["x"], "changed": "yes" })];
+    for (answer, tasks) in shapes.iter().zip(1..) {
         world.claude_says("echo more >> README.md", &answer.to_string());
-        world.start().await;
         ask(&world, "fix this").await;
         let told = world.told();
-        assert_eq!(
-            world.github.branches("octo/app").iter().filter(|it| *it != "main").count(),
-            world.github.pulls("octo/app").len(),
-            "{told}"
-        );
-        assert_eq!(world.sql("select count(*) from task").await, 1);
+        let branches = world.github.branches("octo/app");
+        let made = branches.iter().filter(|it| *it != "main").count();
+        assert_eq!(made, world.github.pulls("octo/app").len(), "{told}");
+        assert_eq!(world.sql("select count(*) from task").await, tasks);
     }
 }
 

@@ -72,7 +72,7 @@ fn everywhere(key: &str) -> (String, String) {
 
 /// Places of the work itself, each of which holds all of it back.
 fn places(key: &str) -> [(&'static str, String); 6] {
-    let wide: String = key.chars().map(|c| format!("{c}\\000")).collect();
+    let wide = key.split("").collect::<Vec<_>>().join("\\000");
     [
         ("message", format!("echo more >> README.md; git commit -qam 'Greet {key}'")),
         ("file", format!("echo 'key: {key}' > config.yml")),

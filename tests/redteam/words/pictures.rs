@@ -1,4 +1,4 @@
-//! CamoLeak: an answer whose pictures and links carry data to whoever serves them, without anybody's click.
+//! `CamoLeak`: an answer whose pictures and links carry data to whoever serves them, without anybody's click.
 
 use pulldown_cmark::{Event, Options, Parser, Tag};
 

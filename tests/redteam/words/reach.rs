@@ -48,7 +48,7 @@ async fn class_09_a_run_for_one_repository_reads_no_other() {
     let published = published(&world);
     assert!(published.contains("octo/secret.git") || published.contains("fatal"), "the agent has tried: {published}");
     let diff = world.github.diff("octo/app", "main", "cloud-agent/issue-1-the-greeting-is-short");
-    assert!(!diff.contains(PRIVATE) && diff.contains("+"), "{diff}");
+    assert!(!diff.contains(PRIVATE) && diff.contains('+'), "{diff}");
     // Every token of this run was for the one repository.
     let app = world.github.repo_id("octo/app");
     for request in &world.github.journal()[before..] {
