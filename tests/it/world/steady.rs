@@ -24,6 +24,12 @@ pub fn steady(text: &str) -> String {
         {
             line.replace_range(at..at + end, "HASH");
         }
+        if let Some(hash) = line.strip_prefix("snapshot ").map(str::trim)
+            && hash.len() == 12
+            && hash.bytes().all(|it| it.is_ascii_hexdigit())
+        {
+            line = "snapshot HASH".to_owned();
+        }
         out.push_str(line.trim_end());
         out.push('\n');
     }
