@@ -163,7 +163,7 @@ fn an_ordinary_user_can_make_sandboxes() {
 /// Debuggers, core dumps and `/proc` show nothing of the program to whoever has its user, a sandbox that broke out included.
 #[test]
 fn others_of_its_user_can_not_look_into_it() {
-    let look = r#"pid=$!; for i in $(seq 40); do cat /proc/$pid/environ >/dev/null 2>&1 || { kill -0 $pid && echo shut; break; }; sleep 0.05; done; kill $pid"#;
+    let look = r"pid=$!; for i in $(seq 40); do cat /proc/$pid/environ >/dev/null 2>&1 || { kill -0 $pid && echo shut; break; }; sleep 0.05; done; kill $pid";
     let nobody = "setpriv --reuid 65534 --regid 65534 --clear-groups -- sh -c";
     if !may_be_nobody() {
         return;

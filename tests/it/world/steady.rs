@@ -28,7 +28,7 @@ pub fn steady(text: &str) -> String {
             && hash.len() == 12
             && hash.bytes().all(|it| it.is_ascii_hexdigit())
         {
-            line = "snapshot HASH".to_owned();
+            "snapshot HASH".clone_into(&mut line);
         }
         out.push_str(line.trim_end());
         out.push('\n');

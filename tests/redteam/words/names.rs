@@ -113,7 +113,9 @@ fn control_13_in_a_shell_or_before_the_options_end_the_names_run() {
             Some("--upload-pack") => drop(git(&["ls-remote", &name, "."])),
             Some("--output") => drop(git(&["diff", &name])),
             _ => {
-                drop(Command::new("sh").args(["-c", &format!("git rev-parse {name}")]).current_dir(dir.path()).output())
+                drop(
+                    Command::new("sh").args(["-c", &format!("git rev-parse {name}")]).current_dir(dir.path()).output(),
+                );
             }
         }
         assert!(mark.exists(), "{name}");
