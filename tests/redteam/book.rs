@@ -95,9 +95,9 @@ fn split_cve(name: &str) -> (String, String) {
 fn hold(book: &str, escapes: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/attacks.md");
     let text = std::fs::read_to_string(&path).unwrap();
-    let head = text.split("\n| ").next().unwrap();
+    let head = text.split("\n| ").next().unwrap().trim_end();
     let made = format!(
-        "{head}\n| | attack | what the attacker does not get | control: gets it |\n|---|---|---|---|\n{book}\n\
+        "{head}\n\n| | attack | what the attacker does not get | control: gets it |\n|---|---|---|---|\n{book}\n\
          ## Escapes with a number of their own\n\n| | what does not happen | control: it does |\n|---|---|---|\n{escapes}"
     );
     if std::env::var_os("UPDATE_DOCS").is_some() {
