@@ -23,8 +23,6 @@ pub fn mention(world: &World) -> String {
             () if words.contains("### I could not") => "failed, told",
             () if words.contains(":not_a_writer") => "refused, told",
             () if words.contains("cloud-agent:refusal") => "failed, told",
-            // Other last words, such as that there was nothing to change.
-            () if reacted("confused") && !words.is_empty() => "failed, told",
             () if reacted("confused") => "failed, 😕",
             () => "SILENT",
         }
