@@ -198,8 +198,14 @@ impl From<Pause> for Halt {
 }
 
 impl From<github::Error> for Halt {
+    /// What GitHub refuses for good is an end that people are told: asking again would leave them waiting for nothing.
     fn from(error: github::Error) -> Self {
-        Self::Pause(error.into())
+        match error {
+            github::Error::NotFound(_) | github::Error::Forbidden(_) | github::Error::Invalid(_) => {
+                Self::End(Ending::new("github_refused", error.to_string()))
+            }
+            error => Self::Pause(error.into()),
+        }
     }
 }
 

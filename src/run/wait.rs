@@ -28,6 +28,8 @@ pub async fn wait(run: &Run<'_>, board: Option<&Board<'_>>, wait: Wait) -> Resul
         return end(run, wait, ending.as_ref()).await;
     };
     let until = waiting.until;
+    // Its last words may stand there already, and are said once.
+    let board = board.filter(|_| task.as_ref().is_some_and(|task| task.ending.is_none()));
     run.log.step("waiting", &format!("{}: {}", wait.on.name(), wait.why));
     let from = State::named(&run.view().state).unwrap_or(run.task.state);
     match run.app.store.wait(run.job.lease(), from, &waiting).await {

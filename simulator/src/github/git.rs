@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::LazyLock;
 
 use super::look::Commit;
 
@@ -226,9 +227,16 @@ impl Bare {
     }
 }
 
+/// Where git is. With a path, the standard library can start it by `posix_spawn`; a name that is looked for in another
+/// environment makes it fork, which copies the tables of all this process's memory each time.
+pub(crate) static GIT: LazyLock<PathBuf> = LazyLock::new(|| {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|place| place.join("git")).find(|file| file.is_file()).unwrap_or("git".into())
+});
+
 /// `git` on a repository, blind to the configuration of whoever runs the tests.
 fn git_command(path: &Path) -> Command {
-    let mut git = Command::new("git");
+    let mut git = Command::new(&*GIT);
     clean(&mut git);
     git.arg("-c").arg("core.quotePath=false").env("GIT_DIR", path);
     git

@@ -11,7 +11,7 @@ use tokio::process::Command;
 
 use super::answer::Answer;
 use super::auth::{allows, of_token, password};
-use super::git::clean_environment;
+use super::git::{GIT, clean_environment};
 use super::{BOT_ID, Credential, World};
 
 /// `/{owner}/{name}.git/{service path}`, also without `.git`; the repository's full name and the rest.
@@ -94,7 +94,7 @@ fn admit(
 async fn backend(world: &World, repo: u64, rest: &str, request: Request<Bytes>, workflows: bool) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let header = |name: &str| parts.headers.get(name).and_then(|it| it.to_str().ok()).unwrap_or_default().to_owned();
-    let mut child = Command::new("git")
+    let mut child = Command::new(&*GIT)
         .arg("http-backend")
         .env_clear()
         .envs(clean_environment())

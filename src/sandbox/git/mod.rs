@@ -53,7 +53,7 @@ pub const PACK_SCRIPT: &str = include_str!("pack.sh");
 /// What git on this host needs to know.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The git executable; a bare name is looked for on the `PATH` of `env`.
+    /// The git executable; a bare name is looked for on the `PATH` of `env`, once.
     pub program: PathBuf,
     /// All that git processes get of the environment: `PATH`, and proxy or certificate variables where they are needed.
     pub env: Vec<(OsString, OsString)>,
@@ -101,8 +101,16 @@ struct Inner {
     turns: Mutex<HashMap<u64, Arc<tokio::sync::Mutex<()>>>>,
 }
 
+/// Where the program is, if it is to be found. By a path the standard library starts it with `posix_spawn`; a name that is
+/// looked for in another environment than ours makes it fork, which copies the tables of all our memory each time.
+fn located(settings: &Settings) -> PathBuf {
+    let path = settings.env.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value);
+    let places = path.into_iter().flat_map(std::env::split_paths).map(|place| place.join(&settings.program));
+    places.into_iter().find(|file| file.is_file()).unwrap_or_else(|| settings.program.clone())
+}
+
 impl Git {
-    pub fn new(settings: Settings) -> Result<Self, GitError> {
+    pub fn new(mut settings: Settings) -> Result<Self, GitError> {
         let bad = |why: &str| Err(GitError::Other(format!("can't use {} for git: {why}", settings.base)));
         if !matches!(settings.base.scheme(), "http" | "https") || settings.base.host_str().is_none() {
             return bad("it must be an http or https address");
@@ -111,6 +119,7 @@ impl Git {
             return bad("it must not hold a user name or password");
         }
         settings.identity.check()?;
+        settings.program = located(&settings);
         let quick = quick::client(&settings);
         Ok(Self(Arc::new(Inner { settings, quick, turns: Mutex::default() })))
     }

@@ -76,16 +76,14 @@ async fn every(writes: usize, moment: Moment) -> String {
 /// The story with the connection broken once; its outcome, and how many writes there were.
 async fn cut(at: Option<(usize, Moment)>) -> (String, usize) {
     let mut world = World::on(Database::postgres()).await;
-    // The schema is made directly: how the first start fails is another story.
-    world.store().migrate().await.unwrap();
     let proxy = Proxy::before(&world.postgres().socket(), "postgres").await;
     let (n, moment) = at.unwrap_or((usize::MAX, Moment::Before));
-    // The proxy hangs up at that moment, and nothing else happens.
-    proxy.wire().set(n, moment, || ());
     world.set("DATABASE_URL", proxy.url());
     // A claim that was lost with the connection lapses first.
     world.set("LEASE", "5s");
     Story::Mention.set_up(&mut world).await;
+    // The proxy hangs up at that moment, and nothing else happens. How a start fails is another story.
+    proxy.wire().set(n, moment, || ());
     let words = heard_at_last(&mut world).await;
     (words, proxy.wire().passed())
 }
