@@ -131,7 +131,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Migrate(args) => {
             log::start(&args.log)?;
-            let _sole = Sole::take(&args.store.database_url())?;
+            let _sole = Sole::take(&args.store.database_url(), Sole::PATIENCE).await?;
             let store = Store::connect(&args.store.database_url()).await?;
             store.migrate().await?;
             store.close().await;

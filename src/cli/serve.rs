@@ -66,7 +66,7 @@ pub async fn work(config: Config) -> Result<ExitCode> {
 
 /// Start workers and, with `doors`, the server.
 pub async fn start(config: Config, doors: bool) -> Result<Running> {
-    let sole = Sole::take(&config.store.database_url())?;
+    let sole = Sole::take(&config.store.database_url(), Sole::PATIENCE).await?;
     let listener = if doors {
         let address = config.server.address();
         Some(TcpListener::bind(address).await.with_context(|| format!("listen on {address} (LISTEN)"))?)

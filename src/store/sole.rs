@@ -3,9 +3,11 @@
 use std::fs::{File, TryLockError};
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::time::{Instant, sleep};
 
 /// The right to serve a SQLite file, for as long as the value lives.
 #[derive(Debug)]
@@ -14,9 +16,13 @@ pub struct Sole {
 }
 
 impl Sole {
+    /// How long to wait for another process to let go, when one starts: one that was just killed may leave a child behind
+    /// that has not come to be another program yet, and holds what its parent held.
+    pub const PATIENCE: Duration = Duration::from_secs(5);
+
     /// Take the file of a `sqlite://` URL for this process; `None` on PostgreSQL, which any number of processes share.
     /// Readers take nothing: a backup or a look at the settings goes on beside the process that serves.
-    pub fn take(url: &SecretString) -> Result<Option<Self>> {
+    pub async fn take(url: &SecretString, patience: Duration) -> Result<Option<Self>> {
         let Some(path) = sqlite_path(url) else { return Ok(None) };
         if let Some(dir) = path.parent() {
             std::fs::create_dir_all(dir).with_context(|| format!("make {}", dir.display()))?;
@@ -27,7 +33,13 @@ impl Sole {
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(false);
         let mut file = options.open(&lock).with_context(|| format!("open {}", lock.display()))?;
-        match file.try_lock() {
+        let started = Instant::now();
+        let mut tried = file.try_lock();
+        while matches!(tried, Err(TryLockError::WouldBlock)) && started.elapsed() < patience {
+            sleep(Duration::from_millis(50)).await;
+            tried = file.try_lock();
+        }
+        match tried {
             Ok(()) => (),
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();

@@ -1,5 +1,7 @@
 //! A copy of the database that is made while it is written to, and the lock that keeps a second server off it.
 
+use std::time::Duration;
+
 use cloud_agent::store::{self, Queue, Sole, Store};
 
 use super::Scene;
@@ -49,12 +51,12 @@ async fn a_copy_is_whole_though_others_write() {
     assert!(says(store::backup(&postgres, &to, true).await).contains("pg_dump --format=custom"));
 }
 
-#[test]
-fn a_file_is_served_by_one_process() {
+#[tokio::test]
+async fn a_file_is_served_by_one_process() {
     let dir = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}?mode=rwc", dir.path().join("cloud-agent.db").display()).into();
-    let first = Sole::take(&url).unwrap().unwrap();
-    let error = Sole::take(&url).unwrap_err().to_string();
+    let first = Sole::take(&url, Duration::ZERO).await.unwrap().unwrap();
+    let error = Sole::take(&url, Duration::ZERO).await.unwrap_err().to_string();
     assert!(error.contains(&format!("another process ({})", std::process::id())), "{error}");
     assert!(error.contains("cloud-agent.db: SQLite is for one"), "{error}");
 
@@ -62,8 +64,13 @@ fn a_file_is_served_by_one_process() {
     std::os::unix::fs::symlink(dir.path(), &alias).unwrap();
     std::fs::File::create(dir.path().join("cloud-agent.db")).unwrap();
     let other = format!("sqlite://{}", alias.join("cloud-agent.db").display()).into();
-    assert!(Sole::take(&other).is_err(), "another name of the same file");
-    drop(first);
-    assert!(Sole::take(&other).unwrap().is_some());
-    assert!(Sole::take(&"postgres://me@db/x".to_owned().into()).unwrap().is_none(), "any number shares a PostgreSQL");
+    assert!(Sole::take(&other, Duration::ZERO).await.is_err(), "another name of the same file");
+    // The last one may still be about to end.
+    let soon = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        drop(first);
+    };
+    assert!(tokio::join!(Sole::take(&other, Sole::PATIENCE), soon).0.unwrap().is_some());
+    let shared = Sole::take(&"postgres://me@db/x".to_owned().into(), Duration::ZERO).await.unwrap();
+    assert!(shared.is_none(), "any number shares a PostgreSQL");
 }
