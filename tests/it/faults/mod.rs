@@ -1,7 +1,7 @@
 //! The fault matrix: one story after another, with one thing going wrong in each, judged by what people see in the end.
 //! The tables in `docs/faults.md` are made by these tests: `UPDATE_DOCS=1 script/faults`.
 //!
-//! A cell is a world of its own, and there are some hundreds. Every fourth is played, another one in each row, unless
+//! A cell is a world of its own, and there are some hundreds. Every sixth is played, another one in each row, unless
 //! `FAULTS=all` (`script/faults`) asks for all; those that are not are held as they stand in the document. `FAULTS="the push"`
 //! plays the cells with these words in `request, trouble`.
 

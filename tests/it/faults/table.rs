@@ -13,7 +13,7 @@ use super::routes::Route;
 const AT_ONCE: usize = 8;
 
 /// Without `FAULTS=all` one of so many is played.
-const SELECTION: usize = 4;
+const SELECTION: usize = 6;
 /// What stands for a cell that was never played; it is, when somebody asks for it with `FAULTS`.
 const UNPLAYED: &str = "·";
 
