@@ -33,8 +33,7 @@ pub(super) async fn list(turn: &Turn<'_>) -> Result<()> {
     for installation in app.github.installations().await? {
         let (suspended, installation) = (installation.is_suspended(), installation.id);
         if suspended {
-            // Its turn comes when it is active again.
-            store.note_suspension(turn.app_id, installation, listing.since).await?;
+            search.put_off(turn, installation).await?;
         }
         if suspended || installation < listing.after.0 {
             continue;
@@ -55,6 +54,7 @@ pub(super) async fn list_one(turn: &Turn<'_>, installation: u64, since: Millis) 
 
 /// What is looked for, and what came of it.
 struct Search {
+    began: Millis,
     since: String,
     found: usize,
     /// A repository could not be looked through yet.
@@ -63,13 +63,14 @@ struct Search {
 
 impl Search {
     fn since(since: Millis) -> Self {
-        Self { since: clock::iso(since - OVERLAP), found: 0, stuck: false }
+        Self { began: since, since: clock::iso(since - OVERLAP), found: 0, stuck: false }
     }
 
     /// Look through an installation's repositories: all of them, or those that come after this one, and keep how far that has
     /// come.
     async fn installation(&mut self, turn: &Turn<'_>, installation: u64, after: Option<(u64, u64)>) -> Result<()> {
         let repositories = match turn.app.github.repositories(installation).await {
+            Err(Error::Suspended) => return self.put_off(turn, installation).await,
             Err(error) if error.is_final() => {
                 warn!(installation.id = installation, "An installation can't be looked through: {error}");
                 return Ok(());
@@ -84,6 +85,7 @@ impl Search {
             turn.keep().await?;
             match Shelf::new(turn, installation, &repository).look_through(&self.since).await {
                 Ok(some) => self.found += some,
+                Err(Trouble::GitHub(Error::Suspended)) => return self.put_off(turn, installation).await,
                 Err(Trouble::GitHub(error)) if error.is_final() => {
                     warn!("{} can't be looked through: {error}", repository.full_name);
                 }
@@ -100,6 +102,11 @@ impl Search {
             }
         }
         Ok(())
+    }
+
+    /// It is suspended meanwhile: its turn comes when it is active again.
+    async fn put_off(&self, turn: &Turn<'_>, installation: u64) -> Result<()> {
+        Ok(turn.app.store.note_suspension(turn.app_id, installation, self.began).await?)
     }
 
     fn end(self) -> Result<()> {

@@ -78,7 +78,8 @@ stories! {
         assert!(!world.told().contains("not_a_writer"), "and not again");
         say(&world, "alice", "/ok-to-test").await;
         let said = world.github.last_comment("octo/app#1").unwrap().body;
-        assert!(said.contains("say which commit you have looked at") && !said.contains(&head), "{said}");
+        let (_, seen) = said.split_once(" -->").unwrap();
+        assert!(seen.contains("say which commit you have looked at") && !seen.contains(&head), "{said}");
         say(&world, "alice", &format!("/ok-to-test {}", &head[..12])).await;
         say(&world, "alice", "@cloud-agent ok-to-test 0123456789abcdef0123456789abcdef01234567").await;
         let said = world.github.last_comment("octo/app#1").unwrap().body;

@@ -109,8 +109,10 @@ async fn class_19_a_twin_of_the_commit_that_was_looked_at_is_not_approved() {
     }
     let told = world.told();
     assert!(told.contains("with all of its 40 digits"), "{told}");
-    let said = world.github.last_comment("octo/app#1").unwrap().body;
-    assert!(!said.contains(&evil[..7]), "nobody is led to copy what they did not look at: {said}");
+    let refused =
+        world.github.comments("octo/app#1").into_iter().find(|it| it.body.contains("40 digits")).unwrap().body;
+    let (_, seen) = refused.split_once(" -->").unwrap();
+    assert!(!seen.contains(&evil[..7]), "nobody is led to copy what they did not look at: {seen}");
     say(&world, "alice", &format!("/ok-to-test {harmless}")).await;
     assert!(world.told().contains("that is not the head of this pull request any more"));
     assert_eq!(world.sql("select count(*) from approval").await, 0);
