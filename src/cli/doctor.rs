@@ -9,7 +9,7 @@ use anyhow::Result;
 
 use crate::agent;
 use crate::app;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Kind};
 use crate::gateway::{Gateway, GatewaySettings};
 use crate::github::{Github, Installation};
 use crate::health;
@@ -25,6 +25,12 @@ const EVENTS: &[&str] =
 /// change.
 const WISHED: &[(&str, &str)] = &[("checks", "write"), ("actions", "read"), ("merge_queues", "read")];
 const WISHED_EVENTS: &[&str] = &["check_run", "check_suite", "merge_group", "repository"];
+
+/// The same, with what the operator's gate would let through.
+fn wished(config: &Config) -> Vec<(&'static str, &'static str)> {
+    let workflows = config.gate.most().contains(&Kind::Workflows);
+    WISHED.iter().copied().chain(workflows.then_some(("workflows", "write"))).collect()
+}
 
 /// Look, print a line for each thing, and fail when runs can't work.
 pub async fn doctor(config: Config) -> Result<ExitCode> {
@@ -173,7 +179,7 @@ async fn github(config: &Config) -> Vec<Finding> {
             let lacks = |list: &[(&str, &str)]| -> Vec<String> {
                 list.iter().filter(|it| !enough(it)).map(|(name, level)| format!("{name}: {level}")).collect()
             };
-            let (missing, wished) = (lacks(PERMISSIONS), lacks(WISHED));
+            let (missing, wished) = (lacks(PERMISSIONS), lacks(&wished(config)));
             let unheard = |list: &[&'static str]| -> Vec<&str> {
                 list.iter().copied().filter(|event| !events.iter().any(|has| has == event)).collect()
             };
@@ -194,17 +200,17 @@ async fn github(config: &Config) -> Vec<Finding> {
         Err(error) => found.push(finding(Grade::Bad, "App permissions", error.to_string())),
     }
     match github.installations().await {
-        Ok(all) => found.extend(installations(&all)),
+        Ok(all) => found.extend(installations(&all, &wished(config))),
         Err(error) => found.push(finding(Grade::Bad, "installations", error.to_string())),
     }
     found
 }
 
 /// Those that don't do: an installation keeps what it was granted until its owner accepts what the App asks for since.
-fn installations(all: &[Installation]) -> Vec<Finding> {
+fn installations(all: &[Installation], wished: &[(&str, &str)]) -> Vec<Finding> {
     const MOST: usize = 20;
     let trouble = |it: &Installation| {
-        let all = PERMISSIONS.iter().chain(WISHED);
+        let all = PERMISSIONS.iter().chain(wished);
         let missing: Vec<_> = all.filter(|(name, level)| !it.grants(name, level)).collect();
         if it.is_suspended() {
             return Some("suspended".to_owned());

@@ -23,6 +23,7 @@ pub struct Delivered {
     pub event: String,
     pub action: Option<String>,
     pub installation_id: Option<u64>,
+    pub repository_id: Option<u64>,
 }
 
 impl Delivered {

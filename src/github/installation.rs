@@ -8,6 +8,7 @@ use super::call::Ask;
 use super::repo::OrAbsent as _;
 use super::token::grants;
 use super::{Error, Github};
+use crate::clock::{self, Millis};
 
 /// One account's installation.
 #[derive(Debug, Clone, Deserialize)]
@@ -18,6 +19,7 @@ pub struct Installation {
     /// By name; what was granted may be less than what the App asks for since.
     #[serde(default)]
     pub permissions: HashMap<String, String>,
+    /// GitHub writes times here as ISO 8601, and in some payloads as seconds.
     #[serde(default)]
     pub suspended_at: Option<serde_json::Value>,
 }
@@ -37,8 +39,21 @@ impl Installation {
         self.suspended_at.as_ref().is_some_and(|at| !at.is_null())
     }
 
+    /// Since when it is.
+    pub fn suspended_since(&self) -> Option<Millis> {
+        moment(self.suspended_at.as_ref()?)
+    }
+
     pub fn grants(&self, name: &str, level: &str) -> bool {
         grants(&self.permissions, name, level)
+    }
+}
+
+/// A moment in either of GitHub's spellings.
+pub fn moment(at: &serde_json::Value) -> Option<Millis> {
+    match at.as_i64() {
+        Some(seconds) => Some(seconds * 1000),
+        None => clock::read_iso(at.as_str()?),
     }
 }
 

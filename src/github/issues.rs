@@ -76,13 +76,22 @@ impl Repo {
         self.list(&format!("issues/{number}/comments?per_page=100"), |page: Vec<Remark>| page).await
     }
 
-    /// Our own comment with this marker. Anybody can write the marker, so the author counts too.
+    /// Our own comment with this marker.
     pub async fn find_comment(&self, number: u64, marker: &str) -> Result<Option<u64>, Error> {
+        Ok(self.find_comments(number, marker).await?.first().copied())
+    }
+
+    /// All of our own with it, as far as the newest hundreds show. Anybody can write the marker, so the author counts too.
+    pub async fn find_comments(&self, number: u64, marker: &str) -> Result<Vec<u64>, Error> {
         let us = self.us().await?;
         let path = format!("issues/{number}/comments?per_page=100");
         let comments = self.list_newest(&path, |page: Vec<Remark>| page).await?;
-        let found = comments.into_iter().find(|it| is_ours(us, it.user.as_ref(), it.body.as_deref(), marker));
-        Ok(found.map(|remark| remark.id))
+        let ours = comments.into_iter().filter(|it| is_ours(us, it.user.as_ref(), it.body.as_deref(), marker));
+        Ok(ours.map(|remark| remark.id).collect())
+    }
+
+    pub async fn delete_comment(&self, id: u64) -> Result<(), Error> {
+        self.delete(&format!("issues/comments/{id}")).await
     }
 
     /// The id of our own account.

@@ -38,7 +38,7 @@ pub use checks::{
 pub use contents::File;
 pub use error::Error;
 pub use hook::{Delivered, Installed};
-pub use installation::Installation;
+pub use installation::{Installation, moment};
 pub use issues::{Author, Issue, Label, ReactTo, Reaction, Remark};
 pub use line::{Limit, Line};
 pub use pace::Pace;

@@ -34,6 +34,8 @@ pub enum Scope {
     Fetch,
     /// Push branches and nothing else.
     Push,
+    /// The same with files below `.github/workflows`, which GitHub takes from no App without this permission.
+    PushWorkflows,
     /// Resolve review threads. GitHub wants `contents: write` for it although nothing is written (github/gh-aw#35726),
     /// which no other call through the API should be able to do.
     Resolve,
@@ -48,6 +50,7 @@ impl Scope {
             }
             Self::Fetch => &[("contents", "read")],
             Self::Push => &[("contents", "write")],
+            Self::PushWorkflows => &[("contents", "write"), ("workflows", "write")],
             Self::Resolve => &[("metadata", "read"), ("contents", "write"), ("pull_requests", "write")],
         }
     }
@@ -57,7 +60,7 @@ impl Scope {
     fn wishes(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Talk => &[("checks", "write"), ("actions", "read")],
-            Self::Fetch | Self::Push | Self::Resolve => &[],
+            Self::Fetch | Self::Push | Self::PushWorkflows | Self::Resolve => &[],
         }
     }
 }

@@ -1,11 +1,10 @@
 //! A check run is made once, as far as that can be known. GitHub takes any number of one name and external id, and may carry
 //! a call out after we have given up on its answer.
 //!
-//! So after a doubt it is looked for twice, with a pause; then another is made, and the doubt is written down before. While
+//! So after a doubt it is looked for twice (`Outbox::once`); then another is made, and the doubt is written down before. While
 //! it stands, `end_twins` gives a second one the end of the first. What is left: until then both are shown.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use serde_json::json;
 use tracing::info;
@@ -16,24 +15,17 @@ use crate::github::{CheckRun, CheckStatus, CheckUpdate, Conclusion, Error, NewCh
 use crate::store::Doubt;
 use crate::text;
 
-/// Between two looks for what a call without an answer may have made.
-const PAUSE: Duration = Duration::from_secs(3);
 /// After this time, in milliseconds, what is not there will not come any more.
-const LATE: Millis = 3_600_000;
+pub const LATE: Millis = 3_600_000;
 /// After this time GitHub itself gives up on a check run that was never completed: two weeks.
 pub const STALE: Millis = 14 * 24 * 3_600_000;
 
 /// Make a check run once.
 pub async fn make(outbox: &Outbox<'_>, repo: &Repo, key: &str, new: &NewCheck<'_>) -> Result<CheckRun, Undone> {
     let looked = AtomicBool::new(false);
-    let find = || repo.find_check(new.head, new.name, new.external_id);
-    let look = || async {
-        if let Some(found) = find().await? {
-            return Ok(Some(found));
-        }
-        tokio::time::sleep(PAUSE).await;
+    let look = || {
         looked.store(true, Ordering::Relaxed);
-        find().await
+        repo.find_check(new.head, new.name, new.external_id)
     };
     let write = || async {
         if looked.load(Ordering::Relaxed) {
@@ -46,6 +38,7 @@ pub async fn make(outbox: &Outbox<'_>, repo: &Repo, key: &str, new: &NewCheck<'_
                 head_sha: new.head.to_owned(),
                 name: new.name.to_owned(),
                 external_id: new.external_id.to_owned(),
+                number: 0,
                 created_at: clock::now(),
             };
             let noted = outbox.store.note_doubt(&doubt).await;

@@ -2,6 +2,7 @@
 //! has its intent stored first and is made once.
 
 pub mod check_run;
+pub mod comment;
 mod outbox;
 mod progress;
 mod publish;
@@ -40,7 +41,7 @@ pub fn react_to(trigger: &Trigger, number: u64) -> Option<ReactTo> {
 pub async fn react(outbox: &Outbox<'_>, repo: &Repo, to: ReactTo, reaction: Reaction) -> Result<(), Undone> {
     let key = reaction_key(repo, to, reaction);
     // Reacting twice is the same as once, so there is nothing to look for first.
-    outbox.once(&key, || async { Ok(None::<()>) }, || repo.react(to, reaction)).await
+    outbox.repeatedly(&key, || repo.react(to, reaction)).await
 }
 
 /// The key of a reaction's effect: whoever looks for what was missed sees by it what was heard.
@@ -89,11 +90,14 @@ pub async fn approved(
     number: u64,
     approval: &Approval,
     fork: bool,
+    // The same comment asks for something besides.
+    more: bool,
 ) -> Result<(), Undone> {
     let key = format!("{}:approved:{number}:{}:{}", repo.key(), approval.head_sha, approval.at);
     let marker = format!("<!-- cloud-agent:approved={}:{} -->", approval.head_sha, approval.at);
     let words = json!({
-        "marker": marker, "by": approval.by, "head": approval.head_sha, "fork": fork, "mention": names.mention,
+        "marker": marker, "by": approval.by, "head": approval.head_sha, "fork": fork, "more": more,
+        "mention": names.mention,
     });
     say(outbox, repo, number, &key, &marker, &text::render("report/approved.md", &words)).await
 }
@@ -130,5 +134,5 @@ pub async fn too_much(
 }
 
 async fn say(outbox: &Outbox<'_>, repo: &Repo, number: u64, key: &str, marker: &str, body: &str) -> Result<(), Undone> {
-    outbox.once(key, || repo.find_comment(number, marker), || repo.comment(number, body)).await.map(|_: u64| ())
+    comment::make(outbox, repo, number, key, marker, body).await.map(drop)
 }

@@ -1,5 +1,6 @@
 //! Writes to GitHub, each at most once: intent, call, result. After a doubt GitHub is read before anything is written
-//! again; after a refusal the reason is kept.
+//! again, twice with a pause, for it may carry a call out after we have given up on its answer; after a refusal the reason
+//! is kept.
 
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ use crate::text;
 
 /// Tries within one run; what still fails is tried again later.
 const TRIES: u32 = 4;
+/// Between two looks for what a call without an answer may have made.
+const PAUSE: Duration = Duration::from_secs(3);
 /// When what failed here is tried again.
 const LATER: Millis = 30_000;
 
@@ -85,6 +88,26 @@ impl Outbox<'_> {
         W: Fn() -> WF,
         WF: Future<Output = Result<T, Error>>,
     {
+        self.make(key, look, write, PAUSE).await
+    }
+
+    /// Make a write that is the same when it is made twice, so that there is nothing to look for.
+    pub async fn repeatedly<W, WF>(&self, key: &str, write: W) -> Result<(), Undone>
+    where
+        W: Fn() -> WF,
+        WF: Future<Output = Result<(), Error>>,
+    {
+        self.make(key, || async { Ok(None) }, write, Duration::ZERO).await
+    }
+
+    async fn make<T, L, LF, W, WF>(&self, key: &str, look: L, write: W, pause: Duration) -> Result<T, Undone>
+    where
+        T: Serialize + DeserializeOwned,
+        L: Fn() -> LF,
+        LF: Future<Output = Result<Option<T>, Error>>,
+        W: Fn() -> WF,
+        WF: Future<Output = Result<T, Error>>,
+    {
         let effect = Effect { key, task_id: self.task_id, lease: self.lease };
         let mut unsure = match self.turn(&effect).await? {
             Intent::New => false,
@@ -103,7 +126,17 @@ impl Outbox<'_> {
         let mut tries = 0;
         loop {
             tries += 1;
-            let error = match self.attempt(unsure, &look, &write).await {
+            let found = if unsure { look_twice(&look, pause).await } else { Ok(None) };
+            // The claim may have lapsed over the looks, and another worker may be at the same write.
+            if unsure && self.is_void().await {
+                return Err(Undone::Lost);
+            }
+            let made = match found {
+                Ok(None) => write().await,
+                Ok(Some(found)) => Ok(found),
+                Err(error) => Err(error),
+            };
+            let error = match made {
                 Ok(made) => {
                     let json = serde_json::to_string(&made).unwrap_or_else(|_| "null".to_owned());
                     self.store.settle_effect(key, true, &json).await?;
@@ -156,17 +189,19 @@ impl Outbox<'_> {
             warn!("Could not write down that GitHub refused a write: {error}");
         }
     }
+}
 
-    async fn attempt<T, L, LF, W, WF>(&self, unsure: bool, look: &L, write: &W) -> Result<T, Error>
-    where
-        L: Fn() -> LF,
-        LF: Future<Output = Result<Option<T>, Error>>,
-        W: Fn() -> WF,
-        WF: Future<Output = Result<T, Error>>,
-    {
-        if unsure && let Some(made) = look().await? {
-            return Ok(made);
-        }
-        write().await
+async fn look_twice<T, L, LF>(look: &L, pause: Duration) -> Result<Option<T>, Error>
+where
+    L: Fn() -> LF,
+    LF: Future<Output = Result<Option<T>, Error>>,
+{
+    if let Some(found) = look().await? {
+        return Ok(Some(found));
     }
+    if pause.is_zero() {
+        return Ok(None);
+    }
+    tokio::time::sleep(pause).await;
+    look().await
 }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::words::{Money, marker, progress_words};
-use super::{Outbox, Undone, review};
+use super::{Outbox, Undone, comment, review};
 use crate::clock;
 use crate::config::Config;
 use crate::github::Repo;
@@ -117,7 +117,7 @@ impl<'a> Board<'a> {
         let key = format!("task:{}:comment", task.id);
         let (number, marker) = (task.place.number, marker(task));
         let body = progress_words(config, task, view, None);
-        let id = outbox.once(&key, || repo.find_comment(number, &marker), || repo.comment(number, &body)).await?;
+        let id = comment::make(outbox, repo, number, &key, &marker, &body).await?;
         Ok(Self { config, repo, task, at: At::Comment(id) })
     }
 
@@ -179,12 +179,8 @@ impl<'a> Board<'a> {
         let key = format!("task:{}:comment-end", self.task.id);
         let body = progress_words(self.config, self.task, view, Some(ending));
         match self.at {
-            At::Comment(id) => {
-                outbox.once(&key, || async { Ok(None::<()>) }, || self.repo.edit_comment(id, &body)).await
-            }
-            At::Reply(id) => {
-                outbox.once(&key, || async { Ok(None::<()>) }, || self.repo.edit_review_comment(id, &body)).await
-            }
+            At::Comment(id) => outbox.repeatedly(&key, || self.repo.edit_comment(id, &body)).await,
+            At::Reply(id) => outbox.repeatedly(&key, || self.repo.edit_review_comment(id, &body)).await,
             At::Check(id) => review::close(outbox, self.repo, self.config, self.task, id, view, ending).await,
         }
     }

@@ -80,6 +80,7 @@ pub fn ending_words(config: &Config, task: &StoredTask, view: &View, ending: &En
             "held_back": patch(&ending.diff),
             "head": head(task),
             "void": task.snapshot.void.as_ref().map(|it| short(&it.head_sha)),
+            "void_base": task.snapshot.void.as_ref().is_some_and(|it| it.is_for_another_base(&task.snapshot.base_branch)),
             "approved_by": approved_by(task),
             "contributed": work.map(|work| work.contributed.clone()).unwrap_or_default(),
             "thread": if task.kind == Kind::Issue { "issue" } else { "pull request" },

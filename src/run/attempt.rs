@@ -108,8 +108,12 @@ impl Run<'_> {
         let ours = ours.or_else(|| self.view().work.and_then(|work| work.head));
         let mut later = later_of(&all, &self.task.snapshot, &self.task.trigger, ours.as_deref());
         // How the work was published says it already.
-        if self.view().work.is_some_and(|work| matches!(work.aside.as_str(), "rebased" | "conflict")) {
+        let aside = self.view().work.map(|work| work.aside).unwrap_or_default();
+        if matches!(aside.as_str(), "rebased" | "conflict") {
             later.retain(|it| *it != "head");
+        }
+        if aside == "retargeted" {
+            later.retain(|it| *it != "base");
         }
         self.show(|view| view.later = later);
         Ok(())
@@ -168,6 +172,7 @@ fn later_of(all: &[ChangeAfter], snapshot: &Snapshot, trigger: &Trigger, ours: O
         let what = match it.what.as_str() {
             what if what == asked_by => "comment",
             "text" => "text",
+            "base" => "base",
             "head" => match &snapshot.pull {
                 Some(pull) if pushed != Some(&pull.head_sha) && pushed != ours => "head",
                 _ => continue,

@@ -11,7 +11,7 @@ use super::checkout::{Tree, git_trouble};
 use super::{Halt, Pause, Run, secrets};
 use crate::agent::binary::run_in;
 use crate::config::Kind;
-use crate::sandbox::git::{Caps, HeldBack, Identity, PACK_SCRIPT, Plan, Policy, Workbench, judge};
+use crate::sandbox::git::{Caps, HeldBack, Identity, Inspection, PACK_SCRIPT, Plan, Policy, Workbench, judge};
 use crate::sandbox::{Exec, Sandbox, SandboxError};
 use crate::task::{Ending, FileLine, Work};
 use crate::text;
@@ -81,12 +81,16 @@ impl Run<'_> {
             squash: !cured.is_empty(),
         };
         let made = bench.recreate(&seen, &plan).await.map_err(inspecting)?;
+        // Where the gate has not let them through, GitHub is the second to hold them back.
+        let workflows = self.policy().allow.contains(&Kind::Workflows);
+        work.workflows = workflows && seen.has_workflows();
         if let Some(head) = made.head.as_ref().filter(|_| !self.may_push() || self.is_of_fork()) {
             work.patch = bench.patch(&tree.base, head, LARGEST_PATCH).await.map_err(inspecting)?.unwrap_or_default();
-            work.contributed = match self.may_push() {
-                true => self.contributed(&bench, tree).await?,
-                false => String::new(),
-            };
+            if self.may_push() {
+                let fork = self.contributed(&bench, tree).await?;
+                work.workflows |= workflows && fork.has_workflows();
+                work.contributed = self.not_for_the_repository(&fork);
+            }
             let aside = match (self.is_of_fork(), self.may_push()) {
                 (true, true) if work.contributed.is_empty() => "beside",
                 (true, true) => "gate",
@@ -104,14 +108,17 @@ impl Run<'_> {
         Ok(work)
     }
 
-    /// What the fork's own commits change that may not go onto a branch of the repository, where it would count as the
-    /// repository's own: a few names, or nothing. How the commits came about does not matter, as their author is known.
-    async fn contributed(&self, bench: &Workbench, tree: &Tree) -> Result<String, Halt> {
-        const NAMED: usize = 5;
-        let caps = Caps::default();
+    /// What the fork's own commits change.
+    async fn contributed(&self, bench: &Workbench, tree: &Tree) -> Result<Inspection, Halt> {
         let from = self.fork_point(tree).await?;
-        let seen = bench.look(&from, &tree.base, &caps).await.map_err(inspecting)?;
-        let held = judge(&seen, &self.policy());
+        bench.look(&from, &tree.base, &Caps::default()).await.map_err(inspecting)
+    }
+
+    /// What of it may not go onto a branch of the repository, where it would count as the repository's own: a few names, or
+    /// nothing. How the commits came about does not matter, as their author is known.
+    fn not_for_the_repository(&self, seen: &Inspection) -> String {
+        const NAMED: usize = 5;
+        let held = judge(seen, &self.policy());
         let mut held: Vec<_> = held.iter().filter(|it| !it.is_cured_by_squash()).collect();
         held.sort_by_key(|it| it.path().is_none());
         let name = |it: &&HeldBack| match it.path() {
@@ -122,7 +129,7 @@ impl Run<'_> {
         if held.len() > NAMED {
             names.push(format!("{} more", held.len() - NAMED));
         }
-        Ok(names.join(", "))
+        names.join(", ")
     }
 
     /// Run the packing script inside, without network.

@@ -1,10 +1,12 @@
 //! Step 6: the branch. Pushed by the host, from the repository that no agent has touched, and never over what somebody
 //! else has done.
 
+use secrecy::SecretString;
+
 use super::checkout::git_trouble;
 use super::inspect::BENCH;
 use super::{Halt, Pause, Run};
-use crate::github::Scope;
+use crate::github::{Error, Scope};
 use crate::report::Undone;
 use crate::sandbox::git::{Branch, Git, GitError, Pushed, Rebased, Remote, Sha, Want, Workbench};
 use crate::task::{self, Ending, Kind, Progress, Published, Work};
@@ -26,15 +28,16 @@ enum Sent {
 
 impl Run<'_> {
     /// Push the work to a branch of its own; the answer is its name. Doing it again finds it there.
-    pub async fn push(&self, head: &str) -> Result<String, Halt> {
-        let sha = sha(head)?;
+    pub async fn push(&self, work: &Work) -> Result<String, Halt> {
+        let sha = sha(work.head.as_deref().unwrap_or_default())?;
+        let scope = scope(work);
         let (number, title) = (self.task.place.number, &self.task.snapshot.title);
         for name in 1..=NAMES {
             let text = match self.task.kind {
                 Kind::Pull => task::pull_branch(number, title, name),
                 _ => task::branch(number, title, name),
             };
-            match self.send(&sha, &branch(&text)?, None).await? {
+            match self.send(scope, &sha, &branch(&text)?, None).await? {
                 Sent::Done(pushed) => {
                     let how = if pushed == Pushed::AlreadyThere { "was there already" } else { "pushed" };
                     self.log.step("branch", &format!("{text} {how}"));
@@ -47,7 +50,8 @@ impl Run<'_> {
         Err(refusal("branches of this name hold other work"))
     }
 
-    /// Look once more whether the work may go where it was to go: a push to a fork has made its approval void.
+    /// Look once more whether the work may go where it was to go: a push to a fork makes its approval void, and so does
+    /// another branch to go into.
     pub async fn before_publishing(&self, work: Work) -> Result<Work, Halt> {
         let Some(pull) = self.task.snapshot.pull.as_ref().filter(|_| work.aside == "beside") else { return Ok(work) };
         let now = self.repo.pull(self.task.place.number).await?;
@@ -57,12 +61,14 @@ impl Run<'_> {
         }
         // Also where a later push has brought the commit back.
         let approvals = self.app.store.approvals(&self.task.place).await.map_err(Pause::Broken)?;
-        let holds = approvals.iter().any(|(approval, void)| !void && approval.head_sha == pull.head_sha);
-        if holds && now.head.sha == pull.head_sha {
-            return Ok(work);
-        }
-        self.log.step("aside", "the approval is void: the head has moved");
-        Ok(Work { aside: "moved".to_owned(), ..work })
+        let holds = approvals.iter().any(|(approval, void)| !void && approval.is_of(&pull.head_sha, &now.base.branch));
+        let aside = match now.head.sha == pull.head_sha {
+            _ if now.base.branch != self.task.snapshot.base_branch => "retargeted",
+            true if holds => return Ok(work),
+            _ => "moved",
+        };
+        self.log.step("aside", &format!("the approval is void: {aside}"));
+        Ok(Work { aside: aside.to_owned(), ..work })
     }
 
     /// Push the work onto the pull request's own branch, after what others have pushed meanwhile. Where that can't be, it
@@ -82,7 +88,7 @@ impl Run<'_> {
         for _ in 0..rebases {
             let head = work.head.clone().unwrap_or_default();
             let onto = sha(work.onto.as_deref().unwrap_or(&pull.head_sha))?;
-            match self.send(&sha(&head)?, &target, Some(&onto)).await? {
+            match self.send(scope(&work), &sha(&head)?, &target, Some(&onto)).await? {
                 Sent::Done(_) => {
                     self.log.step("branch", &format!("{} pushed", pull.head_branch));
                     work.branch.clone_from(&pull.head_branch);
@@ -112,7 +118,7 @@ impl Run<'_> {
             "conflict".clone_into(&mut work.aside);
         }
         let head = work.head.clone().unwrap_or_default();
-        work.branch = self.push(&head).await?;
+        work.branch = self.push(&work).await?;
         let branch = work.branch.clone();
         Ok((work, Published { branch, head, pull: None }))
     }
@@ -121,7 +127,8 @@ impl Run<'_> {
     async fn rebase(&self, head: &Sha, base: &Sha, target: &Branch) -> Result<(Sha, Rebased), Halt> {
         let git = self.app.git().await?;
         let mirror = git.mirror(self.task.place.repository_id).await.map_err(refused_by_git)?;
-        let remote = self.remote(&git, Scope::Fetch).await?;
+        let token = self.repo.git_token(Scope::Fetch).await.map_err(Pause::from)?;
+        let remote = self.remote(&git, token)?;
         let fetched = mirror.fetch(&remote, &[Want::Branch(target.clone())]).await.map_err(refused_by_git)?;
         let Some(moved) = fetched.into_iter().next() else {
             return Err(refusal("the branch of the pull request is gone"));
@@ -132,28 +139,37 @@ impl Run<'_> {
         Ok((moved, rebased))
     }
 
-    async fn remote(&self, git: &Git, scope: Scope) -> Result<Remote, Halt> {
-        let token = self.repo.git_token(scope).await.map_err(Pause::from)?;
+    fn remote(&self, git: &Git, token: SecretString) -> Result<Remote, Halt> {
         Remote::new(git, &self.repo.name(), Some(token)).map_err(|error| refusal(&error.to_string()))
     }
 
     /// One push, with a token that GitHub takes and to where the repository is now.
-    async fn send(&self, sha: &Sha, branch: &Branch, expect: Option<&Sha>) -> Result<Sent, Halt> {
+    async fn send(&self, scope: Scope, sha: &Sha, branch: &Branch, expect: Option<&Sha>) -> Result<Sent, Halt> {
         let git = self.app.git().await?;
         let bench = Workbench::open(&git, &self.dir.join(BENCH));
         let (mut refusals, mut followed) = (0, false);
         loop {
-            let remote = self.remote(&git, Scope::Push).await?;
+            let token = match self.repo.git_token(scope).await {
+                // The gate lets through what the App was not granted.
+                Err(Error::Forbidden(why)) if scope == Scope::PushWorkflows => return Ok(Sent::Refused(why)),
+                token => token.map_err(Pause::from)?,
+            };
+            let remote = self.remote(&git, token)?;
             match bench.push(&remote, sha, branch, expect).await {
                 Ok(pushed) => return Ok(Sent::Done(pushed)),
                 Err(GitError::Moved) => return Ok(Sent::Moved),
                 Err(GitError::Rejected { reason }) => return Ok(Sent::Refused(reason)),
-                Err(GitError::Auth(_)) if self.repo.git_may_try_again(Scope::Push, refusals).await => refusals += 1,
+                Err(GitError::Auth(_)) if self.repo.git_may_try_again(scope, refusals).await => refusals += 1,
                 Err(GitError::NotFound(_)) if !followed && self.repo.follow().await? => followed = true,
                 Err(error) => return Err(refused_by_git(error)),
             }
         }
     }
+}
+
+/// With what the push needs, and no more.
+fn scope(work: &Work) -> Scope {
+    if work.workflows { Scope::PushWorkflows } else { Scope::Push }
 }
 
 fn sha(text: &str) -> Result<Sha, Halt> {

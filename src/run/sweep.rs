@@ -107,20 +107,24 @@ async fn complete(app: &App, task: &StoredTask) -> anyhow::Result<bool> {
     Ok(completed)
 }
 
-/// Complete the check runs that GitHub has made a second time.
+/// Complete the check runs, and delete the comments, that GitHub has made a second time.
 async fn doubts(app: &App) {
     let doubts = match app.store.doubts().await {
         Ok(doubts) => doubts,
-        Err(error) => return warn!("Could not look for check runs that may be there twice: {error}"),
+        Err(error) => return warn!("Could not look for what may be there twice: {error}"),
     };
     for (doubt, known) in doubts {
         let repo = app.github.repo(doubt.installation_id, doubt.repository_id, &doubt.repository);
-        let ended = match report::check_run::end_twins(&repo, &doubt, known.as_deref()).await {
+        let ended = match doubt.number {
+            0 => report::check_run::end_twins(&repo, &doubt, known.as_deref()).await,
+            _ => report::comment::end_twins(&repo, &doubt, known.as_deref()).await,
+        };
+        let ended = match ended {
             Ok(ended) => ended,
             // It may come back.
             Err(github::Error::Suspended) => doubt.age() > report::check_run::STALE,
             Err(error) => {
-                warn!(effect = doubt.key, "Could not look whether a check run is there twice: {error}");
+                warn!(effect = doubt.key, "Could not look whether it is there twice: {error}");
                 error.is_final()
             }
         };

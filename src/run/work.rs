@@ -28,7 +28,7 @@ pub async fn work(run: &Run<'_>, outbox: &Outbox<'_>) -> Result<Ending, Halt> {
             let (work, published) = match run.task.kind {
                 Kind::Pull if !run.is_of_fork() => run.push_onto(work).await?,
                 _ => {
-                    let branch = run.push(&head).await?;
+                    let branch = run.push(&work).await?;
                     let work = Work { branch: branch.clone(), ..work };
                     (work, Published { branch, head, pull: None })
                 }

@@ -10,7 +10,7 @@ use crate::task::{Account, Approval, Place};
 /// Something that was changed on a thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangeAfter {
-    /// `text`, `comment:ID`, `review-comment:ID`, `review:ID`, or `head`.
+    /// `text`, `comment:ID`, `review-comment:ID`, `review:ID`, `base`, or `head`.
     pub what: String,
     /// The last time, by GitHub's clock, ISO 8601.
     pub at: String,
@@ -23,12 +23,12 @@ impl Store {
     pub async fn approve(&self, place: &Place, by: &Account, approval: &Approval) -> Result<()> {
         const SQL: &str =
             "insert into approval (repository_id, number, head_sha, approver_id, approver, said_at, words,
-                               approved_at)
-                           values ($1, $2, $3, $4, $5, $6, $7, $8)
+                               approved_at, base)
+                           values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
                            on conflict (repository_id, number, head_sha) do update
                            set approver_id = excluded.approver_id, approver = excluded.approver,
                                said_at = excluded.said_at, words = excluded.words, approved_at = excluded.approved_at,
-                               voided_at = null
+                               base = excluded.base, voided_at = null
                            where approval.said_at < excluded.said_at";
         sqlx::query(SQL)
             .bind(place.repository_id as i64)
@@ -39,6 +39,7 @@ impl Store {
             .bind(&approval.at)
             .bind(&approval.words)
             .bind(clock::now())
+            .bind(&approval.base)
             .execute(&self.write)
             .await?;
         Ok(())
@@ -46,7 +47,7 @@ impl Store {
 
     /// The approvals of a pull request, newest first, each with whether somebody has pushed since.
     pub async fn approvals(&self, place: &Place) -> Result<Vec<(Approval, bool)>> {
-        const SQL: &str = "select head_sha, approver, said_at, words, voided_at from approval
+        const SQL: &str = "select head_sha, approver, said_at, words, voided_at, base from approval
                            where repository_id = $1 and number = $2 order by approved_at desc, head_sha limit 20";
         let rows = sqlx::query(SQL).bind(place.repository_id as i64).bind(place.number as i64);
         let rows = rows.fetch_all(&self.write).await?;
@@ -57,6 +58,7 @@ impl Store {
                     by: row.try_get(1)?,
                     at: row.try_get(2)?,
                     words: row.try_get(3)?,
+                    base: row.try_get(5)?,
                 };
                 Ok((approval, row.try_get::<Option<i64>, _>(4)?.is_some()))
             })

@@ -1,4 +1,4 @@
-//! Check runs that may be there twice.
+//! Check runs and comments that may be there twice.
 
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
@@ -6,7 +6,7 @@ use sqlx::any::AnyRow;
 use super::Store;
 use crate::clock::{self, Millis};
 
-/// A check run that GitHub may have made twice, and how both are found.
+/// A check run or comment that GitHub may have made twice, and how both are found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Doubt {
     /// Of the write.
@@ -14,19 +14,23 @@ pub struct Doubt {
     pub installation_id: u64,
     pub repository_id: u64,
     pub repository: String,
+    /// Of a check run: where it is, and what it is called.
     pub head_sha: String,
     pub name: String,
+    /// The check run's own key, or the comment's marker.
     pub external_id: String,
+    /// Of a comment: the issue or pull request. 0 for check runs.
+    pub number: u64,
     pub created_at: Millis,
 }
 
 impl Store {
-    /// Write down that a check run is made again, of which nobody knows whether it was made before.
+    /// Write down that something is made again, of which nobody knows whether it was made before.
     pub async fn note_doubt(&self, it: &Doubt) -> sqlx::Result<()> {
         const SQL: &str =
             "insert into doubt (key, installation_id, repository_id, repository, head_sha, name, external_id,
-                                              created_at)
-                           values ($1, $2, $3, $4, $5, $6, $7, $8)
+                                              created_at, number)
+                           values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
                            on conflict (key) do update set created_at = excluded.created_at";
         sqlx::query(SQL)
             .bind(&it.key)
@@ -37,6 +41,7 @@ impl Store {
             .bind(&it.name)
             .bind(&it.external_id)
             .bind(it.created_at)
+            .bind(it.number as i64)
             .execute(&self.write)
             .await
             .map(drop)
@@ -45,7 +50,7 @@ impl Store {
     /// All of them, each with what GitHub has answered to the call that was answered (JSON).
     pub async fn doubts(&self) -> sqlx::Result<Vec<(Doubt, Option<String>)>> {
         const SQL: &str = "select doubt.key, installation_id, repository_id, repository, head_sha, name, external_id,
-                                  doubt.created_at, effect.result
+                                  doubt.created_at, number, effect.result
                            from doubt left join effect on effect.key = doubt.key and effect.state = 'done'
                            order by doubt.created_at limit 100";
         sqlx::query(SQL).fetch_all(&self.read).await?.iter().map(read).collect()
@@ -75,6 +80,7 @@ fn read(row: &AnyRow) -> sqlx::Result<(Doubt, Option<String>)> {
         head_sha: row.try_get("head_sha")?,
         name: row.try_get("name")?,
         external_id: row.try_get("external_id")?,
+        number: number("number")?,
         created_at: row.try_get("created_at")?,
     };
     Ok((doubt, row.try_get("result")?))

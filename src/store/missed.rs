@@ -128,6 +128,14 @@ impl Store {
         Ok(guids.iter().copied().filter(|guid| !known.contains(*guid)).collect())
     }
 
+    /// The repositories with tasks that are under way.
+    pub async fn busy_repositories(&self) -> sqlx::Result<HashSet<u64>> {
+        const SQL: &str = "select distinct task.repository_id from job join task on task.task_id = job.job_id
+                           where job.queue = 'task'";
+        let ids: Vec<i64> = sqlx::query_scalar(SQL).fetch_all(&self.read).await?;
+        Ok(ids.into_iter().map(|id| id as u64).collect())
+    }
+
     /// Note how a delivery was found, before it is accepted.
     pub async fn note_late(&self, delivery_id: &str, source: Source) -> sqlx::Result<()> {
         const SQL: &str = "insert into late (delivery_id, source, created_at) values ($1, $2, $3)
@@ -181,7 +189,7 @@ impl Store {
     pub async fn take_up_put_aside(&self, installation: u64, why: &str, since: Millis) -> sqlx::Result<u64> {
         const ASIDE: &str = "select delivery_id from delivery
                              where installation_id = $1 and state = 'ignored' and decision = $2 and received_at > $3
-                               and length(body) > 0
+                               and delivery_id >= $4 and length(body) > 0
                              order by received_at, delivery_id";
         const SQL: &str = "update delivery set state = 'waiting', decision = null
                            where delivery_id = $1 and state = 'ignored'";
@@ -189,7 +197,10 @@ impl Store {
         let enqueue = format!(
             "insert into job (job_id, queue, run_at, created_at) values ($1, $2, {now}, $3) on conflict do nothing"
         );
-        let aside = sqlx::query_scalar(ASIDE).bind(installation as i64).bind(why).bind(since);
+        // Ids are in the order of their time, so that the newest end of the table is read alone. A delivery's is made a moment
+        // before it is received.
+        let first = super::retain::first_id(since - 60_000);
+        let aside = sqlx::query_scalar(ASIDE).bind(installation as i64).bind(why).bind(since).bind(first);
         let aside: Vec<String> = aside.fetch_all(&self.read).await?;
         let mut taken = 0;
         for id in &aside {

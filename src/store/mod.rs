@@ -31,6 +31,7 @@ mod sealed;
 mod snapshot;
 mod sole;
 mod stranded;
+mod suspension;
 mod task;
 mod waiting;
 mod wake;
@@ -50,6 +51,7 @@ pub use retain::{Keep, clean};
 pub use seal::Keys;
 pub use sealed::Sealing;
 pub use sole::Sole;
+pub use suspension::Suspension;
 pub use task::{Created, NewTask, StoredTask};
 pub use wake::{Changed, Installations, Wakes, listen};
 

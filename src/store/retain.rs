@@ -258,7 +258,7 @@ impl Store {
 }
 
 /// The id that is before all that were made at this time or later.
-fn first_id(at: Millis) -> String {
+pub(super) fn first_id(at: Millis) -> String {
     let at = at.max(0) as u64;
     let time = Timestamp::from_unix(NoContext, at / 1000, (at % 1000) as u32 * 1_000_000);
     let mut bytes = *Uuid::new_v7(time).as_bytes();

@@ -114,24 +114,42 @@ pub struct Approval {
     pub at: String,
     /// Digest of the title and text that stood there then.
     pub words: String,
+    /// The branch that it was to go into, against which the commit was looked at; approvals of older versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
+}
+
+impl Approval {
+    /// Whether it is of this very commit, to go into this branch.
+    pub fn is_of(&self, head: &str, base: &str) -> bool {
+        self.head_sha == head && !self.is_for_another_base(base)
+    }
+
+    /// Whether the pull request was to go into another branch then. Whoever has opened it may change that, a stranger too,
+    /// and with it what the commit amounts to.
+    pub fn is_for_another_base(&self, base: &str) -> bool {
+        self.base.as_deref().is_some_and(|then| then != base)
+    }
 }
 
 /// What is wrong with the name of a commit in `/ok-to-test`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotThis {
-    /// No hexadecimal number of 7 to 40 digits.
+    /// Not all digits of a commit.
     NoCommit,
     /// It names another commit than the head.
     NotTheHead,
 }
 
-/// Whether a person has named the head: all 40 digits, or at least the first 7.
+/// Whether a person has named the head, by all of its digits. Fewer name whatever begins with them: two commits that have
+/// seven in common, one harmless and one not, are made in a second and can be exchanged at any time, also before the comment
+/// that names one of them. Even twenty are no more than an afternoon's work for a pair.
 pub fn names_head(said: &str, head: &str) -> Result<(), NotThis> {
     let hex = said.bytes().all(|it| it.is_ascii_hexdigit());
-    if !hex || !(7..=40).contains(&said.len()) {
+    if !hex || said.len() != head.len() {
         return Err(NotThis::NoCommit);
     }
-    match head.starts_with(&said.to_ascii_lowercase()) {
+    match head.eq_ignore_ascii_case(said) {
         true => Ok(()),
         false => Err(NotThis::NotTheHead),
     }
@@ -142,25 +160,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_head_is_named_by_enough_of_its_digits() {
+    fn a_head_is_named_by_all_of_its_digits() {
         let head = "0123456789abcdef0123456789abcdef01234567";
         for (said, expected) in [
             (head, Ok(())),
-            ("0123456", Ok(())),
-            ("0123456789ABCDEF", Ok(())),
-            ("012345", Err(NotThis::NoCommit)),
+            ("0123456789ABCDEF0123456789ABCDEF01234567", Ok(())),
+            ("0123456", Err(NotThis::NoCommit)),
+            ("0123456789abcdef0123456789abcdef0123456", Err(NotThis::NoCommit)),
             ("", Err(NotThis::NoCommit)),
             ("HEAD~1", Err(NotThis::NoCommit)),
             ("0123456g", Err(NotThis::NoCommit)),
             ("0123456789abcdef0123456789abcdef012345678", Err(NotThis::NoCommit)),
-            ("1123456", Err(NotThis::NotTheHead)),
-            ("123456789abcdef", Err(NotThis::NotTheHead)),
+            ("1123456789abcdef0123456789abcdef01234567", Err(NotThis::NotTheHead)),
+            ("0123456789abcdef0123456789abcdef01234568", Err(NotThis::NotTheHead)),
         ] {
             assert_eq!(names_head(said, head), expected, "{said}");
         }
     }
 
-    /// Whatever else is so: strangers' code or asks never publish, and strangers' words never have egress.
+    /// Whatever else is so: strangers' code or asks never publish; strangers' words, and what goes on from work that they have
+    /// led, never have egress, but for a commit that was approved.
     #[test]
     fn no_combination_of_facts_gives_a_stranger_more() {
         let flags = [false, true];
@@ -171,7 +190,8 @@ mod tests {
                 let (lane, _) = lane(it);
                 let foreign = asker == Asker::Other || (it.fork && !it.approved);
                 assert_eq!(lane.publishes(), !foreign, "{it:?}");
-                assert!(!(lane.has_egress() && (it.strangers || foreign)), "{it:?}");
+                let led = it.inherited && !it.approved;
+                assert_eq!(lane.has_egress(), !(it.strangers || foreign || led), "{it:?}");
             }
         }
     }

@@ -83,10 +83,13 @@ pub struct Work {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub patch: String,
     /// Why it does not stand on the pull request's own branch: `fork`, `lane`, `default`, `refused`, `conflict`; of a fork
-    /// that was approved `beside` (a pull request of its own), `moved` or `gate` (a patch all the same). `rebased`: it
-    /// does, after what somebody else has pushed meanwhile.
+    /// that was approved `beside` (a pull request of its own), `moved`, `retargeted`, `closed` or `gate` (a patch all the
+    /// same). `rebased`: it does, after what somebody else has pushed meanwhile.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub aside: String,
+    /// The commits change files below `.github/workflows`, and the gate has let them through: the push needs a permission more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub workflows: bool,
     /// Files that an approved fork changes and that may not go onto a branch of the repository, in words.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub contributed: String,
@@ -102,7 +105,7 @@ impl Work {
 impl Work {
     /// Whether it is only told, as a patch: nothing of it may be pushed.
     pub fn is_a_patch(&self) -> bool {
-        matches!(self.aside.as_str(), "fork" | "lane" | "moved" | "gate")
+        matches!(self.aside.as_str(), "fork" | "lane" | "moved" | "retargeted" | "closed" | "gate")
     }
 }
 

@@ -7,19 +7,12 @@ use crate::clock;
 use crate::github::{PullRequest, Reaction};
 use crate::report;
 use crate::store::DeliveryState;
-use crate::task::{Approval, NotThis, Refusal, names_head, words_digest};
+use crate::task::{Approval, Command, NotThis, Refusal, names_head, words_digest};
 
 /// Approve the head, if that is what was named; what else was asked for in the same breath comes after.
 pub async fn decide(desk: &Desk<'_>, ask: &Ask, said: &str, pull: &PullRequest) -> Result<Asked, Trouble> {
     let head = &pull.head.sha;
-    let named = match names_head(said, head) {
-        // A commit of which the first digits are the same can be made in minutes.
-        Ok(()) if said.len() < head.len() && desk.repo.commit_named(said).await?.as_ref() != Some(head) => {
-            Err(NotThis::NoCommit)
-        }
-        named => named,
-    };
-    let refusal = match named {
+    let refusal = match names_head(said, head) {
         Ok(()) => None,
         Err(NotThis::NoCommit) => Some(Refusal::ApproveWhat),
         Err(NotThis::NotTheHead) => Some(Refusal::NotTheHead),
@@ -35,11 +28,13 @@ pub async fn decide(desk: &Desk<'_>, ask: &Ask, said: &str, pull: &PullRequest) 
         by: ask.asker.login.clone(),
         at,
         words: words_digest(&ask.title, &ask.body),
+        base: Some(pull.base.branch.clone()),
     };
     desk.app.store.approve(&ask.place, &ask.asker, &approval).await?;
     ask::react(desk, ask, Reaction::Rocket).await?;
     let names = &desk.app.config.github;
-    report::approved(&desk.outbox, &desk.repo, names, pull.number, &approval, pull.is_from_fork())
+    let more = matches!(ask.command, Command::Approve { then: Some(_), .. });
+    report::approved(&desk.outbox, &desk.repo, names, pull.number, &approval, pull.is_from_fork(), more)
         .await
         .or_else(refused_is_fine)?;
     Ok(Asked::Approved(done(DeliveryState::Done, &format!("approved {head}"))))

@@ -1,4 +1,5 @@
-//! A text was edited. It changes nothing about what was asked, and whoever asked hears of it with the result.
+//! A text was edited, or a pull request pointed at another branch. It changes nothing about what was asked, and whoever asked
+//! hears of it with the result.
 
 use super::event::{Heard, Us};
 use super::handle::{Desk, Trouble, done};
@@ -11,8 +12,8 @@ use crate::task::{Place, speaks};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edited {
     pub place: Place,
-    /// `text`, `comment:ID`, `review-comment:ID` or `review:ID`.
-    pub what: String,
+    /// `text`, `comment:ID`, `review-comment:ID`, `review:ID`, and `base` where a pull request goes into another branch.
+    pub what: Vec<String>,
     /// By GitHub's clock, ISO 8601; empty when the delivery does not say.
     pub at: String,
     /// The text spoke to us before, or does now.
@@ -32,8 +33,9 @@ pub fn hear(event: &str, payload: &[u8], mention: &str, us: Us) -> Result<Heard,
     if it.common.sender.id == us.bot_id {
         return Ok(Heard::Nothing("it is our own"));
     }
-    let Changes { body, title } = it.changes;
-    if body.is_none() && title.is_none() {
+    let Changes { body, title, base } = it.changes;
+    let (words, base) = (body.is_some() || title.is_some(), event == "pull_request" && base.is_some());
+    if !words && !base {
         return Ok(Heard::Nothing("no text was edited"));
     }
     let Some(thread) = it.issue.or(it.pull_request) else { return Ok(Heard::Nothing("it belongs to no thread")) };
@@ -43,6 +45,7 @@ pub fn hear(event: &str, payload: &[u8], mention: &str, us: Us) -> Result<Heard,
         ("pull_request_review", _, Some(it)) => (format!("review:{}", it.id), Some(it)),
         _ => ("text".to_owned(), None),
     };
+    let what = words.then_some(what).into_iter().chain(base.then(|| "base".to_owned())).collect();
     let text = subject.as_ref().unwrap_or(&thread);
     let before = body.and_then(|it| it.from);
     let says = |text: &Option<String>| text.as_deref().is_some_and(|text| speaks(text, mention));
@@ -61,6 +64,8 @@ pub async fn decide(desk: &Desk<'_>, it: &Edited) -> Result<Decided, Trouble> {
         return Ok(done(DeliveryState::Ignored, "nothing was asked there"));
     }
     let at = if it.at.is_empty() { clock::iso(clock::now()) } else { it.at.clone() };
-    store.note_change(&it.place, &ChangeAfter { what: it.what.clone(), at, head_sha: None }).await?;
+    for what in &it.what {
+        store.note_change(&it.place, &ChangeAfter { what: what.clone(), at: at.clone(), head_sha: None }).await?;
+    }
     Ok(done(DeliveryState::Done, "noted: what was asked before stays as it was"))
 }

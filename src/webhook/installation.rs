@@ -9,14 +9,14 @@ use super::handle::{Trouble, done, refused_is_fine};
 use super::payload::{Id, RepositoryName};
 use crate::app::App;
 use crate::clock;
-use crate::github::Error;
+use crate::github::{self, Error};
 use crate::queue::Job;
 use crate::report::{Board, Money, Outbox, View};
-use crate::store::{Decided, DeliveryState, StoredTask};
+use crate::store::{self, Decided, DeliveryState, StoredTask};
 use crate::task::Gone;
 
 /// Tasks that a suspension has stopped longer ago than this are not told of its end: nobody waits for them.
-const LATE: clock::Millis = 14 * 24 * 3_600_000;
+pub(super) const LATE: clock::Millis = 14 * 24 * 3_600_000;
 
 const EVENTS: [&str; 4] = ["installation", "installation_repositories", "installation_target", "repository"];
 
@@ -25,6 +25,8 @@ const EVENTS: [&str; 4] = ["installation", "installation_repositories", "install
 pub struct Change {
     pub installation: u64,
     pub what: What,
+    /// Of a suspension: when it began.
+    pub since: Option<clock::Millis>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,13 +55,20 @@ pub fn is_change(event: &str, action: &str) -> bool {
 #[derive(Deserialize)]
 struct Event {
     action: String,
-    installation: Option<Id>,
+    installation: Option<Suspendable>,
     #[serde(default)]
     repositories_removed: Vec<Id>,
     repository: Option<Repository>,
     account: Option<Account>,
     #[serde(default)]
     changes: Changes,
+}
+
+#[derive(Deserialize)]
+struct Suspendable {
+    id: u64,
+    #[serde(default)]
+    suspended_at: Option<serde_json::Value>,
 }
 
 #[derive(Deserialize)]
@@ -94,7 +103,8 @@ pub fn hear(event: &str, payload: &[u8]) -> Result<Heard, serde_json::Error> {
     if !is_change(event, &it.action) {
         return Ok(Heard::Nothing(NOT_READ));
     }
-    let Some(Id { id: installation }) = it.installation else { return Ok(NOTHING) };
+    let Some(Suspendable { id: installation, suspended_at }) = it.installation else { return Ok(NOTHING) };
+    let since = suspended_at.as_ref().and_then(github::moment);
     let what = match (event, it.action.as_str(), it.repository) {
         ("installation", "deleted", _) => What::Gone(Gone::Uninstalled, None),
         ("installation", "suspend", _) => What::Gone(Gone::Suspended, None),
@@ -112,7 +122,7 @@ pub fn hear(event: &str, payload: &[u8]) -> Result<Heard, serde_json::Error> {
         },
         _ => return Ok(NOTHING),
     };
-    Ok(Heard::Installation(Change { installation, what }))
+    Ok(Heard::Installation(Change { installation, what, since }))
 }
 
 pub(super) async fn decide(app: &App, job: &Job, it: &Change) -> Result<Decided, Trouble> {
@@ -120,18 +130,24 @@ pub(super) async fn decide(app: &App, job: &Job, it: &Change) -> Result<Decided,
     match &it.what {
         What::Gone(gone, repositories) => {
             changed(app, installation).await?;
+            // Also when it is over by now: whoever brings this late does not bring what happened meanwhile.
+            if *gone == Gone::Suspended {
+                let since = it.since.unwrap_or_else(clock::now);
+                app.store.note_suspension(app_id(app), installation, since).await?;
+            }
             let stopped = stop(app, installation, *gone, repositories.as_deref()).await?;
             Ok(done(DeliveryState::Done, &format!("{}, stopped {stopped} tasks", gone.says())))
         }
         What::More { again } => {
             changed(app, installation).await?;
             let told = if *again { tell_stopped(app, job, installation).await? } else { 0 };
-            let kept = if *again { take_up_kept(app, installation).await? } else { 0 };
+            let kept = if *again { take_up_kept(app, installation, clock::now()).await? } else { 0 };
             let says = format!("asks for new tokens from now on, told {told} stopped tasks, took up {kept} deliveries");
             Ok(done(DeliveryState::Done, &says))
         }
         What::Named { repository, name } => {
             app.github.learn(*repository, Some(name), Some(installation));
+            app.store.tell_of_repository(*repository, installation, name).await?;
             let moved = app.store.move_repository(*repository, name, installation).await?;
             Ok(done(DeliveryState::Done, &format!("the repository is {name} now, {moved} open tasks follow")))
         }
@@ -148,22 +164,32 @@ async fn changed(app: &App, installation: u64) -> Result<(), Trouble> {
     Ok(app.store.tell_of_installation(installation).await?)
 }
 
-/// What was asked during a suspension, as far back as GitHub itself would still deliver it, is judged now, against how
-/// things stand now.
-async fn take_up_kept(app: &App, installation: u64) -> Result<u64, Trouble> {
+/// What was put aside because of a suspension is judged now, against how things stand now: as far back as GitHub itself
+/// would still deliver it, or as the suspension began.
+pub(super) async fn take_up_kept(app: &App, installation: u64, began: clock::Millis) -> Result<u64, store::Error> {
     let window = app.config.github.keeps_deliveries_for().as_millis() as clock::Millis;
-    let since = clock::now() - window;
-    Ok(app.store.take_up_put_aside(installation, Gone::Suspended.says(), since).await?)
+    let since = began.min(clock::now() - window);
+    app.store.take_up_put_aside(installation, Gone::Suspended.says(), since).await
 }
 
-/// Whether it is still suspended. A process may not have heard yet that it is active again; what is put aside after that
-/// event would stay there.
-pub(super) async fn is_suspended(app: &App, installation: u64) -> Result<bool, Error> {
-    let suspended = is_so(app, installation, 0, Gone::Suspended).await?;
-    if !suspended {
+fn app_id(app: &App) -> i64 {
+    app.config.github.app_id.unwrap_or_default() as i64
+}
+
+/// Whether it is still suspended: a process may not have heard yet that it is active again. That it is is noted before
+/// anything is put aside, so that the search for what was missed takes it up, whatever happens in between.
+pub(super) async fn is_suspended(app: &App, installation: u64) -> Result<bool, Trouble> {
+    let now = match app.github.installation(installation).await {
+        Err(Error::NotFound(_)) => return Ok(true),
+        other => other?,
+    };
+    if now.is_suspended() {
+        let since = now.suspended_since().unwrap_or_else(clock::now);
+        app.store.note_suspension(app_id(app), installation, since).await?;
+    } else {
         app.github.forget_installation(installation);
     }
-    Ok(suspended)
+    Ok(now.is_suspended())
 }
 
 /// Ask the open tasks there to stop; how many there are. Events come late and out of order: what GitHub says now counts.
@@ -245,7 +271,7 @@ mod tests {
                 "repositories_removed": [{ "id": 7, "full_name": "o/r" }, { "id": 8, "full_name": "o/s" }],
                 "account": { "login": "new" }, "changes": { "login": { "from": "old" } }, "sender": null })
         };
-        let change = |what| Heard::Installation(Change { installation: 3, what });
+        let change = |what| Heard::Installation(Change { installation: 3, what, since: None });
         let name = || What::Named { repository: 7, name: "new/app".to_owned() };
         for (kind, action, what) in [
             ("installation", "deleted", What::Gone(Gone::Uninstalled, None)),

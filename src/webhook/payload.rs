@@ -149,11 +149,12 @@ pub struct Head {
     pub sha: String,
 }
 
-/// What an `edited` delivery says of the text before; a title alone may have changed.
+/// What an `edited` delivery says of the text before; a title alone may have changed, or where a pull request goes.
 #[derive(Debug, Default, Deserialize)]
 pub struct Changes {
     pub body: Option<From>,
     pub title: Option<From>,
+    pub base: Option<serde_json::Value>,
 }
 
 #[derive(Debug, Deserialize)]

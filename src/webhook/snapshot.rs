@@ -161,7 +161,7 @@ pub async fn take(
         None => (setting.default.branch.clone(), setting.default.head.clone().unwrap_or_default()),
     };
     let (approval, void) = match pull {
-        Some(pull) => approvals(desk, ask, &pull.head.sha).await?,
+        Some(pull) => approvals(desk, ask, pull).await?,
         None => (None, None),
     };
     let by_us = ask.author.as_ref().is_some_and(|author| author.id == desk.us);
@@ -199,9 +199,14 @@ pub async fn take(
 }
 
 /// The approval that holds for the head, or else the newest one that holds no more.
-async fn approvals(desk: &Desk<'_>, ask: &Ask, head: &str) -> Result<(Option<Approval>, Option<Approval>), Trouble> {
+async fn approvals(
+    desk: &Desk<'_>,
+    ask: &Ask,
+    pull: &PullRequest,
+) -> Result<(Option<Approval>, Option<Approval>), Trouble> {
     let all = desk.app.store.approvals(&ask.place).await?;
-    let holds = all.iter().find(|(approval, void)| !void && approval.head_sha == head).map(|(it, _)| it.clone());
+    let is_it = |it: &Approval| it.is_of(&pull.head.sha, &pull.base.branch);
+    let holds = all.iter().find(|(approval, void)| !void && is_it(approval)).map(|(it, _)| it.clone());
     let void = if holds.is_some() { None } else { all.into_iter().next().map(|(it, _)| it) };
     Ok((holds, void))
 }

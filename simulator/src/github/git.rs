@@ -83,6 +83,20 @@ impl Bare {
         self.resolve(&format!("refs/heads/{branch}")).expect("the commit just made")
     }
 
+    /// Writes a commit as its bytes are; its id.
+    pub fn write_commit(&self, raw: &str) -> String {
+        let mut child = git_command(&self.path)
+            .args(["hash-object", "-t", "commit", "-w", "--stdin"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("git is installed");
+        child.stdin.take().unwrap().write_all(raw.as_bytes()).unwrap();
+        let out = child.wait_with_output().unwrap();
+        assert!(out.status.success(), "git took the commit");
+        String::from_utf8(out.stdout).unwrap().trim().to_owned()
+    }
+
     /// Branch name to head commit.
     pub fn branches(&self) -> BTreeMap<String, String> {
         let list = self.ask(&["for-each-ref", "--format=%(refname:lstrip=2) %(objectname)", "refs/heads"]);

@@ -143,7 +143,7 @@ pub async fn resolve(
         return Ok(());
     };
     let key = format!("finding:{finding}:resolve");
-    match outbox.once(&key, || async { Ok(None::<()>) }, || repo.resolve_thread(&thread.id)).await {
+    match outbox.repeatedly(&key, || repo.resolve_thread(&thread.id)).await {
         Err(Undone::Refused(why)) => {
             info!("GitHub does not let us resolve a thread: {why}");
             Ok(())

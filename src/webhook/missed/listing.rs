@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::super::payload::Envelope;
 use super::super::take::{Arrived, take};
 use super::{LEASE, OVERLAP, Turn};
-use crate::clock;
+use crate::clock::{self, Millis};
 use crate::github::{Error, Installed, ReactTo, Reaction, Repo};
 use crate::queue::Accepted;
 use crate::report;
@@ -25,29 +25,67 @@ pub(super) async fn list(turn: &Turn<'_>) -> Result<()> {
     let (app, store) = (turn.app, &turn.app.store);
     let sweep = store.begin_sweep(turn.app_id, &turn.owner, LEASE).await?;
     let Some(listing) = sweep.and_then(|sweep| sweep.listing) else { return Ok(()) };
-    let since = clock::iso(listing.since - OVERLAP);
-    info!("GitHub's list of deliveries does not reach back far enough: looking through all repositories since {since}");
-    let (mut found, mut stuck) = (0, false);
+    let mut search = Search::since(listing.since);
+    info!(
+        "GitHub's list of deliveries does not reach back far enough: looking through all repositories since {}",
+        search.since
+    );
     for installation in app.github.installations().await? {
         let (suspended, installation) = (installation.is_suspended(), installation.id);
+        if suspended {
+            search.put_off(turn, installation).await?;
+        }
         if suspended || installation < listing.after.0 {
             continue;
         }
-        let repositories = match app.github.repositories(installation).await {
+        search.installation(turn, installation, Some(listing.after)).await?;
+    }
+    search.end()?;
+    Ok(store.listed(turn.app_id, &turn.owner, None).await?)
+}
+
+/// Look through the repositories of one installation.
+pub(super) async fn list_one(turn: &Turn<'_>, installation: u64, since: Millis) -> Result<()> {
+    let mut search = Search::since(since);
+    info!(installation.id = installation, "Looking for what happened during a suspension, since {}", search.since);
+    search.installation(turn, installation, None).await?;
+    search.end()
+}
+
+/// What is looked for, and what came of it.
+struct Search {
+    began: Millis,
+    since: String,
+    found: usize,
+    /// A repository could not be looked through yet.
+    stuck: bool,
+}
+
+impl Search {
+    fn since(since: Millis) -> Self {
+        Self { began: since, since: clock::iso(since - OVERLAP), found: 0, stuck: false }
+    }
+
+    /// Look through an installation's repositories: all of them, or those that come after this one, and keep how far that has
+    /// come.
+    async fn installation(&mut self, turn: &Turn<'_>, installation: u64, after: Option<(u64, u64)>) -> Result<()> {
+        let repositories = match turn.app.github.repositories(installation).await {
+            Err(Error::Suspended) => return self.put_off(turn, installation).await,
             Err(error) if error.is_final() => {
                 warn!(installation.id = installation, "An installation can't be looked through: {error}");
-                continue;
+                return Ok(());
             }
             other => other?,
         };
         for repository in repositories {
             let place = (installation, repository.id);
-            if place <= listing.after || repository.archived {
+            if after.is_some_and(|after| place <= after) || repository.archived {
                 continue;
             }
             turn.keep().await?;
-            match Shelf::new(turn, installation, &repository).look_through(&since).await {
-                Ok(some) => found += some,
+            match Shelf::new(turn, installation, &repository).look_through(&self.since).await {
+                Ok(some) => self.found += some,
+                Err(Trouble::GitHub(Error::Suspended)) => return self.put_off(turn, installation).await,
                 Err(Trouble::GitHub(error)) if error.is_final() => {
                     warn!("{} can't be looked through: {error}", repository.full_name);
                 }
@@ -55,20 +93,29 @@ pub(super) async fn list(turn: &Turn<'_>) -> Result<()> {
                 // The others are looked through all the same; the next round begins with this one.
                 Err(Trouble::GitHub(error)) => {
                     warn!("{} can't be looked through yet: {error}", repository.full_name);
-                    stuck = true;
+                    self.stuck = true;
                 }
                 Err(Trouble::Ours(error)) => return Err(error),
             }
-            if !stuck {
-                store.listed(turn.app_id, &turn.owner, Some(place)).await?;
+            if after.is_some() && !self.stuck {
+                turn.app.store.listed(turn.app_id, &turn.owner, Some(place)).await?;
             }
         }
+        Ok(())
     }
-    if stuck {
-        bail!("not all repositories could be looked through");
+
+    /// It is suspended meanwhile: its turn comes when it is active again.
+    async fn put_off(&self, turn: &Turn<'_>, installation: u64) -> Result<()> {
+        Ok(turn.app.store.note_suspension(turn.app_id, installation, self.began).await?)
     }
-    info!("Looked through all repositories since {since}: {found} things had been missed");
-    Ok(store.listed(turn.app_id, &turn.owner, None).await?)
+
+    fn end(self) -> Result<()> {
+        if self.stuck {
+            bail!("not all repositories could be looked through");
+        }
+        info!("Looked through repositories since {}: {} things had been missed", self.since, self.found);
+        Ok(())
+    }
 }
 
 /// Why a repository was not looked through.

@@ -3,6 +3,7 @@
 
 mod listing;
 mod pulled;
+mod suspended;
 
 use std::time::Duration;
 
@@ -101,6 +102,7 @@ impl Turn<'_> {
         if !pulled::compare(self, sweep).await? {
             return Ok(Looked::Part);
         }
+        suspended::look(self).await?;
         if gap || sweep.listing.is_some() {
             listing::list(self).await?;
         }

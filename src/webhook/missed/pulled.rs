@@ -9,6 +9,7 @@ use futures::future::try_join_all;
 use tracing::{info, warn};
 use uuid::Uuid;
 
+use super::super::edited::is_edit;
 use super::super::event::never_read;
 use super::super::payload::Envelope;
 use super::super::take::{Arrived, take};
@@ -27,15 +28,12 @@ pub(super) async fn compare(turn: &Turn<'_>, sweep: &Sweep) -> Result<bool> {
     let began = clock::now();
     let window = turn.app.config.github.keeps_deliveries_for().as_millis() as Millis;
     let missed = missed(turn, sweep, (began - window).max(sweep.swept_until - OVERLAP)).await?;
-    let (nothing, asks): (Vec<_>, Vec<_>) =
-        missed.iter().partition(|it| never_read(&it.event, it.action.as_deref().unwrap_or_default()).is_some());
+    let busy = busy(turn, &missed).await?;
+    let (nothing, asks): (Vec<_>, Vec<_>) = missed.iter().partition(|it| says_nothing(it, &busy).is_some());
     // Their names say enough, so that no call is spent on what they hold.
     for part in nothing.chunks(100) {
         turn.keep().await?;
-        let noted = part.iter().map(|it| {
-            let why = never_read(&it.event, it.action.as_deref().unwrap_or_default());
-            note(turn, it, why.unwrap_or_default())
-        });
+        let noted = part.iter().map(|it| note(turn, it, says_nothing(it, &busy).unwrap_or_default()));
         try_join_all(noted).await?;
     }
     let mut failed = None;
@@ -64,6 +62,27 @@ pub(super) async fn compare(turn: &Turn<'_>, sweep: &Sweep) -> Result<bool> {
     let until = failed.map_or(began, |at| at.max(sweep.swept_until));
     turn.app.store.swept(turn.app_id, &turn.owner, until).await?;
     Ok(true)
+}
+
+/// The repositories in which it matters that something was edited: where a task is under way, or something was asked.
+async fn busy(turn: &Turn<'_>, missed: &[Delivered]) -> Result<HashSet<u64>> {
+    let mut busy = turn.app.store.busy_repositories().await?;
+    let asks = missed.iter().filter(|it| never_read(&it.event, action(it)).is_none());
+    busy.extend(asks.filter_map(|it| it.repository_id));
+    Ok(busy)
+}
+
+/// Why nobody needs to see what it holds, if its name says so. Of edits there are many, the bot's own among them.
+fn says_nothing(it: &Delivered, busy: &HashSet<u64>) -> Option<&'static str> {
+    match is_edit(&it.event, action(it)) {
+        true if it.repository_id.is_some_and(|id| busy.contains(&id)) => None,
+        true => Some("nothing was asked there"),
+        false => never_read(&it.event, action(it)),
+    }
+}
+
+fn action(it: &Delivered) -> &str {
+    it.action.as_deref().unwrap_or_default()
 }
 
 /// What GitHub has tried to deliver since `floor` and is not known here, oldest first, one attempt of each event.

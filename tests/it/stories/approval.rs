@@ -33,10 +33,11 @@ stories! {
         world.claude_will(&format!("sed -i s/two/zwei/ app.txt; {TRIES_THE_DOOR}"));
         world.start().await;
         let (fork, head) = forked(&world, &[("app.txt", APP)]).await;
-        say(&world, "alice", &format!("I have read it.\n\n/ok-to-test {}", &head[..9])).await;
+        say(&world, "alice", &format!("I have read it.\n\n/ok-to-test {head}")).await;
         let told = world.told();
         let heard = "I can't push to the fork, so what I make of it will be a pull request of its own. A new push voids this.";
         assert!(told.contains("alice has approved commit") && told.contains(heard), "{told}");
+        assert!(told.contains("for work: say `@cloud-agent` and what you want."), "{told}");
         assert!(world.github.last_comment("octo/app#1").unwrap().body.contains(&head), "all digits are named");
         say(&world, "alice", "@cloud-agent say two in German").await;
         let told = world.told();
@@ -77,7 +78,9 @@ stories! {
         assert!(!world.told().contains("not_a_writer"), "and not again");
         say(&world, "alice", "/ok-to-test").await;
         let said = world.github.last_comment("octo/app#1").unwrap().body;
-        assert!(said.contains("say which commit you have looked at") && said.contains(&head), "{said}");
+        let (_, seen) = said.split_once(" -->").unwrap();
+        assert!(seen.contains("say which commit you have looked at") && !seen.contains(&head), "{said}");
+        say(&world, "alice", &format!("/ok-to-test {}", &head[..12])).await;
         say(&world, "alice", "@cloud-agent ok-to-test 0123456789abcdef0123456789abcdef01234567").await;
         let said = world.github.last_comment("octo/app#1").unwrap().body;
         assert!(said.contains("that is not the head of this pull request") && said.contains(&head), "{said}");
@@ -99,6 +102,7 @@ stories! {
         say(&world, "alice", &format!("/ok-to-test {head}\n@cloud-agent say two in German")).await;
         let told = world.told();
         assert!(told.contains("has approved commit"), "{told}");
+        assert!(told.contains("for work; what else the comment asks for is next."), "{told}");
         assert!(told.contains("pull #2 \"Greet the world\""), "{told}");
     }
 

@@ -115,19 +115,25 @@ stories! {
         world.issue("The greeting is short", "");
         leave(&mut world).await;
         let asked = world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;
+        world.github.edit_comment("alice", asked.comment_id, "@cloud-agent say less").await;
+        let edited = world.github.newest_delivery("issue_comment.edited").unwrap();
+        // Nobody has asked for anything there.
+        world.github.create_repo("octo/other", &[("README.md", "hello\n")]);
+        world.github.open_issue_quietly("alice", "octo/other", "Nothing wanted", "");
         for n in 0..230 {
-            world.github.edit_issue("alice", "octo/app#1", &format!("{n}")).await;
+            world.github.edit_issue("alice", "octo/other#1", &format!("{n}")).await;
         }
-        let edited = world.github.newest_delivery("issues.edited").unwrap();
+        let elsewhere = world.github.newest_delivery("issues.edited").unwrap();
         let (lists, payloads) = (calls(&world, "/app/hook/deliveries"), pulls_of_payloads(&world));
 
         come_back(&mut world).await;
         world.settle().await;
         world.told();
         assert_eq!(decision(&world, &asked.guid).await, "done: made a task");
-        assert_eq!(decision(&world, &edited).await, "ignored: we do not act on this event");
+        assert_eq!(decision(&world, &edited).await, "done: noted: what was asked before stays as it was");
+        assert_eq!(decision(&world, &elsewhere).await, "ignored: nothing was asked there");
         assert_eq!(calls(&world, "/app/hook/deliveries") - lists, 3);
-        assert_eq!(pulls_of_payloads(&world) - payloads, 1);
+        assert_eq!(pulls_of_payloads(&world) - payloads, 2);
     }
 
     async fn what_was_stored_and_answered_too_late_is_known(database: Database) {

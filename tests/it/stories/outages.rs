@@ -6,7 +6,7 @@ use std::time::Duration;
 use simulator::github::Fault;
 use tokio::sync::Notify;
 
-use super::findings::{APP, ON};
+use super::findings::{APP, ON, finding, findings};
 use crate::world::World;
 
 const CHECKS: &str = "/repos/{o}/{r}/check-runs";
@@ -14,6 +14,13 @@ const CHECKS: &str = "/repos/{o}/{r}/check-runs";
 /// Requests to a route that ends in this.
 fn asked(world: &World, method: &str, end: &str) -> usize {
     world.github.journal().iter().filter(|it| it.method == method && it.path.ends_with(end)).count()
+}
+
+/// Whether a list was read after something was to be added to it.
+fn looked_after(world: &World, end: &str) -> bool {
+    let journal = world.github.journal();
+    let mut after = journal.iter().filter(|it| it.path.ends_with(end)).skip_while(|it| it.method != "POST");
+    after.any(|it| it.method == "GET")
 }
 
 /// Ask once, and see one of each in the end.
@@ -89,6 +96,54 @@ stories! {
         world.wait_for("both to end", async || checks().iter().all(|it| it.status == "completed")).await;
         let ends: Vec<_> = checks().into_iter().map(|it| (it.conclusion, it.title, it.external_id)).collect();
         assert_eq!(ends[0], ends[1]);
+        world.told();
+    }
+
+    async fn what_github_writes_late_is_looked_for_twice(database: Database) {
+        let mut world = World::on(database).await;
+        world.claude_finds(&findings(&[finding("app.txt", 2, "Two is wrong", "")]));
+        world.settings(ON);
+        world.start().await;
+        world.issue("The greeting is short", "");
+        let now = Arc::new(Notify::new());
+        let (comments, reviews) = ("/repos/{o}/{r}/issues/{n}/comments", "/repos/{o}/{r}/pulls/{n}/reviews");
+        world.github.faults().on("POST", comments).times(1).answer(Fault::AppliedLate(now.clone()));
+        world.github.comment("alice", "octo/app#1", "@cloud-agent help").await;
+        world.wait_for("the first look", async || looked_after(&world, "/issues/1/comments")).await;
+        now.notify_one();
+        world.settle().await;
+        assert_eq!(asked(&world, "POST", "/issues/1/comments"), 1);
+        assert_eq!(world.github.comments("octo/app#1").len(), 2, "hers and the bot's");
+
+        world.github.faults().on("POST", reviews).times(1).answer(Fault::AppliedLate(now.clone()));
+        world.pull("change", &[("app.txt", APP)]).await;
+        world.wait_for("the first look", async || looked_after(&world, "/pulls/2/reviews")).await;
+        now.notify_one();
+        world.settle().await;
+        assert_eq!(asked(&world, "POST", "/pulls/2/reviews"), 1);
+        assert_eq!(world.github.reviews("octo/app#2").len(), 1);
+        world.told();
+    }
+
+    async fn a_comment_that_github_makes_later_still_is_deleted(database: Database) {
+        let mut world = greeting(database).await;
+        let (now, comments) = (Arc::new(Notify::new()), "/repos/{o}/{r}/issues/{n}/comments");
+        world.github.faults().on("POST", comments).times(1).answer(Fault::AppliedLate(now.clone()));
+        world.issue("The greeting is short", "");
+        world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;
+        world.settle().await;
+        now.notify_one();
+        let ours = || {
+            let bot = world.github.bot_login();
+            let all = world.github.comments("octo/app#1").into_iter();
+            all.filter(|it| it.author == bot).map(|it| it.body).collect::<Vec<_>>()
+        };
+        world.wait_for("the second comment", async || ours().len() == 2).await;
+        world.stop().await;
+        world.start().await;
+        let ours = || world.github.comments("octo/app#1").into_iter().filter(|it| it.author != "alice");
+        world.wait_for("it to be deleted", async || ours().count() == 1).await;
+        assert!(ours().next().unwrap().body.contains("### Opened #2"), "the one that was followed stays");
         world.told();
     }
 

@@ -86,6 +86,42 @@ async fn class_19_an_approval_does_not_reach_the_next_push() {
     assert_eq!(world.github.branches("octo/app"), ["main"]);
 }
 
+/// Two commits that begin with the same digits are made in a second. Whichever is shown, few digits name both.
+#[tokio::test(flavor = "multi_thread")]
+async fn class_19_a_twin_of_the_commit_that_was_looked_at_is_not_approved() {
+    let mut world = World::on(Database::sqlite()).await;
+    world.set("EGRESS", ALLOWED);
+    world.claude_will(&format!("sed -i s/two/zwei/ app.txt; {TRIES_THE_DOOR}"));
+    world.start().await;
+    let (fork, _) = forked(&world, &[("app.txt", APP)]).await;
+    let evil = [("app.txt", APP), ("evil.sh", EVIL)];
+    let [harmless, evil] = world.github.twins("mallory", &fork, "change", [&[("more.txt", "more\n")], &evil], 7);
+    assert_eq!(harmless[..7], evil[..7]);
+    world.github.push_commit("mallory", &fork, "change", &harmless).await;
+    world.settle().await;
+    world.github.advance(Duration::from_secs(5));
+    // alice has looked at the harmless one; the other is there before GitHub has her comment, or right after.
+    world.github.push_commit("mallory", &fork, "change", &evil).await;
+    world.settle().await;
+    world.told();
+    for digits in [7, 12, 39] {
+        say(&world, "alice", &format!("/ok-to-test {}", &harmless[..digits])).await;
+    }
+    let told = world.told();
+    assert!(told.contains("with all of its 40 digits"), "{told}");
+    let refused =
+        world.github.comments("octo/app#1").into_iter().find(|it| it.body.contains("40 digits")).unwrap().body;
+    let (_, seen) = refused.split_once(" -->").unwrap();
+    assert!(!seen.contains(&evil[..7]), "nobody is led to copy what they did not look at: {seen}");
+    say(&world, "alice", &format!("/ok-to-test {harmless}")).await;
+    assert!(world.told().contains("that is not the head of this pull request any more"));
+    assert_eq!(world.sql("select count(*) from approval").await, 0);
+    say(&world, "alice", "@cloud-agent say two in German").await;
+    world.told();
+    assert_eq!(world.last_task(1).await.unwrap().snapshot.lane.name(), "untrusted");
+    assert_eq!(world.github.branches("octo/app"), ["main"]);
+}
+
 /// The same work on the same code, with the very head approved.
 #[tokio::test(flavor = "multi_thread")]
 async fn control_19_the_head_that_is_approved_is_worked_on() {

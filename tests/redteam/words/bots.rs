@@ -6,20 +6,12 @@ use serde_json::{Value, json};
 use simulator::github::Signature;
 use std::process::Command;
 
-use super::{ask, world};
+use super::{ask, asks, world};
 use crate::world::World;
 
 /// A comment that asks for work, by whoever is given; GitHub has one of that id.
 fn comment(world: &World, user: &Value) -> Value {
-    let id = world.github.comment_quietly("rita", "octo/app#1", "@cloud-agent fix this");
-    json!({
-        "action": "created",
-        "comment": { "id": id, "body": "@cloud-agent fix this", "user": user, "created_at": "2026-01-01T00:00:00Z" },
-        "issue": { "number": 1, "title": "T", "body": null, "user": null, "comments": 0 },
-        "repository": { "id": world.github.repo_id("octo/app"), "full_name": "octo/app", "default_branch": "main" },
-        "installation": { "id": world.github.installation_id() },
-        "sender": user,
-    })
+    asks(world, world.github.comment_quietly("rita", "octo/app#1", "@cloud-agent fix this"), user)
 }
 
 /// Deliver it, and let it come to rest; why nothing came of it.

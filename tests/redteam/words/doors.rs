@@ -5,20 +5,12 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use simulator::github::Signature;
 
-use super::world;
+use super::{asks, world};
 use crate::world::World;
 
 /// alice asks for work, in a comment of this id.
-fn asks(world: &World, id: u64) -> Value {
-    let alice = json!({ "id": world.person("alice"), "login": "alice", "type": "User" });
-    json!({
-        "action": "created",
-        "comment": { "id": id, "body": "@cloud-agent fix this", "user": alice, "created_at": "2026-01-01T00:00:00Z" },
-        "issue": { "number": 1, "title": "T", "body": null, "user": null, "comments": 0 },
-        "repository": { "id": world.github.repo_id("octo/app"), "full_name": "octo/app", "default_branch": "main" },
-        "installation": { "id": world.github.installation_id() },
-        "sender": alice,
-    })
+fn alice_asks(world: &World, id: u64) -> Value {
+    asks(world, id, &json!({ "id": world.person("alice"), "login": "alice", "type": "User" }))
 }
 
 /// A comment that is there, of which the bot has not heard.
@@ -53,9 +45,9 @@ type Forgery = (&'static str, Vec<(&'static str, String)>, Vec<u8>);
 
 fn forgeries(world: &World) -> Vec<Forgery> {
     let secret = world.github.webhook_secret();
-    let body = asks(world, 4711).to_string().into_bytes();
+    let body = alice_asks(world, 4711).to_string().into_bytes();
     let good = signed(&secret, &body);
-    let other = asks(world, 4711).to_string().replace("fix this", "delete it").into_bytes();
+    let other = alice_asks(world, 4711).to_string().replace("fix this", "delete it").into_bytes();
     let forged = signed("guess", &body);
     let large = [body.clone(), vec![b' '; 26 << 20]].concat();
     vec![
@@ -113,7 +105,7 @@ async fn class_25_a_delivery_played_again_is_no_second_task() {
     world.claude_will("echo more >> README.md");
     world.start().await;
     world.issue("The greeting is short", "");
-    let body = asks(&world, comment(&world)).to_string().into_bytes();
+    let body = alice_asks(&world, comment(&world)).to_string().into_bytes();
     let signature = signed(&world.github.webhook_secret(), &body);
     assert_eq!(knock(&world, "first", &[(SIGNATURE, &signature)], body.clone()).await, 202);
     world.settle().await;
@@ -137,7 +129,7 @@ async fn control_25_the_same_delivery_with_githubs_signature_is_obeyed() {
     world.set("GITHUB_WEBHOOK_SECRET", &format!("guess,{}", world.github.webhook_secret()));
     world.start().await;
     world.issue("The greeting is short", "");
-    let body = asks(&world, comment(&world)).to_string();
+    let body = alice_asks(&world, comment(&world)).to_string();
     let (status, _) = world
         .github
         .deliver_raw("issue_comment", "forged", body.as_bytes(), Signature::OtherSecret("guess"), "application/json")

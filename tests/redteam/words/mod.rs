@@ -62,6 +62,18 @@ fn published(world: &World) -> String {
     all
 }
 
+/// The delivery of a comment that asks for work on issue 1, by this account and of this id.
+fn asks(world: &World, id: u64, user: &Value) -> Value {
+    json!({
+        "action": "created",
+        "comment": { "id": id, "body": "@cloud-agent fix this", "user": user, "created_at": "2026-01-01T00:00:00Z" },
+        "issue": { "number": 1, "title": "T", "body": null, "user": null, "comments": 0 },
+        "repository": { "id": world.github.repo_id("octo/app"), "full_name": "octo/app", "default_branch": "main" },
+        "installation": { "id": world.github.installation_id() },
+        "sender": user,
+    })
+}
+
 /// The texts of a value as they are, not as JSON spells them.
 fn words_of(value: &Value) -> String {
     match value {

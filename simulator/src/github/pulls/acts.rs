@@ -67,6 +67,20 @@ impl World {
         vec![self.issues_event(state, repo, &issue, by, action, json!({}))]
     }
 
+    /// Points an open pull request at another branch.
+    pub(crate) fn retargets(&self, state: &mut State, by: u64, repo: u64, number: u64, base: &str) -> Vec<Event> {
+        let (now, bare) = (self.clock.now(), self.bare(repo));
+        let Some(issue) = state.issue_mut(repo, number) else { return Vec::new() };
+        let Some(pull) = issue.pull.as_mut().filter(|it| it.base != base) else { return Vec::new() };
+        let old = std::mem::replace(&mut pull.base, base.to_owned());
+        issue.updated_at = now;
+        let issue = issue.clone();
+        let (who, place) = (state.login(by), Self::place(state, repo, number));
+        self.tell(state, repo, &format!("{who} points {place} at {base}"));
+        let changes = json!({ "base": { "ref": { "from": old }, "sha": { "from": bare.branch(&old) } } });
+        vec![self.issues_event(state, repo, &issue, by, "edited", json!({ "changes": changes }))]
+    }
+
     /// Notices what a push has moved, given the branches before it: story, pull request heads, webhooks.
     pub(crate) fn branches_moved(
         &self,

@@ -2,6 +2,7 @@
 
 mod acts;
 mod people;
+mod twins;
 
 /// A pull request about to be opened.
 #[derive(Default, Debug)]

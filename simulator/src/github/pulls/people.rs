@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::NewPull;
+use crate::github::events::Event;
 use crate::github::git::Bare;
 use crate::github::look::find;
 use crate::github::people::SEEDED_AT;
@@ -60,6 +61,22 @@ impl World {
             self.drafts(&mut state, by, repo, number, draft)
         };
         self.deliver_all(events, 0).await
+    }
+
+    /// Points a pull request at another branch and delivers `pull_request.edited`.
+    pub async fn retarget(&self, who: &str, place: &str, base: &str) -> Delivered {
+        let events = self.retargeted(who, place, base);
+        self.deliver_all(events, 0).await
+    }
+
+    pub fn retarget_quietly(&self, who: &str, place: &str, base: &str) {
+        self.retargeted(who, place, base);
+    }
+
+    fn retargeted(&self, who: &str, place: &str, base: &str) -> Vec<Event> {
+        let mut state = self.state();
+        let ((repo, number), by) = (find(&state, place), state.account_id(who, Kind::User));
+        self.retargets(&mut state, by, repo, number, base)
     }
 
     /// Commits to a branch without telling anybody: `commands` are those of git fast-import, such as `R old new` or

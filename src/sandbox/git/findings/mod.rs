@@ -109,6 +109,14 @@ impl HeldBack {
     }
 }
 
+impl Inspection {
+    /// Whether a commit changes what GitHub takes as a workflow, be it on the way.
+    pub fn has_workflows(&self) -> bool {
+        let is = |change: &Change| change.path.to_ascii_lowercase().starts_with(b".github/workflows/");
+        self.files.iter().chain(&self.passing).any(is)
+    }
+}
+
 /// Everything that speaks against publishing this as it is, in a stable order.
 pub fn judge(seen: &Inspection, policy: &Policy) -> Vec<HeldBack> {
     let mut found = BTreeSet::new();
