@@ -12,14 +12,17 @@ use sqlx::{Any, AnyPool, Connection as _, Executor as _, Row as _, Transaction};
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+mod api_key;
 mod backup;
 mod breaker;
 mod delivery;
 mod effect;
 mod event;
+mod filter;
 mod installation;
 mod job;
 mod ledger;
+mod list;
 mod migrate;
 mod missed;
 mod pace;
@@ -29,9 +32,11 @@ mod sealed;
 mod sole;
 mod stranded;
 mod task;
+mod usage;
 mod waiting;
 mod wake;
 
+pub use api_key::ApiKey;
 pub use backup::backup;
 pub use breaker::Breaker;
 use delivery::Deciding;
@@ -40,12 +45,14 @@ pub use effect::{Effect, Intent};
 pub use event::{Event, NewEvent};
 pub use job::{Claimed, Lease, OpenJob, Queue, Renewed};
 pub use ledger::{StoredFinding, StoredSession};
+pub use list::{DeliveryLine, DeliveryQuery, TaskQuery};
 pub use missed::{Listing, Source, Sweep};
 pub use retain::{Keep, clean};
 pub use seal::Keys;
 pub use sealed::Sealing;
 pub use sole::Sole;
 pub use task::{Created, NewTask, StoredTask};
+pub use usage::{Usage, UsageBy};
 pub use wake::{Wakes, listen};
 
 /// What a database answers besides rows.

@@ -183,6 +183,15 @@ impl Store {
         row.map(|row| read(&row)).transpose()
     }
 
+    /// Where a task stands, without all that there is to know of it.
+    pub async fn task_state(&self, id: &str) -> Result<Option<State>> {
+        const SQL: &str = "select state from task where task_id = $1";
+        let state: Option<String> = sqlx::query_scalar(SQL).bind(id).fetch_optional(&self.read).await?;
+        state
+            .map(|name| State::named(&name).with_context(|| format!("a task has the unknown state {name}")))
+            .transpose()
+    }
+
     /// The newest tasks of a thread, newest first.
     pub async fn tasks_of_thread(&self, repository_id: u64, number: u64) -> Result<Vec<StoredTask>> {
         self.tasks_where("repository_id = $1 and number = $2", repository_id, number as i64).await
@@ -321,8 +330,10 @@ impl Store {
             return Ok(false);
         }
         sqlx::query(SQL).bind(to.name()).bind(clock::now()).bind(&lease.job_id).execute(&mut *tx).await?;
+        self.tell_followers(&mut tx, &lease.job_id).await?;
         // A task of the same repository may have waited for its turn.
         self.commit_and_wake(tx, Queue::Task).await?;
+        self.wakes.logged(&lease.job_id);
         Ok(true)
     }
 }

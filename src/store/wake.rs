@@ -1,6 +1,7 @@
 //! Hints that a queue has work. Losing every one of them loses no work: the workers poll slowly all the same.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
@@ -13,12 +14,17 @@ use super::Queue;
 /// The channel that PostgreSQL carries wake-ups on.
 pub(super) const CHANNEL: &str = "cloud_agent_wake";
 
+/// What a message begins with that tells of a task's log.
+pub(super) const LOG: &str = "log:";
+
 /// One bell for each queue, and one for cancellations.
 #[derive(Clone, Default)]
 pub struct Wakes {
     deliveries: Arc<Notify>,
     tasks: Arc<Notify>,
     cancels: Arc<Notify>,
+    /// One for each task whose log somebody follows.
+    logs: Arc<Mutex<HashMap<String, Weak<Notify>>>>,
 }
 
 impl Wakes {
@@ -40,6 +46,26 @@ impl Wakes {
     /// Returns when somebody in this process asked a task to stop.
     pub async fn cancelled(&self) {
         self.cancels.notified().await;
+    }
+
+    /// The bell of a task's log: it rings when something was written there. Whoever holds it hears it.
+    pub fn log_of(&self, task_id: &str) -> Arc<Notify> {
+        let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bell) = logs.get(task_id).and_then(Weak::upgrade) {
+            return bell;
+        }
+        logs.retain(|_, bell| bell.strong_count() > 0);
+        let bell = Arc::new(Notify::new());
+        logs.insert(task_id.to_owned(), Arc::downgrade(&bell));
+        bell
+    }
+
+    /// Something was written to a task's log, or the task has ended.
+    pub fn logged(&self, task_id: &str) {
+        let logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bell) = logs.get(task_id).and_then(Weak::upgrade) {
+            bell.notify_one();
+        }
     }
 
     fn bell(&self, queue: Queue) -> &Notify {
@@ -71,9 +97,10 @@ async fn listen_once(url: &SecretString, wakes: &Wakes) -> sqlx::Result<()> {
     debug!("Listening for wake-ups of other processes");
     loop {
         let heard = listener.recv().await?;
-        match Queue::named(heard.payload()) {
-            Some(queue) => wakes.wake(queue),
-            None => wakes.cancel(),
+        match (Queue::named(heard.payload()), heard.payload().strip_prefix(LOG)) {
+            (Some(queue), _) => wakes.wake(queue),
+            (None, Some(task_id)) => wakes.logged(task_id),
+            (None, None) => wakes.cancel(),
         }
     }
 }

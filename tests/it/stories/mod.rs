@@ -21,6 +21,7 @@ macro_rules! stories {
     };
 }
 
+mod api;
 mod breaker;
 mod cage;
 mod data;
