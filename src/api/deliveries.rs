@@ -63,7 +63,7 @@ pub struct Asked {
 }
 
 /// Deliveries, newest first.
-#[utoipa::path(get, path = "/api/v1/deliveries", tag = "deliveries", params(Asked),
+#[utoipa::path(get, path = "/api/v1/deliveries", operation_id = "list_deliveries", tag = "deliveries", params(Asked),
     responses((status = 200, body = DeliveryPage), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn list(
     State(app): State<App>,
@@ -92,7 +92,7 @@ pub async fn list(
 }
 
 /// One delivery, with what GitHub sent.
-#[utoipa::path(get, path = "/api/v1/deliveries/{id}", tag = "deliveries", params(("id" = String, Path, description = "`delivery_id`")),
+#[utoipa::path(get, path = "/api/v1/deliveries/{id}", operation_id = "get_delivery", tag = "deliveries", params(("id" = String, Path, description = "`delivery_id`")),
     responses((status = 200, body = DeliveryView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn one(
     State(app): State<App>,
@@ -116,7 +116,7 @@ pub async fn one(
 }
 
 /// Forget what a delivery said. That it came is kept, so that it is never taken in again.
-#[utoipa::path(delete, path = "/api/v1/deliveries/{id}", tag = "deliveries", params(("id" = String, Path, description = "`delivery_id`")),
+#[utoipa::path(delete, path = "/api/v1/deliveries/{id}", operation_id = "forget_delivery", tag = "deliveries", params(("id" = String, Path, description = "`delivery_id`")),
     responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn forget(
     State(app): State<App>,

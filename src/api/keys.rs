@@ -68,7 +68,7 @@ pub struct Keys {
 }
 
 /// Make a key. It is shown once.
-#[utoipa::path(post, path = "/api/v1/admin/api-keys", tag = "keys", request_body = NewKey,
+#[utoipa::path(post, path = "/api/v1/admin/api-keys", operation_id = "create_key", tag = "keys", request_body = NewKey,
     responses((status = 201, body = MadeKey), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn create(
     State(app): State<App>,
@@ -106,14 +106,14 @@ pub async fn create(
 }
 
 /// The keys that are not revoked, newest first.
-#[utoipa::path(get, path = "/api/v1/admin/api-keys", tag = "keys",
+#[utoipa::path(get, path = "/api/v1/admin/api-keys", operation_id = "list_keys", tag = "keys",
     responses((status = 200, body = Keys), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn list(State(app): State<App>, _: May<Admin>) -> Result<Json<Keys>, Problem> {
     Ok(Json(Keys { api_keys: app.store.api_keys().await?.into_iter().map(view).collect() }))
 }
 
 /// Revoke a key. It opens nothing from now on.
-#[utoipa::path(delete, path = "/api/v1/admin/api-keys/{id}", tag = "keys", params(("id" = String, Path, description = "`key_id`")),
+#[utoipa::path(delete, path = "/api/v1/admin/api-keys/{id}", operation_id = "revoke_key", tag = "keys", params(("id" = String, Path, description = "`key_id`")),
     responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn revoke(State(app): State<App>, _: May<Admin>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
     match app.store.revoke_api_key(&id).await? {

@@ -146,7 +146,7 @@ pub struct Asked {
 }
 
 /// Tasks, newest first.
-#[utoipa::path(get, path = "/api/v1/tasks", tag = "tasks", params(Asked),
+#[utoipa::path(get, path = "/api/v1/tasks", operation_id = "list_tasks", tag = "tasks", params(Asked),
     responses((status = 200, body = TaskPage), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn list(
     Shared(app): Shared<App>,
@@ -185,7 +185,7 @@ pub async fn list(
 }
 
 /// One task.
-#[utoipa::path(get, path = "/api/v1/tasks/{id}", tag = "tasks", params(("id" = String, Path, description = "`task_id`")),
+#[utoipa::path(get, path = "/api/v1/tasks/{id}", operation_id = "get_task", tag = "tasks", params(("id" = String, Path, description = "`task_id`")),
     responses((status = 200, body = TaskView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn one(
     Shared(app): Shared<App>,
@@ -204,6 +204,7 @@ pub struct LogAsked {
     /// 1 to 200; 200 when absent.
     limit: Option<i64>,
     /// Lines for people instead of JSON; so does `accept: text/plain`.
+    #[param(inline)]
     format: Option<Format>,
 }
 
@@ -215,7 +216,7 @@ enum Format {
 }
 
 /// What happened in a task, oldest first; ask again with the last `seq` for more.
-#[utoipa::path(get, path = "/api/v1/tasks/{id}/logs", tag = "tasks", params(("id" = String, Path, description = "`task_id`"), LogAsked),
+#[utoipa::path(get, path = "/api/v1/tasks/{id}/logs", operation_id = "get_task_log", tag = "tasks", params(("id" = String, Path, description = "`task_id`"), LogAsked),
     responses((status = 200, content((LogPage = "application/json"), (String = "text/plain"))),
               (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn logs(
@@ -245,7 +246,7 @@ pub async fn logs(
 }
 
 /// Stop a task. Repeating it changes nothing.
-#[utoipa::path(post, path = "/api/v1/tasks/{id}/cancel", tag = "tasks", params(("id" = String, Path, description = "`task_id`")),
+#[utoipa::path(post, path = "/api/v1/tasks/{id}/cancel", operation_id = "cancel_task", tag = "tasks", params(("id" = String, Path, description = "`task_id`")),
     responses((status = 202, body = TaskView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn cancel(
     Shared(app): Shared<App>,

@@ -20,11 +20,13 @@ const DAY: Millis = 86_400_000;
 #[into_params(parameter_in = Query)]
 pub struct Asked {
     /// What is added up together; by day when absent.
+    #[param(inline)]
     by: Option<By>,
     /// Tasks made from this moment on, in UTC milliseconds; the last 30 days when absent.
     since: Option<Millis>,
     /// Tasks made before this moment.
     until: Option<Millis>,
+    #[param(inline)]
     format: Option<Format>,
 }
 
@@ -67,7 +69,7 @@ pub struct UsageLine {
 }
 
 /// Tasks, outcomes and money, added up. Days are UTC's.
-#[utoipa::path(get, path = "/api/v1/usage", tag = "usage", params(Asked),
+#[utoipa::path(get, path = "/api/v1/usage", operation_id = "get_usage", tag = "usage", params(Asked),
     responses((status = 200, content((UsageView = "application/json"), (String = "text/csv"))),
               (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn usage(

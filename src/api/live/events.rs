@@ -31,7 +31,7 @@ pub struct After {
 }
 
 /// What happens in a task, live. Each message is an event of its log, and its id is the `seq`; the last one is named `end`.
-#[utoipa::path(get, path = "/api/v1/tasks/{id}/events", tag = "tasks",
+#[utoipa::path(get, path = "/api/v1/tasks/{id}/events", operation_id = "follow_task", tag = "tasks",
     params(("id" = String, Path, description = "`task_id`"), After,
            ("last-event-id" = Option<String>, Header, description = "The id of the last message that was heard")),
     responses((status = 200, content_type = "text/event-stream", body = String),

@@ -36,7 +36,7 @@ struct Shown {
 
 /// The same as `/events` over a WebSocket: an event a message, as JSON. Without an `authorization` header the first
 /// message has to be `{"api_key": "ca_…"}`. The last message has `"kind": "end"`.
-#[utoipa::path(get, path = "/api/v1/tasks/{id}/ws", tag = "tasks",
+#[utoipa::path(get, path = "/api/v1/tasks/{id}/ws", operation_id = "follow_task_over_websocket", tag = "tasks",
     params(("id" = String, Path, description = "`task_id`"), After),
     responses((status = 101), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn ws(
