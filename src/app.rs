@@ -34,8 +34,8 @@ pub struct App {
     pub provider: Arc<dyn Provider>,
     pub gateway: Gateway,
     pub health: Health,
-    /// Opens the API.
-    pub admin_key: SecretString,
+    /// Each opens the API; several while one is being changed.
+    pub admin_keys: Arc<[SecretString]>,
     /// Made at the first run: its commits carry the bot's account, which GitHub has to tell.
     git: Arc<OnceCell<Git>>,
 }
@@ -61,8 +61,8 @@ impl App {
         store.migrate().await?;
         store.unlock(keys).await?;
         let github = github.paced_by(Arc::new(store.clone()));
-        let admin_key = admin_key(config.server.admin_api_key.as_ref(), data_dir)?;
-        hold_keys(&config, &secrets, &admin_key)?;
+        let admin_keys = admin_keys(config.server.admin_api_key.as_ref(), data_dir)?;
+        hold_keys(&config, &secrets, &admin_keys)?;
         Ok(Self {
             secrets: secrets.into(),
             acceptor: Acceptor::start(store.clone()),
@@ -72,7 +72,7 @@ impl App {
             provider,
             gateway,
             health: Health::default(),
-            admin_key,
+            admin_keys: admin_keys.into(),
             git: Arc::default(),
         })
     }
@@ -112,24 +112,35 @@ pub fn provider(name: &str, data_dir: &Path) -> Result<Arc<dyn Provider>> {
 }
 
 /// Nothing that the program says may contain a key of its own.
-fn hold_keys(config: &Config, webhook: &[SecretString], admin: &SecretString) -> Result<()> {
+fn hold_keys(config: &Config, webhook: &[SecretString], admin: &[SecretString]) -> Result<()> {
     text::at_home(config.github.url.host_str().unwrap_or_default());
-    webhook.iter().chain(config.model.api_key.iter()).chain([admin, &config.github.app()?.1]).for_each(text::hold);
-    config.store.password().iter().chain(config.store.encryption_key.iter()).for_each(text::hold);
+    webhook
+        .iter()
+        .chain(config.model.api_key.iter())
+        .chain(admin)
+        .chain([&config.github.app()?.1])
+        .for_each(text::hold);
+    let addresses = [&config.model.base_url, &config.github.url, &config.github.api_url(), &config.server.public_url];
+    addresses.into_iter().filter_map(config::password_in).for_each(|password| text::hold(&password));
+    config.store.password().iter().for_each(text::hold);
+    // Each by itself: a new and an old one are never said together.
+    config.store.encryption_key.iter().flat_map(config::several).for_each(|key| text::hold(&key));
     Ok(())
 }
 
-/// The key in force: the one given, the one kept, or a new one that is kept and told once.
-fn admin_key(given: Option<&SecretString>, data_dir: &Path) -> Result<SecretString> {
+/// The keys in force: those given, the one kept, or a new one that is kept and told once.
+fn admin_keys(given: Option<&SecretString>, data_dir: &Path) -> Result<Vec<SecretString>> {
     if let Some(given) = given {
-        return Ok(given.clone());
+        let keys = config::several(given);
+        anyhow::ensure!(!keys.is_empty(), "ADMIN_API_KEY is empty: give it a key, or leave it away and one is made");
+        return Ok(keys);
     }
     let file = data_dir.join("admin-api-key");
     let (key, new) = kept(&file, || format!("ca_{}", random()))?;
     if new {
         info!("Made an admin key for the API; it stands in {}", file.display());
     }
-    Ok(key)
+    Ok(vec![key])
 }
 
 /// What seals secrets in the database: the keys given, the one kept, or a new one that is kept and told once.
@@ -139,6 +150,7 @@ fn encryption_keys(config: &config::Store) -> Result<Keys> {
     }
     let file = encryption_key_file(&config.data_dir);
     let (key, _) = kept(&file, random)?;
+    text::hold(&key);
     info!("Made an encryption key; it stands in {}: back it up apart from the database", file.display());
     Keys::read(&key)
 }
@@ -153,6 +165,7 @@ pub fn known_keys(config: &config::Store) -> Result<Option<Keys>> {
         return Ok(None);
     }
     let (key, _) = kept(&file, random)?;
+    text::hold(&key);
     Keys::read(&key).map(Some).with_context(|| format!("use the key in {}", file.display()))
 }
 

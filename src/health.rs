@@ -16,9 +16,28 @@ const NEEDED: [&str; 4] = ["disk", "sandbox", "claude", "model"];
 #[derive(Clone, Default)]
 pub struct Health(Arc<Inner>);
 
+/// What is wrong with a part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wrong {
+    /// In a sentence, for the operator.
+    pub says: String,
+    /// The credentials are missing or not accepted: waiting alone does not help.
+    pub refused: bool,
+}
+
+impl Wrong {
+    pub fn new(says: impl Into<String>) -> Self {
+        Self { says: says.into(), refused: false }
+    }
+
+    pub fn refused(says: impl Into<String>) -> Self {
+        Self { says: says.into(), refused: true }
+    }
+}
+
 #[derive(Default)]
 struct Inner {
-    seen: Mutex<BTreeMap<&'static str, Option<String>>>,
+    seen: Mutex<BTreeMap<&'static str, Option<Wrong>>>,
     /// Somebody has met trouble that nobody has looked into yet.
     suspect: AtomicBool,
     look: Notify,
@@ -26,22 +45,29 @@ struct Inner {
 
 impl Health {
     /// Note what was seen; a change is logged.
-    pub fn note(&self, what: &'static str, wrong: Option<&str>) {
-        let before = self.seen().insert(what, wrong.map(str::to_owned));
-        match (&before, wrong) {
-            (None | Some(None), Some(wrong)) => warn!(part = what, "{what} is not well: {wrong}"),
+    pub fn note(&self, what: &'static str, wrong: Option<Wrong>) {
+        let says = wrong.as_ref().map(|it| it.says.clone());
+        let before = self.seen().insert(what, wrong);
+        match (&before, says) {
+            (None | Some(None), Some(says)) => warn!(part = what, "{what} is not well: {says}"),
             (Some(Some(_)), None) => info!(part = what, "{what} is well again"),
             _ => (),
         }
     }
 
+    /// A run has found that the model does not take the key.
+    pub fn key_refused(&self) {
+        self.note("model", Some(Wrong::refused("it does not take the key in ANTHROPIC_API_KEY")));
+        self.look_soon();
+    }
+
     /// Everything looked at so far: nothing when it is well, else what is wrong.
     pub fn all(&self) -> BTreeMap<&'static str, Option<String>> {
-        self.seen().clone()
+        self.seen().iter().map(|(part, wrong)| (*part, wrong.as_ref().map(|it| it.says.clone()))).collect()
     }
 
     /// Why no run should begin: the part, and what is wrong with it.
-    pub fn unfit(&self) -> Option<(&'static str, String)> {
+    pub fn unfit(&self) -> Option<(&'static str, Wrong)> {
         let seen = self.seen();
         NEEDED.into_iter().find_map(|part| Some((part, seen.get(part)?.clone()?)))
     }
@@ -67,7 +93,7 @@ impl Health {
         self.0.look.notified().await;
     }
 
-    fn seen(&self) -> MutexGuard<'_, BTreeMap<&'static str, Option<String>>> {
+    fn seen(&self) -> MutexGuard<'_, BTreeMap<&'static str, Option<Wrong>>> {
         self.0.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -91,11 +117,12 @@ mod tests {
     #[test]
     fn a_part_that_is_missed_keeps_runs_from_beginning_until_it_is_back() {
         let health = Health::default();
-        health.note("github", Some("it is away"));
+        health.note("github", Some(Wrong::new("it is away")));
         health.note("model", None);
         assert_eq!(health.unfit(), None);
-        health.note("model", Some("it does not take the key"));
-        assert_eq!(health.unfit(), Some(("model", "it does not take the key".to_owned())));
+        health.note("model", Some(Wrong::refused("no")));
+        assert_eq!(health.unfit(), Some(("model", Wrong::refused("no"))));
+        assert_eq!(health.all()["model"].as_deref(), Some("no"));
         health.note("model", None);
         assert_eq!(health.unfit(), None);
     }

@@ -38,7 +38,8 @@
 //!    and publishes. A hijacked model can waste its budget and lie in its answer; it can't push or comment, and reaches no
 //!    host but the model and those of `EGRESS`.
 //! 6. The host never runs code or git hooks, and never reads git config, from a working tree that an agent touched.
-//! 7. The agent reads the snapshot taken at the trigger, not live GitHub.
+//! 7. The agent reads the snapshot taken at the trigger, not live GitHub, and a run begins only if it is still what was
+//!    stored then.
 //! 8. Every task ends in something a person can see, within the run's deadline and `WAIT_LIMIT`. Silence is a bug, except
 //!    where the App may no longer speak.
 //! 9. Every write to GitHub has its intent stored first; after a doubt GitHub is read before it is made again.

@@ -117,6 +117,7 @@ async fn ask(store: &Store, round: u64, times: &mut Times) {
             snapshot: Snapshot::default(),
             kind: Kind::Issue,
             origin: Some(format!("comment:{number}-{round}")),
+            within: None,
         };
         let id = new.id.to_string();
         let made = timed(times, "make a task", store.create_task(&lease, &new)).await.unwrap();

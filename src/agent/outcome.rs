@@ -112,6 +112,12 @@ pub fn decide(facts: &Facts) -> Outcome {
         return Outcome::Stopped(Why::Cancelled);
     }
     if let Some(result) = facts.result.filter(|result| !result.is_error) {
+        // Half a sentence is what is left of a stream that was cut, again and again; the agent meant to go on.
+        if result.structured_output.is_none()
+            && let Some(trouble) = facts.trouble.filter(|trouble| trouble.kind == Trouble::Unreachable)
+        {
+            return Outcome::Stopped(of_trouble(trouble, facts));
+        }
         return answer(result).map_or(Outcome::Stopped(Why::NoAnswer), Outcome::Answered);
     }
     Outcome::Stopped(why(facts))
@@ -337,6 +343,17 @@ mod tests {
         let findings = json!({"findings": [{"path": "a", "line": 3}], "summary": ["not", "text"]});
         let answer = read(findings.clone());
         assert_eq!((answer.structured, answer.summary, answer.changed), (Some(findings), String::new(), None));
+    }
+
+    #[test]
+    fn what_a_cut_stream_leaves_is_no_answer() {
+        let half = ResultLine { result: Some("I will now".to_owned()), ..ResultLine::default() };
+        let whole = ResultLine { structured_output: Some(json!({"summary": "s"})), ..half.clone() };
+        let cut = UpstreamTrouble::own(Trouble::Unreachable, "the model API could not be reached");
+        let facts = Facts { result: Some(&half), trouble: Some(&cut), ..Facts::default() };
+        assert_eq!(decide(&facts), Outcome::Stopped(Why::ModelUnreachable));
+        assert!(matches!(decide(&Facts { trouble: None, ..facts }), Outcome::Answered(_)));
+        assert!(matches!(decide(&Facts { result: Some(&whole), ..facts }), Outcome::Answered(_)));
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! Keys of the API: made, listed, revoked.
 
-use axum::Json;
 use axum::extract::State;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::IntoResponse;
+use axum::{Extension, Json};
+use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::auth::{Admin, May, PREFIX, RATE, Scope, hash};
+use super::clean::AsItIs;
 use super::problem::{Body, Path, Problem};
 use crate::app::App;
 use crate::clock::{self, Millis};
@@ -74,7 +76,7 @@ pub async fn create(
     State(app): State<App>,
     may: May<Admin>,
     Body(new): Body<NewKey>,
-) -> Result<(StatusCode, HeaderMap, Json<MadeKey>), Problem> {
+) -> Result<impl IntoResponse, Problem> {
     check(&new)?;
     loop {
         let api_key = fresh()?;
@@ -98,9 +100,8 @@ pub async fn create(
         };
         if app.store.add_api_key(&key).await? {
             tracing::info!("Made the API key {} `{}`", key.prefix, key.name);
-            let mut headers = HeaderMap::new();
-            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-            return Ok((StatusCode::CREATED, headers, Json(MadeKey { api_key, key: view(key) })));
+            let no_store = [(header::CACHE_CONTROL, "no-store")];
+            return Ok((StatusCode::CREATED, no_store, Extension(AsItIs), Json(MadeKey { api_key, key: view(key) })));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Door: what programs ask: tasks, deliveries, usage and keys over HTTP, for those who hold a key; and health for all.
 
 mod auth;
+mod clean;
 mod deliveries;
 mod health;
 mod keys;
@@ -13,6 +14,7 @@ mod usage;
 mod watch;
 
 use axum::extract::DefaultBodyLimit;
+use axum::middleware::map_response;
 use axum::routing::get;
 use axum::{Extension, Router, middleware};
 use tokio_util::sync::CancellationToken;
@@ -58,5 +60,6 @@ pub fn router(app: App, stop: CancellationToken) -> Router {
         .layer(middleware::from_fn(request::note))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
+        .layer(map_response(clean::clean))
         .with_state(app)
 }

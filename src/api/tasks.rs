@@ -15,7 +15,7 @@ use super::problem::{Path, Problem, Query};
 use crate::app::App;
 use crate::clock::Millis;
 use crate::store::{Event, StoredTask, TaskQuery};
-use crate::task::{Kind, State, Trigger};
+use crate::task::{Blocked, Kind, State, Trigger};
 use crate::text;
 
 /// Most items of one answer.
@@ -43,6 +43,13 @@ pub struct TaskView {
     #[serde(default)]
     pub delivery_id: String,
     pub prompt: String,
+    /// `trusted`, `guarded` or `untrusted`, and what that rests on.
+    pub lane: String,
+    pub ground: Option<String>,
+    /// SHA-256 of the request and of all that was stored with it when it was made.
+    pub snapshot: Option<String>,
+    /// The commit that the repository's settings are of.
+    pub settings_commit: String,
     /// Stable code of how it ended.
     pub ending: Option<String>,
     /// What there is to know about the ending.
@@ -54,6 +61,10 @@ pub struct TaskView {
     pub created_at: i64,
     pub started_at: Option<i64>,
     pub ended_at: Option<i64>,
+    /// Connections that its sandboxes were refused; not in a list of tasks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub blocked: Option<Blocked>,
     /// What came of it, once it is completed.
     #[serde(default)]
     pub result: Option<TaskResult>,
@@ -192,7 +203,9 @@ pub async fn one(
     may: May<TasksRead>,
     Path(id): Path<String>,
 ) -> Result<Json<TaskView>, Problem> {
-    Ok(Json(view(&app, &seen(&app, &may.0, &id).await?)))
+    let task = seen(&app, &may.0, &id).await?;
+    let blocked = app.store.blocked(&task.id.to_string()).await.map_err(anyhow::Error::from)?;
+    Ok(Json(TaskView { blocked: Some(blocked), ..view(&app, &task) }))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -291,10 +304,11 @@ fn read_cursor(cursor: &str) -> Result<(Millis, String), Problem> {
     read.ok_or_else(|| Problem::invalid("cursor", "give the `next_cursor` of the page before"))
 }
 
+/// What looks like a key is taken out here: a stream is no answer that could be looked through when it is whole.
 impl From<Event> for LogLine {
     fn from(it: Event) -> Self {
         let body = serde_json::from_str(&it.body).unwrap_or(Value::Null);
-        Self { seq: it.seq, at: it.at, kind: it.kind, body }
+        Self { seq: it.seq, at: it.at, kind: it.kind, body: text::redact_json(&body, text::redact) }
     }
 }
 
@@ -321,6 +335,10 @@ pub(super) fn view(app: &App, task: &StoredTask) -> TaskView {
         source: source(&task.trigger).to_owned(),
         delivery_id: task.delivery_id.clone(),
         prompt: task.prompt.clone(),
+        lane: task.snapshot.lane.name().to_owned(),
+        ground: task.snapshot.ground.map(|it| it.name().to_owned()),
+        snapshot: task.snapshot_hash.clone(),
+        settings_commit: task.snapshot.rules_at.clone(),
         ending: task.ending.as_ref().map(|it| it.code.clone()),
         says: task.ending.as_ref().map(|it| it.says.clone()).filter(|says| !says.is_empty()),
         pull: task.ending.as_ref().and_then(|it| it.pull),
@@ -330,6 +348,7 @@ pub(super) fn view(app: &App, task: &StoredTask) -> TaskView {
         created_at: task.created_at,
         started_at: task.started_at,
         ended_at: task.ended_at,
+        blocked: None,
         result: (task.state == State::Completed).then(|| result(app, task)),
         error: task
             .ending

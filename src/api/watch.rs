@@ -7,7 +7,8 @@ use tokio::time::Instant;
 use crate::agent;
 use crate::app::App;
 use crate::config;
-use crate::health;
+use crate::gateway::NoModel;
+use crate::health::{self, Wrong};
 use crate::sandbox::Grade;
 
 /// How often everything is looked at; sooner while something is wrong.
@@ -23,17 +24,17 @@ pub async fn watch(app: &App) {
         let doubt = app.health.take_suspicion() || app.health.all().get("sandbox").is_some_and(Option::is_some);
         let (github, model, database) = tokio::join!(app.github.powers(), app.gateway.reach(), app.store.ping());
         let seen = [
-            ("github", github.err().map(|it| it.to_string())),
-            ("model", model.err()),
-            ("database", database.err().map(|it| it.to_string())),
-            ("disk", health::disk(&app.config.store.data_dir, app.config.store.disk_free_mb)),
-            ("claude", claude(app)),
+            ("github", github.err().map(|it| Wrong::new(it.to_string()))),
+            ("model", model.err().as_ref().map(unreached)),
+            ("database", database.err().map(|it| Wrong::new(it.to_string()))),
+            ("disk", health::disk(&app.config.store.data_dir, app.config.store.disk_free_mb).map(Wrong::new)),
+            ("claude", claude(app).map(Wrong::new)),
         ];
         for (part, wrong) in seen {
-            app.health.note(part, wrong.as_deref());
+            app.health.note(part, wrong);
         }
         if doubt || proved.is_none_or(|at| at.elapsed() > PROOF) {
-            app.health.note("sandbox", sandbox(app).await.as_deref());
+            app.health.note("sandbox", sandbox(app).await.map(Wrong::new));
             proved = Some(Instant::now());
         }
         let well = app.health.all().values().all(Option::is_none);
@@ -41,6 +42,13 @@ pub async fn watch(app: &App) {
             () = tokio::time::sleep(if well { WELL } else { UNWELL }) => (),
             () = app.health.wanted() => (),
         }
+    }
+}
+
+fn unreached(why: &NoModel) -> Wrong {
+    match why {
+        NoModel::NoKey | NoModel::KeyRefused(_) => Wrong::refused(why.to_string()),
+        NoModel::Away(_) => Wrong::new(why.to_string()),
     }
 }
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -68,12 +68,25 @@ const EXAMPLES: &str = "\
 
 Exit codes: 0 done, 1 failed or not reached, 2 wrong usage, 3 cancelled, 5 not allowed.";
 
+const WRONG_USAGE: u8 = 2;
 const CANCELLED: u8 = 3;
 const NOT_ALLOWED: u8 = 5;
 
 /// Run `ca`.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    super::private::keep_memory();
+    let mut command = Cli::command();
+    let given = command.get_matches_mut();
+    if let Some(variable) = super::private::secret_in_argv(&command, &given) {
+        tell_error(&format!(
+            "ca: everybody on this machine can read command lines: set {variable} instead of the flag"
+        ));
+        return ExitCode::from(WRONG_USAGE);
+    }
+    let cli = match Cli::from_arg_matches(&given) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ran = runtime.context("start").and_then(|runtime| runtime.block_on(run(&cli)));
@@ -201,11 +214,19 @@ fn card(task: &TaskView) -> String {
         format!("status   {}{}", task.status, waits(task)),
         format!("issue    {}#{}, asked by {}", task.repository, task.number, task.requester),
         format!("prompt   {}", text::line(&task.prompt, 100)),
+        format!("lane     {}{}", task.lane, task.ground.as_ref().map(|it| format!(" ({it})")).unwrap_or_default()),
         format!("cost     ${}, {} turns", text::dollars(task.cost_micros), task.turns),
     ];
     lines.extend(task.ending.as_ref().map(|ending| format!("ending   {ending}")));
+    lines.extend(task.snapshot.as_ref().map(|hash| format!("snapshot {}", hash.chars().take(12).collect::<String>())));
     lines.extend(task.pull.map(|pull| format!("pull     #{pull}")));
     lines.extend(task.branch.as_ref().map(|branch| format!("branch   {branch}")));
+    if let Some(blocked) = &task.blocked {
+        lines.extend(blocked.hosts.iter().map(|it| format!("refused  {} ({} times)", it.host, it.times)));
+        if blocked.more > 0 {
+            lines.push(format!("refused  and {} more ({} times)", blocked.more, blocked.more_times));
+        }
+    }
     lines.extend(task.says.as_ref().map(|says| format!("\n{says}")));
     lines.join("\n")
 }
@@ -227,7 +248,7 @@ fn event_line(event: &LogLine) -> String {
 fn tell(line: &str) {
     use std::io::Write as _;
     // What people and the agent wrote must not speak to the terminal.
-    let line = line.replace(|c: char| c.is_control() && !matches!(c, '\n' | '\t'), "?");
+    let line = line.replace(|c: char| text::is_invisible(c) && !matches!(c, '\n' | '\t'), "?");
     let mut out = std::io::stdout();
     // A closed pipe (`ca task list | head`) is no error.
     if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {

@@ -244,8 +244,8 @@ async fn model(config: &Config) -> Finding {
         Err(error) => return finding(Grade::Bad, "model", error.to_string()),
     };
     match gateway.reach().await {
-        Ok(()) => finding(Grade::Good, "model", format!("{} answers", config.model.base_url)),
-        Err(why) => finding(Grade::Bad, "model", why),
+        Ok(()) => finding(Grade::Good, "model", format!("{} answers", config::shown(&config.model.base_url))),
+        Err(why) => finding(Grade::Bad, "model", why.to_string()),
     }
 }
 

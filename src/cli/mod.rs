@@ -1,19 +1,19 @@
 //! Door: the command lines. `cloud-agent` runs the server; `ca` talks to one.
 
-use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
 
-use crate::config::{self, Config, LogFormat};
+use crate::config::{self, Config};
 use crate::store::{Sole, Store};
 use crate::text;
 
 mod backup;
 pub mod ca;
 mod doctor;
+mod log;
+mod private;
 mod serve;
 mod settings;
 
@@ -53,7 +53,7 @@ struct MigrateArgs {
 }
 
 const EXAMPLES: &str = "\
-Every setting is an environment variable or a flag; `cloud-agent serve --help` lists them.
+Every setting is an environment variable or a flag, secrets are variables alone; `cloud-agent serve --help` lists them.
 
 First steps:
   cloud-agent doctor      what is missing before it can run
@@ -69,7 +69,21 @@ SIGTERM stops taking work, waits DRAIN_SECONDS for runs to end, and gives the re
 
 /// Run the server's command line.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    private::keep_memory();
+    private::filter_panics(|words| match tracing::dispatcher::has_been_set() {
+        true => tracing::error!("{words}"),
+        false => tell_error(words),
+    });
+    let mut command = Cli::command();
+    let given = command.get_matches_mut();
+    if let Some(variable) = private::secret_in_argv(&command, &given) {
+        tell_error(&format!("everybody on this machine can read command lines: set {variable} instead of the flag"));
+        return ExitCode::from(2);
+    }
+    let cli = match Cli::from_arg_matches(&given) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
     // One TLS provider, named before anything opens a connection.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -107,15 +121,15 @@ struct Serving {
 async fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Serve(config) => {
-            log_as(&config.log)?;
+            log::start(&config.log)?;
             serve::serve(*config).await
         }
         Command::Work(config) => {
-            log_as(&config.log)?;
+            log::start(&config.log)?;
             serve::work(*config).await
         }
         Command::Migrate(args) => {
-            log_as(&args.log)?;
+            log::start(&args.log)?;
             let _sole = Sole::take(&args.store.database_url())?;
             let store = Store::connect(&args.store.database_url()).await?;
             store.migrate().await?;
@@ -130,38 +144,13 @@ async fn run(command: Command) -> Result<ExitCode> {
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
-    #[expect(clippy::print_stderr, reason = "the log may not be set up yet")]
-    {
-        eprintln!("cloud-agent: {error:#}");
-    }
+    tell_error(&format!("{error:#}"));
     ExitCode::FAILURE
 }
 
-fn log_as(log: &config::Log) -> Result<()> {
-    let filter = EnvFilter::try_new(&log.filter).context("RUST_LOG can't be read")?;
-    let format = log.log_format.unwrap_or(match std::io::stderr().is_terminal() {
-        true => LogFormat::Text,
-        false => LogFormat::Json,
-    });
-    let subscriber =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Clean(std::io::stderr())).with_target(false);
-    match format {
-        LogFormat::Text => subscriber.with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => subscriber.json().flatten_event(true).with_current_span(true).with_span_list(true).init(),
-    }
-    Ok(())
-}
-
-/// What is logged, without keys. An event comes in one piece.
-struct Clean<W>(W);
-
-impl<W: std::io::Write> std::io::Write for Clean<W> {
-    fn write(&mut self, event: &[u8]) -> std::io::Result<usize> {
-        self.0.write_all(text::redact(&String::from_utf8_lossy(event)).as_bytes())?;
-        Ok(event.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.0.flush()
+fn tell_error(words: &str) {
+    #[expect(clippy::print_stderr, reason = "the log may not be set up yet")]
+    {
+        eprintln!("cloud-agent: {}", text::redact(words));
     }
 }

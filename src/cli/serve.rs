@@ -15,8 +15,9 @@ use tracing::{error, info, warn};
 
 use crate::app::App;
 use crate::config::Config;
+use crate::github::Github;
 use crate::queue::{self, Abandon, Settings, Turns};
-use crate::store::{self, Keep, Queue, Sole};
+use crate::store::{self, Changed, Installations, Keep, Queue, Sole};
 use crate::{api, run, webhook};
 
 /// Deliveries looked at at once: each is a few calls to GitHub.
@@ -120,6 +121,8 @@ pub async fn start(config: Config, doors: bool) -> Result<Running> {
     }
     if app.store.is_shared() {
         let (url, wakes) = (app.config.store.database_url(), app.store.wakes().clone());
+        let (heard, github) = (wakes.installations(), app.github.clone());
+        beside(&mut parts, &stop, forget_what_changes(heard, github));
         beside(&mut parts, &stop, store::listen(url, wakes));
     }
     let swept = app.clone();
@@ -135,6 +138,16 @@ pub async fn start(config: Config, doors: bool) -> Result<Running> {
     };
     beside(&mut parts, &stop, store::clean(app.store.clone(), keep));
     Ok(Running { app, address, stop, hurry, parts, _sole: sole })
+}
+
+/// Drop tokens and what was read, where another process has heard of a change.
+async fn forget_what_changes(mut heard: Installations, github: Github) {
+    while let Some(changed) = heard.changed().await {
+        match changed {
+            Changed::One(installation) => github.forget_installation(installation),
+            Changed::Any => github.forget_installations(),
+        }
+    }
 }
 
 /// Ends the sandboxes of a task.

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 use secrecy::SecretString;
 
-use crate::config::{Config, Kind};
+use crate::config::{self, Config, Kind, shown as plain};
 use crate::task::rules;
 
 #[derive(Debug, Args)]
@@ -76,7 +76,7 @@ fn lines(config: &Config) -> Vec<(&'static str, String)> {
     let Config { server, store, github, model, runs, sandbox, gate, log } = config;
     vec![
         ("LISTEN", server.address().to_string()),
-        ("PUBLIC_URL", server.public_url.to_string()),
+        ("PUBLIC_URL", plain(&server.public_url)),
         ("ADMIN_API_KEY", masked(server.admin_api_key.as_ref())),
         ("DRAIN_SECONDS", server.drain_seconds.to_string()),
         ("DATA_DIR", store.data_dir.display().to_string()),
@@ -87,8 +87,8 @@ fn lines(config: &Config) -> Vec<(&'static str, String)> {
         ("RETENTION_TRANSCRIPTS", store.retention.transcripts.to_string()),
         ("RETENTION_TASKS", store.retention.tasks.to_string()),
         ("DISK_FREE_MB", store.disk_free_mb.to_string()),
-        ("GITHUB_URL", github.url.to_string()),
-        ("GITHUB_API_URL", github.api_url().to_string()),
+        ("GITHUB_URL", plain(&github.url)),
+        ("GITHUB_API_URL", plain(&github.api_url())),
         ("GITHUB_APP_ID", github.app_id.map(|id| id.to_string()).unwrap_or_default()),
         ("GITHUB_APP_PRIVATE_KEY", masked(github.private_key.as_ref())),
         ("GITHUB_APP_PRIVATE_KEY_FILE", shown(github.private_key_file.as_ref().map(|it| it.display()))),
@@ -98,7 +98,7 @@ fn lines(config: &Config) -> Vec<(&'static str, String)> {
         ("MENTION", github.mention.clone()),
         ("LABEL", github.label.clone()),
         ("ANTHROPIC_API_KEY", masked(model.api_key.as_ref())),
-        ("ANTHROPIC_BASE_URL", model.base_url.to_string()),
+        ("ANTHROPIC_BASE_URL", plain(&model.base_url)),
         ("CLAUDE_MODEL", model.model.clone().unwrap_or_default()),
         ("CLAUDE_VERIFY_MODEL", model.verify_model.clone()),
         ("CLAUDE_BIN", model.claude_bin.display().to_string()),
@@ -140,10 +140,10 @@ fn masked(secret: Option<&SecretString>) -> String {
 fn masked_url(url: &SecretString) -> String {
     use secrecy::ExposeSecret as _;
     match url::Url::parse(url.expose_secret()) {
-        Ok(mut url) if url.password().is_some() => {
-            let _ = url.set_password(Some("********"));
-            url.to_string()
-        }
-        _ => url.expose_secret().to_owned(),
+        Ok(it) if config::password_in(&it).is_some() => plain(&it),
+        Ok(_) => url.expose_secret().to_owned(),
+        // Whatever is wrong with it, a password may be in it.
+        Err(_) if url.expose_secret().starts_with("sqlite:") => url.expose_secret().to_owned(),
+        Err(_) => "********".to_owned(),
     }
 }

@@ -8,7 +8,7 @@ use clap::Args;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
-use super::values::{Span, mention};
+use super::values::{Span, mention, several};
 
 /// The GitHub App and the host it lives on.
 #[derive(Debug, Clone, Args)]
@@ -80,13 +80,7 @@ impl Github {
         let Some(given) = &self.webhook_secret else {
             bail!("GITHUB_WEBHOOK_SECRET is not set: without it anybody could give the bot orders");
         };
-        let secrets: Vec<SecretString> = given
-            .expose_secret()
-            .split(',')
-            .map(str::trim)
-            .filter(|secret| !secret.is_empty())
-            .map(SecretString::from)
-            .collect();
+        let secrets = several(given);
         if secrets.is_empty() {
             bail!("GITHUB_WEBHOOK_SECRET is empty: give it the secret that the App's webhook has");
         }

@@ -16,7 +16,7 @@ mod values;
 pub use gate::{Gate, Kind};
 pub use github::Github;
 pub use store::{Retention, Store};
-pub use values::{Dollars, Span};
+pub use values::{Dollars, Span, password_in, several, shown};
 
 use values::lease;
 
@@ -54,7 +54,8 @@ pub struct Server {
     /// Where people and GitHub reach this server; links in comments start with it.
     #[arg(long, env = "PUBLIC_URL", default_value = "http://localhost:3000")]
     pub public_url: Url,
-    /// Opens the API to whoever sends it; made and kept in DATA_DIR when absent.
+    /// Opens the API to whoever sends it; several, comma separated, while it is being changed. Made and kept in DATA_DIR
+    /// when absent.
     #[arg(long, env = "ADMIN_API_KEY", hide_env_values = true)]
     pub admin_api_key: Option<SecretString>,
     /// Seconds that SIGTERM waits for runs to end before it gives their leases back.

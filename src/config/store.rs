@@ -8,7 +8,7 @@ use clap::Args;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
-use super::Span;
+use super::{Span, password_in};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -69,11 +69,7 @@ impl Store {
 
     /// The password in it, if there is one.
     pub fn password(&self) -> Option<SecretString> {
-        let url = Url::parse(self.database_url().expose_secret()).ok()?;
-        // The same escapes as in a form, where a plus sign would be a space.
-        let form = format!("password={}", url.password()?.replace('+', "%2B"));
-        let (_, password) = url::form_urlencoded::parse(form.as_bytes()).next()?;
-        Some(SecretString::from(password.into_owned()))
+        password_in(&Url::parse(self.database_url().expose_secret()).ok()?)
     }
 }
 

@@ -4,11 +4,47 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use secrecy::{ExposeSecret as _, SecretString};
+use url::Url;
+
 /// The name in a mention: with or without its `@`, and one word.
 pub(super) fn mention(text: &str) -> Result<String, String> {
     let name = text.trim_start_matches('@');
     let fits = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
     fits.then(|| name.to_owned()).ok_or_else(|| format!("`{text}` can't be mentioned; write letters, digits and -"))
+}
+
+/// The parts of a comma separated secret.
+pub fn several(secret: &SecretString) -> Vec<SecretString> {
+    let parts = secret.expose_secret().split(',').map(str::trim).filter(|part| !part.is_empty());
+    parts.map(SecretString::from).collect()
+}
+
+/// The password in an address, as it is written where it is used.
+pub fn password_in(url: &Url) -> Option<SecretString> {
+    let query = || url.query_pairs().find(|(name, _)| name == "password").map(|(_, value)| value.into_owned());
+    // The same escapes as in a form, where a plus sign would be a space.
+    let form = url.password().map(|it| format!("password={}", it.replace('+', "%2B")));
+    let plain = form.and_then(|form| Some(url::form_urlencoded::parse(form.as_bytes()).next()?.1.into_owned()));
+    plain.or_else(query).filter(|it| !it.is_empty()).map(SecretString::from)
+}
+
+/// An address as it can be shown: without its password.
+pub fn shown(url: &Url) -> String {
+    const MASK: &str = "********";
+    let mut url = url.clone();
+    if url.password().is_some() {
+        let _ = url.set_password(Some(MASK));
+    }
+    if url.query_pairs().any(|(name, _)| name == "password") {
+        let pairs: Vec<_> = url.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
+        let masked = |(name, value): &(String, String)| match name.as_str() {
+            "password" => (name.clone(), MASK.to_owned()),
+            _ => (name.clone(), value.clone()),
+        };
+        url.query_pairs_mut().clear().extend_pairs(pairs.iter().map(masked));
+    }
+    url.to_string()
 }
 
 /// A SHA-256 in hexadecimal, or nothing at all.

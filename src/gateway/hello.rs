@@ -19,7 +19,7 @@ pub(super) const WRONG_NAME: [u8; 7] = [0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 112]
 
 /// Why a tunnel is not let through.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Wrong {
+pub enum Wrong {
     /// It names another host than the tunnel.
     Other(String),
     /// It names none.
@@ -40,7 +40,7 @@ impl fmt::Display for Wrong {
 
 /// Read until the ClientHello is whole, and judge it. What was read is returned: it belongs to the server. A client that
 /// hangs up before is an error.
-pub(super) async fn read(
+pub async fn read(
     client: &mut (impl AsyncRead + Unpin),
     early: Vec<u8>,
     place: &Place,

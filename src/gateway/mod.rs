@@ -22,10 +22,12 @@ use tracing::{Instrument as _, Span, debug, info, warn};
 use url::Url;
 use uuid::Uuid;
 
+use crate::config;
 use crate::sandbox::Door;
+use crate::task::BLOCKED_OTHERS;
 
 pub mod egress;
-mod hello;
+pub mod hello;
 pub mod host;
 mod idle;
 mod ledger;
@@ -36,7 +38,7 @@ mod request;
 mod trouble;
 
 pub use ledger::Usage;
-pub use trouble::{Trouble, UpstreamTrouble};
+pub use trouble::{NoModel, Trouble, UpstreamTrouble};
 
 /// The model proxy's port inside a sandbox.
 pub const MODEL_PORT: u16 = 8787;
@@ -150,10 +152,10 @@ impl Gateway {
     }
 
     /// Whether the model API can be reached with the key in force; in words when not. It costs nothing.
-    pub async fn reach(&self) -> Result<(), String> {
+    pub async fn reach(&self) -> Result<(), NoModel> {
         let common = &self.0;
         let Some(key) = &common.api_key else {
-            return Err("ANTHROPIC_API_KEY is not set".to_owned());
+            return Err(NoModel::NoKey);
         };
         let url = format!("{}/v1/models?limit=1", common.upstream.as_str().trim_end_matches('/'));
         let request = common
@@ -162,16 +164,15 @@ impl Gateway {
             .timeout(Duration::from_secs(10))
             .header("x-api-key", secrecy::ExposeSecret::expose_secret(key))
             .header("anthropic-version", "2023-06-01");
+        let place = config::shown(&common.upstream);
         match request.send().await {
-            Ok(answer) if matches!(answer.status().as_u16(), 401 | 403) => {
-                Err(format!("{} does not take the key in ANTHROPIC_API_KEY", common.upstream))
-            }
+            Ok(answer) if matches!(answer.status().as_u16(), 401 | 403) => Err(NoModel::KeyRefused(place)),
             Ok(answer) if answer.status().is_server_error() => {
-                Err(format!("{} answers {}", common.upstream, answer.status()))
+                Err(NoModel::Away(format!("{place} answers {}", answer.status())))
             }
             // Also a 404: gateways that speak the API need not list models.
             Ok(_) => Ok(()),
-            Err(error) => Err(format!("{} can't be reached: {}", common.upstream, error.without_url())),
+            Err(error) => Err(NoModel::Away(format!("{place} can't be reached: {}", error.without_url()))),
         }
     }
 
@@ -310,10 +311,14 @@ impl Gate {
     }
 
     fn block(&self, host: String) {
-        info!(run = self.0.run, host, "Refused a sandbox's connection to {host}");
         let mut blocked = lock(&self.0.blocked);
-        let full = blocked.len() >= BLOCKED_HOSTS && !blocked.contains_key(&host);
-        *blocked.entry(if full { "…".to_owned() } else { host }).or_default() += 1;
+        let new = !blocked.contains_key(&host);
+        let full = new && blocked.len() >= BLOCKED_HOSTS;
+        // Once a host: a sandbox must not be able to fill the log.
+        if new && !full {
+            info!(run = self.0.run, host, "Refused a sandbox's connection to {host}");
+        }
+        *blocked.entry(if full { BLOCKED_OTHERS.to_owned() } else { host }).or_default() += 1;
     }
 
     fn set_trouble(&self, trouble: UpstreamTrouble) {

@@ -33,6 +33,17 @@ pub enum Trouble {
     BadRequest,
 }
 
+/// Why the model API can't be used at all.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum NoModel {
+    #[error("ANTHROPIC_API_KEY is not set")]
+    NoKey,
+    #[error("{0} does not take the key in ANTHROPIC_API_KEY")]
+    KeyRefused(String),
+    #[error("{0}")]
+    Away(String),
+}
+
 impl UpstreamTrouble {
     /// What an error answer of the API means. Types and statuses: <https://docs.claude.com/en/api/errors>
     pub fn of_answer(status: StatusCode, body: &[u8], retry_after: Option<u64>) -> Self {

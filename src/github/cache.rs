@@ -74,6 +74,10 @@ impl Cache {
         shelf.put((whose, route.to_owned()), kept);
     }
 
+    pub fn forget_everything(&self) {
+        *self.shelf.lock().unwrap_or_else(PoisonError::into_inner) = Shelf::default();
+    }
+
     /// Drop what was read for an installation.
     pub fn forget(&self, installation: u64) {
         let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);

@@ -183,9 +183,10 @@ async fn send(client: &Octocrab, ask: &Ask<'_>, etag: Option<&HeaderValue>) -> R
         request = request.header(header::IF_NONE_MATCH, etag);
     }
     let request = match body {
-        // The last net: whoever wrote these words should have taken our keys out already.
+        // The last net: whoever wrote these words should have taken keys out already. Names and paths that a model gave come
+        // by here too.
         Some(body) => {
-            let body = text::redact_json(body, text::redact_held);
+            let body = text::redact_json(body, text::redact);
             request.header(header::CONTENT_TYPE, "application/json").body(body.to_string())
         }
         None => request.body(String::new()),

@@ -282,6 +282,11 @@ impl Repo {
 
     /// Our own check run of this name and external id on a commit. Anybody's App can say our external id.
     pub async fn find_check(&self, head: &str, name: &str, external_id: &str) -> Result<Option<CheckRun>, Error> {
+        Ok(self.find_checks(head, name, external_id).await?.into_iter().next())
+    }
+
+    /// All of them: there is more than one when GitHub has made one late.
+    pub async fn find_checks(&self, head: &str, name: &str, external_id: &str) -> Result<Vec<CheckRun>, Error> {
         let us = self.github.identity().await?.app_id;
         // GitHub lists only the latest of a name unless all are asked for.
         let query = format!("check_name={}&filter=all&per_page=100", encode(name));
@@ -291,7 +296,7 @@ impl Repo {
                 && run.external_id.as_deref() == Some(external_id)
                 && run.app.as_ref().is_none_or(|app| app.id == us)
         };
-        Ok(runs.into_iter().find(ours))
+        Ok(runs.into_iter().filter(ours).collect())
     }
 
     /// The check runs on a commit, everybody's; of several with one name and App the latest.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::cache::Whose;
 use super::call::{Ask, call};
 use super::repo::OrAbsent as _;
+use super::token::{LIFE, MARGIN};
 use super::{Error, Github};
 use crate::clock::{self, Millis};
 use crate::text;
@@ -82,7 +83,7 @@ impl Github {
         let route = format!("/app/installations/{installation}/access_tokens");
         let body = json!({ "permissions": { "metadata": "read" } });
         let minted: Minted = self.as_app(&Ask::token(&route, &body)).await?.json()?;
-        text::hold_for_now(&minted.token);
+        text::hold_until(&minted.token, clock::now() + LIFE + MARGIN);
         let client = inner.app.user_access_token(minted.token.expose_secret().to_owned());
         let client = client.map_err(|error| Error::Ours(error.to_string()))?;
         let governor = self.governor(installation);

@@ -67,6 +67,12 @@ impl Github {
         found.map(|answer| answer.json::<Installation>().map(|it| it.id)).transpose()
     }
 
+    /// The same for all of them: it is not known which have changed.
+    pub fn forget_installations(&self) {
+        self.inner.tokens.forget_everything();
+        self.inner.cache.forget_everything();
+    }
+
     /// Drop tokens and what was read for an installation.
     pub fn forget_installation(&self, id: u64) {
         self.inner.tokens.forget_all(id);

@@ -14,6 +14,8 @@ pub struct Remark {
     pub user: Option<Author>,
     #[serde(default)]
     pub created_at: String,
+    #[serde(default)]
+    pub updated_at: String,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -108,6 +110,8 @@ pub struct Issue {
     pub user: Option<Author>,
     #[serde(default)]
     pub labels: Vec<Label>,
+    #[serde(default)]
+    pub updated_at: String,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -101,6 +101,19 @@ impl Repo {
         Ok(files.iter().any(|file| file.filename == path))
     }
 
+    /// The commit whose id begins with these digits; none when there is none, or more than one.
+    pub async fn commit_named(&self, digits: &str) -> Result<Option<String>, Error> {
+        #[derive(Deserialize)]
+        struct Named {
+            sha: String,
+        }
+        match self.get::<Named>(&format!("commits/{}", encode(digits))).await {
+            Ok(named) => Ok(Some(named.sha)),
+            Err(Error::NotFound(_) | Error::Invalid(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The pull requests that GitHub associates with a commit, open and closed. It may know of none for the head of a
     /// fork's; `open_pulls_with_head` does.
     pub async fn pulls_of_commit(&self, sha: &str) -> Result<Vec<PullRequest>, Error> {

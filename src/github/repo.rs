@@ -48,6 +48,11 @@ impl Repo {
         self.github.known(self.id).and_then(|known| known.name).unwrap_or_else(|| self.name.clone())
     }
 
+    /// Installation, id and name, as far as they are known now.
+    pub fn place(&self) -> (u64, u64, String) {
+        (self.installation(), self.id, self.name())
+    }
+
     /// Ask GitHub for the present name, by the id that survives a renaming or transfer. False if it is as it was.
     pub async fn follow(&self) -> Result<bool, Error> {
         #[derive(Deserialize)]

@@ -115,6 +115,8 @@ pub struct ReviewComment {
     #[serde(default)]
     pub created_at: String,
     #[serde(default)]
+    pub updated_at: String,
+    #[serde(default)]
     pub diff_hunk: String,
     #[serde(default)]
     pub commit_id: String,

@@ -17,9 +17,9 @@ use crate::clock::{self, Millis};
 use crate::text;
 
 /// A token with less left than this is not handed out; of a short life, half.
-const MARGIN: Millis = 5 * 60 * 1000;
+pub(super) const MARGIN: Millis = 5 * 60 * 1000;
 /// How long tokens live where GitHub does not say.
-const LIFE: Millis = 60 * 60 * 1000;
+pub(super) const LIFE: Millis = 60 * 60 * 1000;
 /// Most tokens that are kept, besides those in use.
 const MOST: usize = 500;
 /// For so long an installation that is gone is not asked for tokens again.
@@ -133,6 +133,11 @@ impl Tokens {
         self.gone.lock().unwrap_or_else(PoisonError::into_inner).retain(|key, _| key.0 != installation);
     }
 
+    pub fn forget_everything(&self) {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.gone.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     fn slot(&self, key: Key) -> Slot {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         if slots.len() >= MOST && !slots.contains_key(&key) {
@@ -208,11 +213,12 @@ async fn ask(
     let body = json!({ "repository_ids": [repository], "permissions": permissions });
     let answer = github.as_app(&Ask::token(&route, &body)).await?;
     let minted: Minted = answer.json()?;
-    text::hold_for_now(&minted.token);
     let now = clock::now();
     // By GitHub's clock, so that it does not matter what ours says.
     let left = |text: &str| Some(clock::read_iso(text)? - now - ahead(&answer.headers));
     let life = minted.expires_at.as_deref().and_then(left).unwrap_or(LIFE);
+    // A little longer than GitHub says: its servers have clocks of their own.
+    text::hold_until(&minted.token, now + life.max(0) + MARGIN);
     Ok(Token { secret: minted.token, minted_at: now, good_until: now + life - MARGIN.min(life / 2) })
 }
 

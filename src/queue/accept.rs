@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use tracing::warn;
 use uuid::Uuid;
 
@@ -58,7 +59,8 @@ async fn write(store: Store, mut receiver: mpsc::Receiver<Waiting>) {
     // No timer: whoever comes while a commit runs goes into the next one, and a lone delivery never waits.
     while receiver.recv_many(&mut waiting, BATCH).await > 0 {
         let (batch, answers): (Vec<_>, Vec<_>) = waiting.drain(..).map(|it| (it.delivery, it.answer)).unzip();
-        let stored = match tokio::time::timeout(PATIENCE, store.accept(&batch)).await {
+        let patience = Instant::now() + PATIENCE;
+        let stored = match tokio::time::timeout_at(patience, store.accept(&batch)).await {
             Ok(stored) => stored,
             Err(_) => Err(anyhow::anyhow!("the database did not answer within {} s", PATIENCE.as_secs())),
         };
@@ -66,14 +68,18 @@ async fn write(store: Store, mut receiver: mpsc::Receiver<Waiting>) {
             warn!(deliveries = batch.len(), "Could not store {} deliveries: {error:#}", batch.len());
         }
         let again = match &stored {
-            Ok(new) => given_up(&store, &batch, new).await,
-            Err(_) => HashSet::new(),
+            Ok(new) => given_up(&store, &batch, new, patience).await,
+            Err(_) => Ok(HashSet::new()),
         };
         for (delivery, answer) in batch.iter().zip(answers) {
             let accepted = match &stored {
                 Ok(new) if new.contains(&delivery.delivery_id) => Ok(Accepted::New),
-                Ok(_) if again.contains(&delivery.delivery_id) => Ok(Accepted::Again),
-                Ok(_) => Ok(Accepted::Duplicate),
+                Ok(_) => match &again {
+                    Ok(again) if again.contains(&delivery.delivery_id) => Ok(Accepted::Again),
+                    // It may be one that was given up: whoever brings it should bring it again.
+                    Err(why) if delivery.ignored.is_none() => Err(why.clone()),
+                    _ => Ok(Accepted::Duplicate),
+                },
                 Err(error) => Err(format!("{error:#}")),
             };
             // Whoever has hung up meanwhile can look into GitHub's own list of deliveries and send it again.
@@ -82,19 +88,24 @@ async fn write(store: Store, mut receiver: mpsc::Receiver<Waiting>) {
     }
 }
 
-/// Which of those that were here already had been given up, and are queued again now.
-async fn given_up(store: &Store, batch: &[NewDelivery], new: &HashSet<Uuid>) -> HashSet<Uuid> {
+/// Which of those that were here already had been given up, and are queued again now; or why that is not known.
+async fn given_up(
+    store: &Store,
+    batch: &[NewDelivery],
+    new: &HashSet<Uuid>,
+    patience: Instant,
+) -> Result<HashSet<Uuid>, String> {
     let here = |it: &&NewDelivery| it.ignored.is_none() && !new.contains(&it.delivery_id);
     let here: Vec<&NewDelivery> = batch.iter().filter(here).collect();
     if here.is_empty() {
-        return HashSet::new();
+        return Ok(HashSet::new());
     }
-    match tokio::time::timeout(PATIENCE, store.take_up_again(&here)).await {
-        Ok(Ok(again)) => again,
-        Ok(Err(error)) => {
-            warn!("Could not look whether a delivery was given up before: {error}");
-            HashSet::new()
-        }
-        Err(_) => HashSet::new(),
-    }
+    let again = match tokio::time::timeout_at(patience, store.take_up_again(&here)).await {
+        Ok(again) => again.map_err(|error| error.to_string()),
+        Err(_) => Err("the database did not answer in time".to_owned()),
+    };
+    again.map_err(|why| {
+        warn!("Could not look whether a delivery was given up before: {why}");
+        format!("could not look whether it was given up before: {why}")
+    })
 }

@@ -1,6 +1,7 @@
 //! Stage 5: GitHub hears: a reaction, one comment that follows the work, a pull request, a check run, a review. Each write
 //! has its intent stored first and is made once.
 
+pub mod check_run;
 mod outbox;
 mod progress;
 mod publish;
@@ -16,12 +17,12 @@ pub use progress::{Board, View};
 pub use publish::{check, pull, repeat_check};
 pub use settings::settings_check;
 pub use threads::answer;
-pub use words::{Money, progress_words};
+pub use words::{Money, hidden, progress_words};
 
 use crate::clock::Millis;
 use crate::github::{ReactTo, Reaction, Repo};
 use crate::task::breaker::Tripped;
-use crate::task::{Account, Refusal, Trigger};
+use crate::task::{Account, Approval, Refusal, Trigger};
 use crate::text;
 
 /// What carries the reaction to a trigger on this thread. Nothing does where nobody said anything: the check run answers.
@@ -62,22 +63,39 @@ pub async fn refuse(
     asker: &Account,
     refusal: Refusal,
     on_pull: bool,
-    // A button is pressed again when its answer is forgotten: once a press.
+    // A button is pressed again when its answer is forgotten: once a press. Of an approval this is the head: once a head.
     press: Option<&str>,
 ) -> Result<(), Undone> {
     let place = if refusal.is_about_the_person() { String::new() } else { format!("{number}:") };
-    let press = press.filter(|_| !refusal.is_about_the_person()).map(|press| format!(":{press}")).unwrap_or_default();
-    let key = format!("{}:refusal:{place}{}:{}{press}", repo.key(), asker.id, refusal.code());
-    let marker = format!("<!-- cloud-agent:refusal={}:{}{press} -->", asker.id, refusal.code());
+    let once = press.filter(|_| !refusal.is_about_the_person()).map(|press| format!(":{press}")).unwrap_or_default();
+    let key = format!("{}:refusal:{place}{}:{}{once}", repo.key(), asker.id, refusal.code());
+    let marker = format!("<!-- cloud-agent:refusal={}:{}{once} -->", asker.id, refusal.code());
     let body = text::render(
         "report/refusal.md",
         &json!({
             "marker": marker, "reason": refusal.code(), "person": format!("@{}", asker.login),
             "mention": names.mention, "label": names.label,
-            "thread": if on_pull { "pull request" } else { "issue" },
+            "thread": if on_pull { "pull request" } else { "issue" }, "press": press,
         }),
     );
     say(outbox, repo, number, &key, &marker, &body).await
+}
+
+/// Say that a commit was approved, each time that it was.
+pub async fn approved(
+    outbox: &Outbox<'_>,
+    repo: &Repo,
+    names: &crate::config::Github,
+    number: u64,
+    approval: &Approval,
+    fork: bool,
+) -> Result<(), Undone> {
+    let key = format!("{}:approved:{number}:{}:{}", repo.key(), approval.head_sha, approval.at);
+    let marker = format!("<!-- cloud-agent:approved={}:{} -->", approval.head_sha, approval.at);
+    let words = json!({
+        "marker": marker, "by": approval.by, "head": approval.head_sha, "fork": fork, "mention": names.mention,
+    });
+    say(outbox, repo, number, &key, &marker, &text::render("report/approved.md", &words)).await
 }
 
 /// Say what one can say, at most once a person and thread.

@@ -40,6 +40,8 @@ pub struct View {
     pub elapsed: i64,
     /// Hidden things taken out of what people wrote.
     pub removed: Tally,
+    /// What was changed after somebody had asked: `comment`, `text`, `thread`, `head`.
+    pub later: Vec<&'static str>,
     /// Hosts that the sandbox was refused.
     pub blocked: Vec<(String, u64)>,
     pub work: Option<Work>,

@@ -1,7 +1,7 @@
 //! The pull request and the check run on its head, each made once.
 
 use super::words::{Money, check_words, pull_words};
-use super::{Outbox, Undone};
+use super::{Outbox, Undone, check_run};
 use crate::github::{CheckRun, CheckStatus, Conclusion, NewCheck, NewPull, Pull, Repo};
 use crate::store::StoredTask;
 use crate::task::Work;
@@ -18,8 +18,9 @@ pub async fn pull(
     let (title, body) = pull_words(task, work, money, elapsed);
     // Beside a pull request, the work goes into that one's branch.
     let base = match &task.snapshot.pull {
-        Some(pull) => &pull.head_branch,
-        None => &task.snapshot.base_branch,
+        Some(pull) if pull.same_repository => &pull.head_branch,
+        // A fork's branch is none of this repository's: what was made of it goes where it was to go.
+        _ => &task.snapshot.base_branch,
     };
     let draft = task.snapshot.rules().fix.draft;
     let new = NewPull { title: &title, body: &body, head: &work.branch, base, draft };
@@ -81,5 +82,5 @@ async fn check_once(
         actions: &[],
         details_url: None,
     };
-    outbox.once(key, || repo.find_check(head, name, id), || repo.create_check(&new)).await
+    check_run::make(outbox, repo, key, &new).await
 }

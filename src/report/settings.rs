@@ -1,6 +1,6 @@
 //! A pull request that changes the repository's settings is told what they would mean.
 
-use super::{Outbox, Undone};
+use super::{Outbox, Undone, check_run};
 use crate::config::Config;
 use crate::github::{Annotation, CheckStatus, CheckUpdate, Conclusion, Level, NewCheck, Repo};
 use crate::task::rules;
@@ -55,7 +55,7 @@ pub async fn settings_check(
         details_url: None,
     };
     let key = format!("{}:{id}", repo.key());
-    let check = outbox.once(&key, || repo.find_check(head, NAME, &id), || repo.create_check(&new)).await?;
+    let check = check_run::make(outbox, repo, &key, &new).await?;
     let update = CheckUpdate {
         status: CheckStatus::Completed,
         conclusion: Some(conclusion),

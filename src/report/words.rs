@@ -5,7 +5,7 @@ use serde_json::json;
 use super::View;
 use crate::config::Config;
 use crate::store::StoredTask;
-use crate::task::{Ending, Trigger, WaitsFor, Work};
+use crate::task::{BLOCKED_NAMED, Blocked, Ending, Kind, Lane, Trigger, WaitsFor, Work};
 use crate::text::{self, Tally};
 
 /// What a run has cost.
@@ -41,11 +41,13 @@ pub fn progress_words(config: &Config, task: &StoredTask, view: &View, ending: O
             "asked": asked,
             "todos": view.todos,
             "removed": hidden(&view.removed),
+            "later": later(task, view),
+            "guarded": task.snapshot.lane == Lane::Guarded,
             "mistake": task.snapshot.rules_mistake().map(|mistake| mistake.to_string()),
             "elapsed": text::elapsed(view.elapsed),
             "cost": text::dollars(view.money.micros),
             "turns": view.money.turns,
-            "blocked": view.blocked.iter().take(3).map(|(host, _)| format!("`{host}`")).collect::<Vec<_>>().join(", "),
+            "blocked": blocked_in_short(&view.blocked),
             "mention": config.github.mention,
         }),
     );
@@ -75,6 +77,12 @@ pub fn ending_words(config: &Config, task: &StoredTask, view: &View, ending: &En
             "aside": work.map(|work| work.aside.clone()).unwrap_or_default(),
             "target": task.snapshot.pull.as_ref().map(|pull| pull.head_branch.clone()).unwrap_or_default(),
             "patch": work.map(|work| patch(&work.patch)).unwrap_or_default(),
+            "held_back": patch(&ending.diff),
+            "head": head(task),
+            "void": task.snapshot.void.as_ref().map(|it| short(&it.head_sha)),
+            "approved_by": approved_by(task),
+            "contributed": work.map(|work| work.contributed.clone()).unwrap_or_default(),
+            "thread": if task.kind == Kind::Issue { "issue" } else { "pull request" },
             "mention": config.github.mention,
             "budget": task.snapshot.rules().budget.run.map_or(config.runs.budget_run_usd, |run| {
                 if run.micros < config.runs.budget_run_usd.micros { run } else { config.runs.budget_run_usd }
@@ -105,6 +113,8 @@ pub fn pull_words(task: &StoredTask, work: &Work, money: Money, elapsed: i64) ->
             "verification": text::outgoing(&work.verification),
             "number": task.place.number,
             "aside": work.aside,
+            "head": head(task),
+            "approved_by": approved_by(task),
             "requester": format!("@{}", task.requester.login),
             "elapsed": text::elapsed(elapsed),
             "cost": text::dollars(money.micros),
@@ -122,10 +132,12 @@ pub fn check_words(task: &StoredTask, work: &Work, money: Money, elapsed: i64) -
         "report/check.md",
         &json!({
             "task": task.id.to_string(),
+            "snapshot": snapshot(task),
             "summary": text::outgoing(&work.summary),
             "verification": text::outgoing(&work.verification),
             "files": work.files,
-            "blocked_hosts": work.blocked,
+            "blocked": blocked(&work.blocked),
+            "removed": hidden(&work.removed),
             "elapsed": text::elapsed(elapsed),
             "cost": text::dollars(money.micros),
             "turns": money.turns,
@@ -140,6 +152,49 @@ fn says(ending: &Ending) -> String {
         "crashed" => text::redact(&ending.says).replace("```", "'''"),
         _ => text::outgoing(&ending.says),
     }
+}
+
+/// What was changed after somebody had asked, in a sentence; empty if nothing was.
+pub fn later(task: &StoredTask, view: &View) -> String {
+    if view.later.is_empty() {
+        return String::new();
+    }
+    text::render("report/later.md", &json!({ "later": view.later, "head": head(task) })).trim().to_owned()
+}
+
+/// The digest of the request and its snapshot, in short.
+pub fn snapshot(task: &StoredTask) -> Option<String> {
+    task.snapshot_hash.as_deref().map(|hash| hash.chars().take(12).collect())
+}
+
+/// The commit of a pull request that the task looks at, in short.
+fn head(task: &StoredTask) -> Option<String> {
+    task.snapshot.pull.as_ref().map(|pull| short(&pull.head_sha))
+}
+
+fn approved_by(task: &StoredTask) -> Option<&str> {
+    task.snapshot.approval.as_ref().map(|it| it.by.as_str())
+}
+
+fn short(sha: &str) -> String {
+    sha.chars().take(7).collect()
+}
+
+/// What the sandbox was refused, as a list; empty if nothing was.
+pub fn blocked(counted: &[(String, u64)]) -> String {
+    let most = Blocked::most(counted, BLOCKED_NAMED);
+    if most.is_empty() {
+        return String::new();
+    }
+    text::redact(text::render("report/blocked.md", &most).trim())
+}
+
+/// The same on a line.
+fn blocked_in_short(counted: &[(String, u64)]) -> String {
+    let most = Blocked::most(counted, 3);
+    let names: Vec<_> = most.hosts.iter().map(|it| format!("`{}`", it.host)).collect();
+    let more = if most.more > 0 { format!(" and {} more", most.more) } else { String::new() };
+    text::redact(&format!("{}{more}", names.join(", ")))
 }
 
 /// What was taken out of which author's texts, in a sentence; empty if nothing was.

@@ -14,7 +14,7 @@ use super::checkout::{OBJECTS_INSIDE, Tree};
 use super::context::Context;
 use super::left::Left;
 use super::session::Earlier;
-use super::{Halt, Pause, Run, stopped};
+use super::{Halt, Pause, Run, stopped, wait};
 use crate::agent::{self, Answer, Invocation, Line, Outcome, Session, ThreadAnswer, TodoState, Tools, Turn, Why};
 use crate::clock;
 use crate::gateway::{Gate, RunTerms};
@@ -33,6 +33,8 @@ pub struct Room {
     pub sandbox: Arc<dyn Sandbox>,
     pub gate: Gate,
     pub reference: SandboxRef,
+    /// Which checkout is in it.
+    pub tree: String,
 }
 
 /// One thing to ask the agent.
@@ -62,7 +64,7 @@ impl Run<'_> {
             None => None,
         };
         let earlier = if left.is_some() { None } else { self.earlier().await };
-        let context = self.context(diff, earlier.is_some());
+        let context = self.context(diff, &self.guidance(&tree).await?, earlier.is_some());
         self.show(|view| view.removed = context.removed.clone());
         let room = self.open_room(&tree).await?;
         let work = self.work_in(&room, &tree, context, earlier, left).await;
@@ -88,7 +90,7 @@ impl Run<'_> {
         let reference = self.app.provider.create(&self.spec(tree, &gate)?, &key).await.map_err(sandbox_trouble)?;
         self.log.step("sandbox", self.app.provider.name());
         match self.app.provider.open(&reference).await {
-            Ok(sandbox) => Ok(Room { sandbox, gate, reference }),
+            Ok(sandbox) => Ok(Room { sandbox, gate, reference, tree: tree.nonce.clone() }),
             Err(error) => Err(sandbox_trouble(error)),
         }
     }
@@ -104,6 +106,7 @@ impl Run<'_> {
             warn!("Could not remove the sandbox: {error}");
         }
         self.account(&room.gate).await;
+        self.log.blocked(room.gate.blocked());
     }
 
     async fn work_in(
@@ -142,6 +145,7 @@ impl Run<'_> {
             verification: answer.verification,
             todos: self.views.borrow().todos.clone(),
             blocked: room.gate.blocked().into_iter().collect(),
+            removed: context.removed,
             threads: self.thread_lines(answer.threads),
             ..Work::default()
         };
@@ -165,7 +169,7 @@ impl Run<'_> {
             spent: Duration::ZERO,
             turns,
         };
-        self.note_session(session, None).await?;
+        self.note_session(session, room, None).await?;
         let (mut session, resumed) = (session, matches!(session, Session::Resume(_)));
         let mut answer = self.ask(room, asking(session, prompt.clone())).await;
         if resumed
@@ -174,9 +178,9 @@ impl Run<'_> {
             // A conversation that can't be taken up is no reason not to work.
             warn!("The earlier conversation could not be taken up, beginning a new one");
             session = Session::New(Uuid::new_v4());
-            self.note_session(session, None).await?;
+            self.note_session(session, room, None).await?;
             let prompt = match prompt == anew {
-                true => self.context(None, false).prompt,
+                true => self.context(None, &super::guidance::Guidance::default(), false).prompt,
                 // The tree is not as it was when the task began.
                 false => text::render("prompt/interrupted.md", &json!({ "again": anew })),
             };
@@ -186,13 +190,13 @@ impl Run<'_> {
             self.keep_conversation(room.sandbox.as_ref(), session.id()).await;
         }
         let answer = answer?;
-        self.note_session(session, serde_json::to_value(&answer).ok()).await?;
+        self.note_session(session, room, serde_json::to_value(&answer).ok()).await?;
         self.log.step("answered", "");
         Ok(answer)
     }
 
-    async fn note_session(&self, session: Session, answer: Option<Value>) -> Result<(), Halt> {
-        let step = AgentStep { session: session.id().to_string(), answer };
+    async fn note_session(&self, session: Session, room: &Room, answer: Option<Value>) -> Result<(), Halt> {
+        let step = AgentStep { session: session.id().to_string(), tree: room.tree.clone(), answer };
         self.note(&Progress { agent: Some(step), ..Progress::default() }).await
     }
 
@@ -282,8 +286,7 @@ impl Run<'_> {
         let wait = wait.or_else(Ending::new(why.code(), ""));
         if *why == Why::ModelRefusedKey {
             // No other run needs to find that out.
-            self.app.health.note("model", Some("it does not take the key in ANTHROPIC_API_KEY"));
-            self.app.health.look_soon();
+            self.app.health.key_refused();
         }
         match trouble.and_then(|it| it.retry_after) {
             Some(seconds) => wait.until(clock::now() + seconds.min(3600) as i64 * 1000),
@@ -349,11 +352,12 @@ impl Run<'_> {
         let config = &self.app.config;
         let claude = agent::locate(&config.model.claude_bin, crate::config::search_path().as_deref())
             .and_then(|claude| claude.pinned(config.model.claude_sha256()))
-            .map_err(|error| Halt::Pause(Pause::Later(Wait::new(WaitsFor::Host, error.to_string()))))?;
+            .map_err(|error| Halt::Pause(Pause::Later(wait::no_claude(error.to_string()))))?;
         Ok(Spec {
             labels: BTreeMap::from([
                 ("app".to_owned(), "cloud-agent".to_owned()),
                 ("run".to_owned(), self.task.id.to_string()),
+                ("tree".to_owned(), tree.nonce.clone()),
                 ("repository".to_owned(), self.task.place.repository_id.to_string()),
             ]),
             limits: Limits {

@@ -10,8 +10,8 @@ use crate::clock::{self, Millis};
 use crate::github;
 use crate::report::{Money, Undone, View};
 use crate::sandbox::git::Workbench;
-use crate::store;
-use crate::task::{Ending, Lane, Progress, State, Wait, WaitsFor, Work};
+use crate::store::{self, ChangeAfter};
+use crate::task::{Ending, Progress, Snapshot, State, Trigger, Wait, WaitsFor, Work};
 
 impl Run<'_> {
     /// Move the task from where it stands; `Lost` when the claim is gone.
@@ -75,19 +75,44 @@ impl Run<'_> {
         clock::now() - self.task.created_at
     }
 
-    /// Whether the work goes onto a branch of the repository: a person who may write asked for it, and the code is the
-    /// repository's own.
+    /// Whether the work goes onto a branch of the repository.
     pub fn may_push(&self) -> bool {
-        let pull = self.task.snapshot.pull.as_ref();
-        self.task.snapshot.lane == Lane::Trusted && pull.is_none_or(|pull| pull.same_repository)
+        self.task.snapshot.lane.publishes()
     }
 
-    /// Hosts that the sandbox may reach besides the model. None in the untrusted lane.
+    /// Whether the code is a fork's, to whose branch nothing can be pushed.
+    pub fn is_of_fork(&self) -> bool {
+        self.task.snapshot.pull.as_ref().is_some_and(|pull| !pull.same_repository)
+    }
+
+    /// Hosts that the sandbox may reach besides the model. None where strangers have a say.
     pub fn egress(&self) -> Vec<String> {
-        match self.task.snapshot.lane {
-            Lane::Trusted => self.app.config.sandbox.egress(),
-            Lane::Untrusted => Vec::new(),
+        match self.task.snapshot.lane.has_egress() {
+            true => self.app.config.sandbox.egress(),
+            false => Vec::new(),
         }
+    }
+
+    /// An end if what was stored of the request is not what it was when the task was made.
+    pub async fn check_snapshot(&self) -> Result<(), Halt> {
+        match self.app.store.snapshot_holds(&self.task.id.to_string()).await.map_err(Pause::from)? {
+            true => Ok(()),
+            false => Err(Halt::End(Ending::new("snapshot_changed", ""))),
+        }
+    }
+
+    /// Show what was changed on GitHub after somebody had asked, as far as we have heard of it.
+    pub async fn look_for_later(&self) -> Result<(), Pause> {
+        let all = self.app.store.changes_after(&self.task.place).await?;
+        let ours = self.task.progress.published.as_ref().map(|it| it.head.clone());
+        let ours = ours.or_else(|| self.view().work.and_then(|work| work.head));
+        let mut later = later_of(&all, &self.task.snapshot, &self.task.trigger, ours.as_deref());
+        // How the work was published says it already.
+        if self.view().work.is_some_and(|work| matches!(work.aside.as_str(), "rebased" | "conflict")) {
+            later.retain(|it| *it != "head");
+        }
+        self.show(|view| view.later = later);
+        Ok(())
     }
 
     /// What the run may spend, in micro-dollars: what the repository says, and never more than the operator.
@@ -124,6 +149,37 @@ impl Run<'_> {
             warn!("Could not remove {}: {error}", self.dir.display());
         }
     }
+}
+
+/// What was changed after the ask, each once. `ours` is the commit that we have pushed ourselves.
+fn later_of(all: &[ChangeAfter], snapshot: &Snapshot, trigger: &Trigger, ours: Option<&str>) -> Vec<&'static str> {
+    let asked_by = match trigger {
+        Trigger::Comment { id } => format!("comment:{id}"),
+        Trigger::ReviewComment { id, .. } => format!("review-comment:{id}"),
+        Trigger::Review { id } => format!("review:{id}"),
+        Trigger::Opened => "text".to_owned(),
+        Trigger::Labeled | Trigger::Pull | Trigger::Button => String::new(),
+    };
+    // Tasks of older versions don't say when.
+    let since = |it: &&ChangeAfter| !snapshot.asked_at.is_empty() && it.at >= snapshot.asked_at;
+    let mut later: Vec<&'static str> = Vec::new();
+    for it in all.iter().filter(since) {
+        let pushed = it.head_sha.as_deref();
+        let what = match it.what.as_str() {
+            what if what == asked_by => "comment",
+            "text" => "text",
+            "head" => match &snapshot.pull {
+                Some(pull) if pushed != Some(&pull.head_sha) && pushed != ours => "head",
+                _ => continue,
+            },
+            _ => "thread",
+        };
+        if !later.contains(&what) {
+            later.push(what);
+        }
+    }
+    later.sort_unstable();
+    later
 }
 
 /// Tells the comment's follower that nothing more will come.
@@ -174,7 +230,8 @@ impl From<github::Error> for Pause {
 impl From<anyhow::Error> for Pause {
     fn from(error: anyhow::Error) -> Self {
         if error.chain().any(|it| it.downcast_ref::<store::Error>().is_some_and(store::is_away)) {
-            return Self::Later(Wait::new(WaitsFor::Host, "the database does not answer"));
+            let wait = Wait::new(WaitsFor::Host, "the database does not answer");
+            return Self::Later(wait.or_else(Ending::new("host_database", "")));
         }
         let full = |it: &io::Error| matches!(it.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
         if error.chain().any(|it| it.downcast_ref::<io::Error>().is_some_and(full)) {

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use uuid::Uuid;
+
 use super::attempt::disk_full;
 use super::{Halt, Pause, Run};
 use crate::github::Scope;
@@ -12,6 +14,8 @@ use crate::task::{Ending, Wait, WaitsFor};
 pub const OBJECTS_INSIDE: &str = "/srv/mirror/objects";
 /// The branch that the agent finds itself on.
 const BRANCH: &str = "cloud-agent/work";
+/// Beside the working tree, out of a sandbox's reach: which checkout it is.
+const NONCE: &str = "checkout";
 
 /// Most bytes of a pull request's diff that are read; what is beyond is said not to have been.
 const LARGEST_DIFF: usize = 48 << 20;
@@ -23,6 +27,8 @@ pub struct Tree {
     pub git: Git,
     /// The commit that it is made of: for a pull request its head.
     pub base: Sha,
+    /// Which checkout it is: each has its own.
+    pub nonce: String,
 }
 
 impl Run<'_> {
@@ -70,14 +76,20 @@ impl Run<'_> {
             }
         }
         let mirror = git.mirror(self.task.place.repository_id).await.map_err(|error| git_trouble("checkout", error))?;
-        Ok(Tree { workspace, mirror, git, base })
+        let nonce = Uuid::new_v4().to_string();
+        let noted = tokio::fs::write(self.dir.join(NONCE), &nonce).await;
+        noted.map_err(|error| Pause::from(anyhow::Error::new(error).context("name the working tree")))?;
+        Ok(Tree { workspace, mirror, git, base, nonce })
     }
 
     /// The working tree that an earlier attempt has left on this machine, as the agent left it. It is not looked at: all that
-    /// counts is that the mirror has what it was made of.
-    pub async fn tree_left(&self) -> Result<Option<Tree>, Halt> {
+    /// counts is that it is of this checkout, and that the mirror has what it was made of.
+    pub async fn tree_left(&self, nonce: &str) -> Result<Option<Tree>, Halt> {
         let workspace = self.dir.join("workspace");
-        let there = tokio::fs::symlink_metadata(&workspace).await.is_ok_and(|it| it.is_dir());
+        let kept = tokio::fs::read_to_string(self.dir.join(NONCE)).await.unwrap_or_default();
+        let there = !nonce.is_empty()
+            && kept == nonce
+            && tokio::fs::symlink_metadata(&workspace).await.is_ok_and(|it| it.is_dir());
         let Ok(base) = self.start().parse::<Sha>() else { return Ok(None) };
         if !there {
             return Ok(None);
@@ -99,7 +111,7 @@ impl Run<'_> {
             let _ = tokio::fs::remove_dir_all(&begun).await;
             let _ = tokio::fs::remove_file(&begun).await;
         }
-        Ok(Some(Tree { workspace, mirror, git, base }))
+        Ok(Some(Tree { workspace, mirror, git, base, nonce: kept }))
     }
 
     /// The commit that the working tree is made of.
@@ -125,6 +137,8 @@ impl Run<'_> {
     /// The run's directory, emptied of what an earlier attempt left.
     async fn fresh_directory(&self) -> Result<PathBuf, Halt> {
         let prepared = async {
+            // First of all: a tree that is half gone is nobody's.
+            let _ = tokio::fs::remove_file(self.dir.join(NONCE)).await;
             match tokio::fs::remove_dir_all(&self.dir).await {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
                 _ => tokio::fs::create_dir_all(&self.dir).await,
@@ -153,6 +167,8 @@ pub fn git_trouble(code: &str, error: GitError) -> Halt {
         | GitError::NotFound(_)
         | GitError::Rejected { .. }
         | GitError::Moved
+        | GitError::Hostile(_)
+        | GitError::TooLarge(_)
         | GitError::Bundle(_) => Halt::End(Ending::new(code, error.to_string())),
     }
 }

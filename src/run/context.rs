@@ -6,8 +6,9 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::Run;
+use super::guidance::Guidance;
 use crate::store::StoredTask;
-use crate::task::{Kind, Lane, PullSnapshot, Trigger};
+use crate::task::{Kind, PullSnapshot, Trigger};
 use crate::text::{self, Tally};
 
 /// What the agent is given.
@@ -172,7 +173,7 @@ impl<'a> Pages<'a> {
 impl Run<'_> {
     /// Write the context of work from the snapshot; GitHub is not asked again (invariant 7). `diff` is what the pull
     /// request changes; `resumed` whether the agent knows an earlier run.
-    pub fn context(&self, diff: Option<Vec<u8>>, resumed: bool) -> Context {
+    pub fn context(&self, diff: Option<Vec<u8>>, guidance: &Guidance, resumed: bool) -> Context {
         let (task, snapshot) = (self.task, &self.task.snapshot);
         let mut pages = Pages::new(task);
         pages.subject();
@@ -188,10 +189,12 @@ impl Run<'_> {
             "base_branch": snapshot.base_branch,
             "egress": self.egress().join(", "),
             "instructions": snapshot.rules().instructions,
+            "guidance": guidance.words(&mut pages),
             "prompt": prompt,
             "thread": thread,
             "resumed": resumed,
-            "trusted": snapshot.lane == Lane::Trusted,
+            "trusted": snapshot.asker_writes(),
+            "publishes": self.may_push(),
         });
         let (prompt, system) = match &snapshot.pull {
             Some(pull) if task.kind == Kind::Pull => {
@@ -205,7 +208,7 @@ impl Run<'_> {
                     words.insert("asked_in".to_owned(), json!(pull.asked_in));
                     words.insert("head_sha".to_owned(), json!(pull.head_sha));
                     words.insert("head_branch".to_owned(), json!(pull.head_branch));
-                    words.insert("publishes".to_owned(), json!(self.may_push()));
+                    words.insert("beside".to_owned(), json!(self.is_of_fork()));
                 }
                 (text::render("prompt/change.md", &words), text::render("prompt/system_change.md", &words))
             }

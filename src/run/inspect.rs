@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::agent::sandbox_trouble;
 use super::checkout::{Tree, git_trouble};
-use super::{Halt, Pause, Run};
+use super::{Halt, Pause, Run, secrets};
 use crate::agent::binary::run_in;
 use crate::config::Kind;
 use crate::sandbox::git::{Caps, HeldBack, Identity, PACK_SCRIPT, Plan, Policy, Workbench, judge};
@@ -23,6 +23,9 @@ pub const BUNDLE: &str = "work.bundle";
 
 /// Bytes of a patch that is told instead of pushed; a comment takes less.
 const LARGEST_PATCH: usize = 256 << 10;
+
+/// Characters of what is held back that people are shown; a comment takes some more.
+const LONGEST_DIFF: usize = 40_000;
 
 /// What packing said.
 enum Packed {
@@ -54,31 +57,43 @@ impl Run<'_> {
         let (cured, held): (Vec<_>, Vec<_>) =
             judge(&seen, &self.policy()).into_iter().partition(HeldBack::is_cured_by_squash);
         let mut reasons: Vec<_> = held.iter().map(reason).collect();
-        // Of commits that are squashed neither the contents nor the messages are published.
-        let in_history = || {
-            let messages = seen.commits.iter().any(|commit| text::redact(&commit.message) != commit.message);
-            messages || adds_secret(&seen.passing_diff)
-        };
-        if adds_secret(&seen.diff) || (cured.is_empty() && in_history()) {
+        let (unseen, more) = bench.unseen(&seen, &caps).await.map_err(inspecting)?;
+        if more {
+            reasons.push(json!({ "kind": "long_diff" }));
+        }
+        let has_secret = secrets::in_work(&seen, unseen, cured.is_empty()).await;
+        if has_secret {
             reasons.push(json!({ "kind": "secret" }));
         }
         if !reasons.is_empty() {
-            return Err(self.held_back(&reasons, &held));
+            let diff = if has_secret { String::new() } else { text::spelled(&text::cut(&seen.diff, LONGEST_DIFF)) };
+            return Err(self.held_back(&reasons, &held, &diff));
         }
         let requester = self.requester();
+        // They are the message of work that becomes one commit.
+        let (title, body) = (text::redact(&work.title), text::redact(&work.summary));
         let plan = Plan {
             co_author: Some(&requester),
-            title: &work.title,
-            body: &work.summary,
+            title: &title,
+            body: &body,
             at: self.task.created_at / 1000,
             leave_out: &[],
             squash: !cured.is_empty(),
         };
         let made = bench.recreate(&seen, &plan).await.map_err(inspecting)?;
-        if let Some(head) = made.head.as_ref().filter(|_| !self.may_push()) {
+        if let Some(head) = made.head.as_ref().filter(|_| !self.may_push() || self.is_of_fork()) {
             work.patch = bench.patch(&tree.base, head, LARGEST_PATCH).await.map_err(inspecting)?.unwrap_or_default();
-            let fork = self.task.snapshot.pull.as_ref().is_some_and(|pull| !pull.same_repository);
-            if fork { "fork" } else { "lane" }.clone_into(&mut work.aside);
+            work.contributed = match self.may_push() {
+                true => self.contributed(&bench, tree).await?,
+                false => String::new(),
+            };
+            let aside = match (self.is_of_fork(), self.may_push()) {
+                (true, true) if work.contributed.is_empty() => "beside",
+                (true, true) => "gate",
+                (true, false) => "fork",
+                (false, _) => "lane",
+            };
+            aside.clone_into(&mut work.aside);
         }
         work.head = made.head.map(|head| head.as_str().to_owned());
         work.files = seen
@@ -87,6 +102,27 @@ impl Run<'_> {
             .map(|file| FileLine { path: shown(&file.path_text()), added: file.added, deleted: file.deleted })
             .collect();
         Ok(work)
+    }
+
+    /// What the fork's own commits change that may not go onto a branch of the repository, where it would count as the
+    /// repository's own: a few names, or nothing. How the commits came about does not matter, as their author is known.
+    async fn contributed(&self, bench: &Workbench, tree: &Tree) -> Result<String, Halt> {
+        const NAMED: usize = 5;
+        let caps = Caps::default();
+        let from = self.fork_point(tree).await?;
+        let seen = bench.look(&from, &tree.base, &caps).await.map_err(inspecting)?;
+        let held = judge(&seen, &self.policy());
+        let mut held: Vec<_> = held.iter().filter(|it| !it.is_cured_by_squash()).collect();
+        held.sort_by_key(|it| it.path().is_none());
+        let name = |it: &&HeldBack| match it.path() {
+            Some(path) => format!("`{}`", shown(&String::from_utf8_lossy(path))),
+            None => "too much to be looked through".to_owned(),
+        };
+        let mut names: Vec<String> = held.iter().take(NAMED).map(name).collect();
+        if held.len() > NAMED {
+            names.push(format!("{} more", held.len() - NAMED));
+        }
+        Ok(names.join(", "))
     }
 
     /// Run the packing script inside, without network.
@@ -127,7 +163,7 @@ impl Run<'_> {
     }
 
     /// The end of work that is held back for these reasons, with whoever can let it through.
-    fn held_back(&self, reasons: &[serde_json::Value], held: &[HeldBack]) -> Halt {
+    fn held_back(&self, reasons: &[serde_json::Value], held: &[HeldBack], diff: &str) -> Halt {
         let most = self.app.config.gate.most();
         // Nothing helps while one reason is left that nobody can allow.
         let kinds: Option<BTreeSet<Kind>> =
@@ -135,11 +171,12 @@ impl Run<'_> {
         let kinds = kinds.unwrap_or_default();
         let names = |kinds: &mut dyn Iterator<Item = &Kind>| kinds.map(|it| it.name()).collect::<Vec<_>>().join(", ");
         let asked = self.task.snapshot.rules().gate.allow.union(&kinds).copied().collect::<BTreeSet<_>>();
-        end(&json!({
+        let words = json!({
             "reasons": reasons,
             "allow": if kinds.is_empty() { String::new() } else { names(&mut asked.iter()) },
             "operator": names(&mut kinds.difference(&most)),
-        }))
+        });
+        Halt::End(Ending { diff: text::cut(diff, LONGEST_DIFF), ..ending(&words) })
     }
 
     /// The person who asked, as the co-author of the work, under the address that GitHub maps to the account.
@@ -155,31 +192,17 @@ fn inspecting(error: crate::sandbox::git::GitError) -> Halt {
 }
 
 fn held_back(reasons: &[serde_json::Value]) -> Halt {
-    end(&json!({ "reasons": reasons }))
+    Halt::End(ending(&json!({ "reasons": reasons })))
 }
 
-fn end(words: &serde_json::Value) -> Halt {
+fn ending(words: &serde_json::Value) -> Ending {
     let says = text::render("report/held_back.md", words);
-    Halt::End(Ending::new("held_back", says.trim()))
+    Ending::new("held_back", says.trim())
 }
 
 /// A path that stays in its code span and its cell of a table.
 fn shown(path: &str) -> String {
     path.replace(|c: char| c.is_control() || "`|".contains(c), "?")
-}
-
-/// Whether lines that are added hold what looks like a credential. They are read together: some credentials have many
-/// lines. A header in the diff stands between those of two places.
-fn adds_secret(diff: &str) -> bool {
-    let added: String = diff
-        .lines()
-        .filter_map(|line| match line.strip_prefix('+') {
-            Some(line) => Some(line),
-            None => line.starts_with("@@").then_some(""),
-        })
-        .flat_map(|line| [line, "\n"])
-        .collect();
-    text::redact(&added) != added
 }
 
 /// A reason as the template reads it.

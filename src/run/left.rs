@@ -40,9 +40,8 @@ impl Run<'_> {
             return Ok(None);
         };
         let Ok(session) = step.session.parse::<Uuid>() else { return Ok(None) };
-        let Some(tree) = self.tree_left().await? else { return Ok(None) };
-        let files = self.conversation_left(session).await;
-        // Without it the tree may be of another attempt, one that ran here before another machine had the task.
+        let Some(tree) = self.tree_left(&step.tree).await? else { return Ok(None) };
+        let files = self.conversation_left(session, &tree.nonce).await;
         if files.is_empty() {
             return Ok(None);
         }
@@ -51,10 +50,10 @@ impl Run<'_> {
         Ok(Some((Left { session, files, answer: step.answer.clone() }, tree)))
     }
 
-    /// The longest transcript of a session that is left in sandboxes of this task.
-    async fn conversation_left(&self, session: Uuid) -> Vec<(PathBuf, Bytes)> {
+    /// The longest transcript of a session that is left in sandboxes of this task with this tree.
+    async fn conversation_left(&self, session: Uuid, tree: &str) -> Vec<(PathBuf, Bytes)> {
         let mut longest = Vec::new();
-        for sandbox in sandboxes(self.app, &self.task.id.to_string()).await {
+        for sandbox in sandboxes(self.app, &self.task.id.to_string(), Some(tree)).await {
             match agent::session_left(self.app.provider.as_ref(), &sandbox, session, LARGEST).await {
                 Ok(files) if length(&files) > length(&longest) => longest = files,
                 Ok(_) => (),
@@ -66,7 +65,7 @@ impl Run<'_> {
 
     /// Remove the sandboxes of earlier attempts at this task.
     pub async fn remove_left_over(&self, but: &SandboxRef) {
-        for sandbox in sandboxes(self.app, &self.task.id.to_string()).await {
+        for sandbox in sandboxes(self.app, &self.task.id.to_string(), None).await {
             if sandbox == *but {
                 continue;
             }
@@ -79,15 +78,16 @@ impl Run<'_> {
 
 /// End what runs of a task on this machine. What it has left stays for whoever goes on.
 pub async fn abandon(app: &App, task_id: &str) {
-    for sandbox in sandboxes(app, task_id).await {
+    for sandbox in sandboxes(app, task_id, None).await {
         if let Err(error) = app.provider.end(&sandbox).await {
             warn!(task.id = task_id, "Could not end a sandbox: {error}");
         }
     }
 }
 
-async fn sandboxes(app: &App, task_id: &str) -> Vec<SandboxRef> {
-    let labels = BTreeMap::from([("run".to_owned(), task_id.to_owned())]);
+async fn sandboxes(app: &App, task_id: &str, tree: Option<&str>) -> Vec<SandboxRef> {
+    let mut labels = BTreeMap::from([("run".to_owned(), task_id.to_owned())]);
+    labels.extend(tree.map(|tree| ("tree".to_owned(), tree.to_owned())));
     app.provider.list(&labels).await.unwrap_or_default()
 }
 

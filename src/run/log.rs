@@ -1,12 +1,14 @@
 //! What happens in a run, written to the task's log in batches, so that a chatty agent does not cost a commit a line.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
-use crate::store::{NewEvent, Store};
+use crate::store::{BLOCKED, NewEvent, Store};
+use crate::task::{BLOCKED_NAMED, Blocked};
 use crate::text;
 
 /// Events in one commit.
@@ -32,6 +34,17 @@ impl Log {
     /// A step of ours.
     pub fn step(&self, step: &str, message: &str) {
         self.event("run", &json!({ "step": step, "message": message, "text": format!("{step} {message}") }));
+    }
+
+    /// What a sandbox was refused: found here whatever becomes of the task.
+    pub fn blocked(&self, counted: BTreeMap<String, u64>) {
+        let times: u64 = counted.values().sum();
+        let counted: Vec<_> = counted.into_iter().collect();
+        let blocked = Blocked::most(&counted, BLOCKED_NAMED);
+        if !blocked.is_empty() {
+            let text = format!("refused {times} connection{}", if times == 1 { "" } else { "s" });
+            self.event(BLOCKED, &json!({ "text": text, "blocked": blocked }));
+        }
     }
 
     /// Anything; what looks like a secret is taken out.

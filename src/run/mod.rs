@@ -8,11 +8,13 @@ mod attempt;
 mod checkout;
 mod context;
 mod gone;
+mod guidance;
 mod inspect;
 mod left;
 mod log;
 mod publish;
 mod review;
+mod secrets;
 mod session;
 mod sweep;
 mod wait;
@@ -141,6 +143,7 @@ async fn drive(app: &App, job: &Job) -> Result<(), Pause> {
         money: Money { micros: task.spent_micros, turns: task.turns },
         work: task.progress.work.clone(),
         reviewed: task.progress.reviewed.clone(),
+        removed: task.progress.removed(),
         elapsed: clock::now() - task.created_at,
         ..View::default()
     });
@@ -216,6 +219,7 @@ async fn act<'a>(
 async fn plot(run: &Run<'_>, outbox: &Outbox<'_>) -> Result<Ending, Halt> {
     // Whatever way this ends, whoever shows the progress ends with it.
     let _closing = run.close_view_on_drop();
+    run.check_snapshot().await?;
     match run.task.kind {
         Kind::Issue | Kind::Pull => work::work(run, outbox).await,
         Kind::Review => review::review(run, outbox).await,
@@ -227,6 +231,7 @@ async fn tell(run: &Run<'_>, outbox: &Outbox<'_>, board: Option<&Board<'_>>, end
     if Gone::coded(&ending.code).is_some() {
         return Ok(());
     }
+    run.look_for_later().await?;
     run.show(|view| view.elapsed = run.elapsed());
     let view = run.view();
     if let Some(board) = board {

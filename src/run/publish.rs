@@ -47,6 +47,17 @@ impl Run<'_> {
         Err(refusal("branches of this name hold other work"))
     }
 
+    /// Look once more whether the work may go where it was to go: a push to a fork has made its approval void.
+    pub async fn before_publishing(&self, work: Work) -> Result<Work, Halt> {
+        let Some(pull) = self.task.snapshot.pull.as_ref().filter(|_| work.aside == "beside") else { return Ok(work) };
+        let now = self.repo.pull(self.task.place.number).await?;
+        if now.is_open() && now.head.sha == pull.head_sha {
+            return Ok(work);
+        }
+        self.log.step("aside", "the approval is void: the head has moved");
+        Ok(Work { aside: "moved".to_owned(), ..work })
+    }
+
     /// Push the work onto the pull request's own branch, after what others have pushed meanwhile. Where that can't be, it
     /// goes to a branch of its own, and `aside` says why.
     pub async fn push_onto(&self, mut work: Work) -> Result<(Work, Published), Halt> {

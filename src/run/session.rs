@@ -8,7 +8,6 @@ use super::Run;
 use crate::agent;
 use crate::sandbox::Sandbox;
 use crate::store::StoredSession;
-use crate::task::Lane;
 
 /// Most bytes of a packed conversation; one of a hundred turns has about 1 MB.
 pub const LARGEST: u64 = 24 << 20;
@@ -21,9 +20,10 @@ pub struct Earlier {
 
 impl Run<'_> {
     /// The conversation that this task goes on with, if it does and there is one. What was said in a sandbox with a
-    /// stranger's code never comes into a trusted one: only trusted tasks keep theirs.
+    /// stranger's code never comes into one that publishes: only those keep theirs. What goes on from a guarded one is
+    /// guarded.
     pub async fn earlier(&self) -> Option<Earlier> {
-        if !self.task.snapshot.goes_on || self.task.snapshot.lane != Lane::Trusted {
+        if !self.task.snapshot.goes_on || !self.task.snapshot.lane.publishes() {
             return None;
         }
         let place = &self.task.place;
@@ -41,7 +41,7 @@ impl Run<'_> {
 
     /// Keep the conversation, however the run came out: who asks to go on should find it. Best effort.
     pub async fn keep_conversation(&self, sandbox: &dyn Sandbox, id: Uuid) {
-        if self.task.snapshot.lane != Lane::Trusted {
+        if !self.task.snapshot.lane.publishes() {
             return;
         }
         let archive = match agent::session_out(sandbox, id, LARGEST).await {

@@ -8,6 +8,7 @@ use tracing::{info, warn};
 
 use crate::app::App;
 use crate::clock::{self, Millis};
+use crate::report::review::Stranded;
 use crate::store::StoredTask;
 use crate::{github, report};
 
@@ -23,6 +24,7 @@ pub async fn sweep(app: &App) {
         sandboxes(app).await;
         directories(app).await;
         checks(app).await;
+        doubts(app).await;
         tokio::time::sleep(EVERY).await;
     }
 }
@@ -78,23 +80,52 @@ async fn checks(app: &App) {
     };
     for task in stranded {
         match complete(app, &task).await {
-            Ok(()) => info!(task.id = %task.id, "Completed a check run that was left open"),
+            Ok(true) => info!(task.id = %task.id, "Completed a check run that was left open"),
+            Ok(false) => (),
             Err(error) => warn!(task.id = %task.id, "Could not complete a check run that was left open: {error:#}"),
         }
     }
 }
 
-async fn complete(app: &App, task: &StoredTask) -> anyhow::Result<()> {
+/// Whether a check run was completed. One that may come yet is looked for again.
+async fn complete(app: &App, task: &StoredTask) -> anyhow::Result<bool> {
     let place = &task.place;
     let repo = app.github.repo(place.installation_id, place.repository_id, &place.repository);
-    match report::review::complete_stranded(&repo, task).await {
+    let completed = match report::review::complete_stranded(&repo, task).await {
         // It may come back.
-        Err(github::Error::Suspended) => return Ok(()),
+        Err(github::Error::Suspended) => return Ok(false),
         // The repository or the installation is gone, and its check runs with it.
-        Err(error) if error.is_final() => warn!("GitHub does not let us complete it: {error}"),
+        Err(error) if error.is_final() => {
+            warn!(task.id = %task.id, "GitHub does not let us complete a check run that was left open: {error}");
+            false
+        }
         // Whoever makes it may still be about to.
-        Ok(false) if task.ended_at.is_none_or(|ended| ended + LATE > clock::now()) => return Ok(()),
-        other => drop(other?),
+        Ok(Stranded::NotThere) if task.ended_at.is_none_or(|ended| ended + LATE > clock::now()) => return Ok(false),
+        other => other? == Stranded::Completed,
+    };
+    app.store.note_effect(&report::review::end_key(task), &task.id.to_string()).await?;
+    Ok(completed)
+}
+
+/// Complete the check runs that GitHub has made a second time.
+async fn doubts(app: &App) {
+    let doubts = match app.store.doubts().await {
+        Ok(doubts) => doubts,
+        Err(error) => return warn!("Could not look for check runs that may be there twice: {error}"),
+    };
+    for (doubt, known) in doubts {
+        let repo = app.github.repo(doubt.installation_id, doubt.repository_id, &doubt.repository);
+        let ended = match report::check_run::end_twins(&repo, &doubt, known.as_deref()).await {
+            Ok(ended) => ended,
+            // It may come back.
+            Err(github::Error::Suspended) => doubt.age() > report::check_run::STALE,
+            Err(error) => {
+                warn!(effect = doubt.key, "Could not look whether a check run is there twice: {error}");
+                error.is_final()
+            }
+        };
+        if ended && let Err(error) = app.store.end_doubt(&doubt.key).await {
+            warn!("Could not forget a doubt: {error}");
+        }
     }
-    Ok(app.store.note_effect(&report::review::end_key(task), &task.id.to_string()).await?)
 }

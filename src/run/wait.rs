@@ -4,6 +4,7 @@ use tracing::{info, warn};
 
 use super::{Pause, Run};
 use crate::clock;
+use crate::health::Wrong;
 use crate::report::Board;
 use crate::task::{Ending, State, Wait, Waiting, WaitsFor};
 
@@ -72,14 +73,38 @@ fn chance() -> f64 {
 }
 
 /// To wait for a part of this machine, or for the model, that was seen to be unwell.
-pub fn unfit(part: &str, why: String) -> Wait {
-    match part {
-        "model" => {
-            let refused = why.contains("does not take the key") || why.contains("is not set");
-            let code = if refused { "model_refused_key" } else { "model_unreachable" };
-            Wait::new(WaitsFor::Model, why).or_else(Ending::new(code, ""))
+pub fn unfit(part: &str, wrong: Wrong) -> Wait {
+    let (on, code) = match part {
+        "model" if wrong.refused => (WaitsFor::Model, "model_refused_key"),
+        "model" => (WaitsFor::Model, "model_unreachable"),
+        "disk" => (WaitsFor::Host, "host_disk"),
+        "claude" => return no_claude(wrong.says),
+        _ => (WaitsFor::Host, "sandbox"),
+    };
+    Wait::new(on, wrong.says).or_else(Ending::new(code, ""))
+}
+
+/// To wait for Claude Code, which is not there or not the one that it should be.
+pub fn no_claude(why: String) -> Wait {
+    Wait::new(WaitsFor::Host, why).or_else(Ending::new("host_claude", ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_part_that_is_missed_for_too_long_has_an_ending_of_its_own() {
+        // Whatever the words say.
+        let says = || Wrong::new("it does not take the key");
+        for (part, wrong, code) in [
+            ("model", Wrong::refused("no"), "model_refused_key"),
+            ("model", says(), "model_unreachable"),
+            ("disk", says(), "host_disk"),
+            ("claude", says(), "host_claude"),
+            ("sandbox", says(), "sandbox"),
+        ] {
+            assert_eq!(unfit(part, wrong).ending.code, code, "{part}");
         }
-        "disk" => Wait::new(WaitsFor::Host, why).or_else(Ending::new("host_disk", "")),
-        _ => Wait::new(WaitsFor::Host, why),
     }
 }

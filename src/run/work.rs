@@ -4,7 +4,7 @@ use tracing::warn;
 
 use super::{ATTEMPTS, Halt, Run, publish};
 use crate::report::{self, Outbox, Undone};
-use crate::task::{Ending, Kind, Lane, Progress, Published, State, Work};
+use crate::task::{Ending, Kind, Progress, Published, State, Work};
 
 /// From where the task stands to its ending.
 pub async fn work(run: &Run<'_>, outbox: &Outbox<'_>) -> Result<Ending, Halt> {
@@ -17,16 +17,19 @@ pub async fn work(run: &Run<'_>, outbox: &Outbox<'_>) -> Result<Ending, Halt> {
             let Some(head) = work.head.clone() else {
                 return nothing_changed(run, outbox, work).await;
             };
-            if !run.may_push() {
+            let work = run.before_publishing(work).await?;
+            run.show(|view| view.work = Some(work.clone()));
+            if !run.may_push() || work.is_a_patch() {
                 answer(run, outbox, &work, None).await?;
                 return Ok(Ending { by: Some(run.task.requester.login.clone()), ..Ending::new("patch", "") });
             }
             run.advance(State::Publishing).await?;
             run.show(|view| view.step = "publishing");
             let (work, published) = match run.task.kind {
-                Kind::Pull => run.push_onto(work).await?,
+                Kind::Pull if !run.is_of_fork() => run.push_onto(work).await?,
                 _ => {
                     let branch = run.push(&head).await?;
+                    let work = Work { branch: branch.clone(), ..work };
                     (work, Published { branch, head, pull: None })
                 }
             };
@@ -67,7 +70,7 @@ async fn open_pull(run: &Run<'_>, outbox: &Outbox<'_>, work: &Work, published: &
 
 /// A question has its answer, or there was nothing to do.
 async fn nothing_changed(run: &Run<'_>, outbox: &Outbox<'_>, work: Work) -> Result<Ending, Halt> {
-    if run.task.kind == Kind::Issue && run.task.snapshot.lane == Lane::Trusted {
+    if run.task.kind == Kind::Issue && run.may_push() {
         return Ok(Ending::new("no_change", work.summary));
     }
     answer(run, outbox, &work, None).await?;

@@ -1,12 +1,17 @@
 //! The append-only log of a task.
 
+use serde::Deserialize;
 use sqlx::{Any, AssertSqlSafe, Row as _, Transaction};
 
 use super::{Dialect, Store, placeholders, wake};
 use crate::clock::{self, Millis};
+use crate::task::Blocked;
 
 /// Rows in one statement.
 const ROWS: usize = 64;
+
+/// The kind of the events that say what a sandbox was refused.
+pub const BLOCKED: &str = "blocked";
 
 /// Something that happened, not yet stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +75,17 @@ impl Store {
     pub async fn last_event(&self, task_id: &str) -> sqlx::Result<i64> {
         const SQL: &str = "select coalesce(max(seq), 0) from task_event where task_id = $1";
         sqlx::query_scalar(SQL).bind(task_id).fetch_one(&self.read).await
+    }
+
+    /// What the sandboxes of a task were refused, in all its attempts.
+    pub async fn blocked(&self, task_id: &str) -> sqlx::Result<Blocked> {
+        const SQL: &str = "select body from task_event where task_id = $1 and kind = $2 order by seq";
+        #[derive(Deserialize)]
+        struct Body {
+            blocked: Blocked,
+        }
+        let bodies: Vec<String> = sqlx::query_scalar(SQL).bind(task_id).bind(BLOCKED).fetch_all(&self.read).await?;
+        Ok(Blocked::sum(bodies.iter().filter_map(|body| serde_json::from_str::<Body>(body).ok()).map(|it| it.blocked)))
     }
 
     /// Events after `seq`, oldest first, at most `limit`.

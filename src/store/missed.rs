@@ -33,6 +33,8 @@ pub enum Source {
     Pulled,
     /// Made of what a repository shows.
     Listed,
+    /// Brought while nothing could be done about it, and kept until something could.
+    Kept,
 }
 
 impl Source {
@@ -40,6 +42,7 @@ impl Source {
         match self {
             Self::Pulled => "pulled",
             Self::Listed => "listed",
+            Self::Kept => "kept",
         }
     }
 }
@@ -133,7 +136,7 @@ impl Store {
         noted.execute(&self.write).await.map(drop)
     }
 
-    /// Whether GitHub did not bring this delivery, and how it was found: `pulled` or `listed`.
+    /// Whether this delivery tells of something that may be long over, and why: `pulled`, `listed` or `kept`.
     pub async fn late_source(&self, delivery_id: &str) -> sqlx::Result<Option<String>> {
         const SQL: &str = "select source from late where delivery_id = $1";
         sqlx::query_scalar(SQL).bind(delivery_id).fetch_optional(&self.read).await
@@ -171,5 +174,34 @@ impl Store {
             }
         }
         Ok(again)
+    }
+
+    /// Queue deliveries of an installation again that came since then and were put aside for this reason, in the order in
+    /// which they came. How many.
+    pub async fn take_up_put_aside(&self, installation: u64, why: &str, since: Millis) -> sqlx::Result<u64> {
+        const ASIDE: &str = "select delivery_id from delivery
+                             where installation_id = $1 and state = 'ignored' and decision = $2 and received_at > $3
+                               and length(body) > 0
+                             order by received_at, delivery_id";
+        const SQL: &str = "update delivery set state = 'waiting', decision = null
+                           where delivery_id = $1 and state = 'ignored'";
+        let now = self.dialect.now();
+        let enqueue = format!(
+            "insert into job (job_id, queue, run_at, created_at) values ($1, $2, {now}, $3) on conflict do nothing"
+        );
+        let aside = sqlx::query_scalar(ASIDE).bind(installation as i64).bind(why).bind(since);
+        let aside: Vec<String> = aside.fetch_all(&self.read).await?;
+        let mut taken = 0;
+        for id in &aside {
+            self.note_late(id, Source::Kept).await?;
+            let mut tx = self.begin().await?;
+            if sqlx::query(SQL).bind(id).execute(&mut *tx).await?.rows_affected() == 1 {
+                let job = sqlx::query(AssertSqlSafe(enqueue.as_str())).bind(id).bind(Queue::Delivery.name());
+                job.bind(clock::now()).execute(&mut *tx).await?;
+                self.commit_and_wake(tx, Queue::Delivery).await?;
+                taken += 1;
+            }
+        }
+        Ok(taken)
     }
 }

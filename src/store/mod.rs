@@ -13,9 +13,11 @@ use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 mod api_key;
+mod approval;
 mod backup;
 mod breaker;
 mod delivery;
+mod doubt;
 mod effect;
 mod event;
 mod filter;
@@ -29,6 +31,7 @@ mod pace;
 mod retain;
 mod seal;
 mod sealed;
+mod snapshot;
 mod sole;
 mod stranded;
 mod task;
@@ -37,12 +40,14 @@ mod waiting;
 mod wake;
 
 pub use api_key::ApiKey;
+pub use approval::ChangeAfter;
 pub use backup::backup;
-pub use breaker::Breaker;
+pub use breaker::{Breaker, Within};
 use delivery::Deciding;
 pub use delivery::{Decided, DeliveryState, NewDelivery, StoredDelivery};
+pub use doubt::Doubt;
 pub use effect::{Effect, Intent};
-pub use event::{Event, NewEvent};
+pub use event::{BLOCKED, Event, NewEvent};
 pub use job::{Claimed, Lease, OpenJob, Queue, Renewed};
 pub use ledger::{StoredFinding, StoredSession};
 pub use list::{DeliveryLine, DeliveryQuery, TaskQuery};
@@ -53,7 +58,7 @@ pub use sealed::Sealing;
 pub use sole::Sole;
 pub use task::{Created, NewTask, StoredTask};
 pub use usage::{Usage, UsageBy};
-pub use wake::{Wakes, listen};
+pub use wake::{Changed, Installations, Wakes, listen};
 
 /// What a database answers besides rows.
 pub type Error = sqlx::Error;

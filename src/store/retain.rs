@@ -13,6 +13,7 @@ use uuid::{NoContext, Timestamp, Uuid};
 
 use super::{Dialect, Store, placeholders};
 use crate::clock::{self, Millis};
+use crate::task::Gone;
 
 /// How often the cleaner looks, and how long it rests at least after a step that changed something.
 const EVERY: Duration = Duration::from_hours(1);
@@ -100,6 +101,7 @@ impl Cleaner {
         }
         while let 1.. = step(self.store.drop_late(before(self.keep.deliveries))).await? {}
         while let 1.. = step(self.store.drop_breakers(before(self.keep.tasks))).await? {}
+        while let 1.. = step(self.store.drop_approvals(before(self.keep.tasks))).await? {}
         while let 1.. = step(self.store.drop_loose_effects(before(self.keep.tasks))).await? {}
         while self.store.seal_anew().await? {
             tokio::time::sleep(REST).await;
@@ -124,14 +126,14 @@ async fn step(work: impl Future<Output = Result<u64>>) -> Result<u64> {
 
 impl Store {
     /// Empty the bodies of old deliveries that nobody had to look at, from the one after `seen` on. How many; `None` when
-    /// all were looked at.
+    /// all were looked at. What a suspension has kept from being done may be done after it.
     async fn empty_bodies(&self, seen: &mut String, before: Millis) -> Result<Option<u64>> {
-        const LOOK: &str =
-            "select delivery_id, cast(case when state = 'ignored' and length(body) > 0 then 1 else 0 end as bigint)
+        const LOOK: &str = "select delivery_id, cast(case when state = 'ignored' and length(body) > 0
+                                                and coalesce(decision, '') <> $4 then 1 else 0 end as bigint)
                             from delivery where delivery_id > $1 and delivery_id < $2 order by delivery_id limit $3";
         const SQL: &str = "update delivery set body = $1 where delivery_id in ";
-        let rows =
-            sqlx::query(LOOK).bind(seen.as_str()).bind(first_id(before)).bind(READ).fetch_all(&self.read).await?;
+        let look = sqlx::query(LOOK).bind(seen.as_str()).bind(first_id(before)).bind(READ);
+        let rows = look.bind(Gone::Suspended.says()).fetch_all(&self.read).await?;
         let Some(last) = rows.last() else { return Ok(None) };
         let last: String = last.try_get(0)?;
         let mut ids = Vec::new();

@@ -4,7 +4,8 @@ use anyhow::{Context as _, Result};
 use sqlx::any::AnyRow;
 use sqlx::{Any, Row as _, Transaction};
 
-use super::{Lease, Queue, Store};
+use super::snapshot::Stored;
+use super::{Lease, Queue, Store, Within};
 use crate::clock::{self, Millis};
 use crate::task::{Account, Ending, Kind, Place, Progress, Snapshot, State, TaskId, Trigger, Waiting};
 
@@ -23,6 +24,8 @@ pub struct NewTask {
     pub kind: Kind,
     /// What asked, where several deliveries tell of the same ask: only the first makes a task.
     pub origin: Option<String>,
+    /// How much may be asked for.
+    pub within: Option<Within>,
 }
 
 /// What came of making a task.
@@ -32,6 +35,8 @@ pub enum Created {
     Made { superseded: Option<String> },
     /// The thread has an open task, or the same ask has made one.
     Busy,
+    /// It would be more than may be asked for.
+    TooMuch,
     /// The claim is no longer ours.
     Lost,
 }
@@ -58,12 +63,14 @@ pub struct StoredTask {
     pub started_at: Option<Millis>,
     pub ended_at: Option<Millis>,
     pub waiting: Waiting,
+    /// Digest of the request and the snapshot; tasks of older versions have none.
+    pub snapshot_hash: Option<String>,
 }
 
 pub(super) const COLUMNS: &str =
     "task_id, kind, delivery_id, installation_id, repository_id, repository, number, requester_id, requester,
     trigger_json, prompt, snapshot, state, progress, ending, spent_micros, turns, created_at, started_at, ended_at,
-    waits_for, waits_until, waits_says, waits_since, waits_tries";
+    waits_for, waits_until, waits_says, waits_since, waits_tries, snapshot_hash";
 
 impl Store {
     /// Make a task and its queue row, under the delivery's claim. A new review takes the place of one that waits.
@@ -89,8 +96,9 @@ impl Store {
         const OFF: &str = "delete from job where job_id = $1";
         const TASK: &str =
             "insert into task (task_id, installation_id, repository_id, repository, number, requester_id,
-                requester, trigger_json, prompt, snapshot, state, created_at, delivery_id, kind, head_sha, origin)
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'queued', $11, $12, $13, $14, $15)
+                requester, trigger_json, prompt, snapshot, state, created_at, delivery_id, kind, head_sha, origin,
+                snapshot_hash)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'queued', $11, $12, $13, $14, $15, $16)
             on conflict do nothing";
         const DELIVERY: &str = "update delivery set task_id = $1 where delivery_id = $2";
         let job = format!(
@@ -103,6 +111,11 @@ impl Store {
         let mut tx = self.begin().await?;
         if !super::holds(&mut tx, lease).await? {
             return Ok(Some(Created::Lost));
+        }
+        if let Some(within) = &new.within
+            && !self.is_within(&mut tx, &new.place, new.requester.id, within).await?
+        {
+            return Ok(Some(Created::TooMuch));
         }
         let mut superseded = None;
         let head = new.snapshot.pull.as_ref().map(|pull| pull.head_sha.clone());
@@ -120,6 +133,17 @@ impl Store {
             // More than one only after a race; the sweep of check runs ends the others.
             superseded = waiting.into_iter().next();
         }
+        let (trigger, snapshot) = (serde_json::to_string(&new.trigger)?, serde_json::to_string(&new.snapshot)?);
+        let hash = Stored {
+            repository_id: repository,
+            number,
+            kind: new.kind.name(),
+            requester_id: new.requester.id as i64,
+            trigger: &trigger,
+            prompt: &new.prompt,
+            snapshot: &snapshot,
+        }
+        .hash();
         let made = sqlx::query(TASK)
             .bind(&id)
             .bind(new.place.installation_id as i64)
@@ -128,14 +152,15 @@ impl Store {
             .bind(number)
             .bind(new.requester.id as i64)
             .bind(&new.requester.login)
-            .bind(serde_json::to_string(&new.trigger)?)
+            .bind(&trigger)
             .bind(&new.prompt)
-            .bind(serde_json::to_string(&new.snapshot)?)
+            .bind(&snapshot)
             .bind(now)
             .bind(&lease.job_id)
             .bind(new.kind.name())
             .bind(&head)
             .bind(&new.origin)
+            .bind(&hash)
             .execute(&mut *tx)
             .await?;
         if made.rows_affected() == 0 {
@@ -366,5 +391,6 @@ pub(super) fn read(row: &AnyRow) -> Result<StoredTask> {
         started_at: row.try_get("started_at")?,
         ended_at: row.try_get("ended_at")?,
         waiting: super::waiting::read(row)?,
+        snapshot_hash: row.try_get("snapshot_hash")?,
     })
 }

@@ -6,25 +6,52 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::postgres::PgListener;
-use tokio::sync::Notify;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{Notify, broadcast};
 use tracing::{debug, warn};
 
-use super::Queue;
+use super::{Dialect, Queue, Store};
 
 /// The channel that PostgreSQL carries wake-ups on.
 pub(super) const CHANNEL: &str = "cloud_agent_wake";
 
-/// What a message begins with that tells of a task's log.
+/// What a message begins with that tells of a task's log; its id follows.
 pub(super) const LOG: &str = "log:";
+/// The same of an installation.
+const INSTALLATION: &str = "installation:";
 
-/// One bell for each queue, and one for cancellations.
-#[derive(Clone, Default)]
+/// One bell for each queue, one for cancellations, one for each log that is followed; and the installations that other
+/// processes tell of.
+#[derive(Clone)]
 pub struct Wakes {
     deliveries: Arc<Notify>,
     tasks: Arc<Notify>,
     cancels: Arc<Notify>,
     /// One for each task whose log somebody follows.
     logs: Arc<Mutex<HashMap<String, Weak<Notify>>>>,
+    installations: broadcast::Sender<Changed>,
+}
+
+/// What another process has heard of: the state of an installation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Changed {
+    One(u64),
+    /// Which ones is not known.
+    Any,
+}
+
+impl Default for Wakes {
+    fn default() -> Self {
+        /// Whoever falls behind by more drops everything.
+        const BEHIND: usize = 64;
+        Self {
+            deliveries: Arc::default(),
+            tasks: Arc::default(),
+            cancels: Arc::default(),
+            logs: Arc::default(),
+            installations: broadcast::Sender::new(BEHIND),
+        }
+    }
 }
 
 impl Wakes {
@@ -68,11 +95,41 @@ impl Wakes {
         }
     }
 
+    /// Hears of installations that other processes tell of, from now on.
+    pub fn installations(&self) -> Installations {
+        Installations(self.installations.subscribe())
+    }
+
     fn bell(&self, queue: Queue) -> &Notify {
         match queue {
             Queue::Delivery => &self.deliveries,
             Queue::Task => &self.tasks,
         }
+    }
+}
+
+/// What other processes tell of installations.
+pub struct Installations(broadcast::Receiver<Changed>);
+
+impl Installations {
+    /// Returns when another process has heard of a change. None when nothing will come any more.
+    pub async fn changed(&mut self) -> Option<Changed> {
+        match self.0.recv().await {
+            Ok(changed) => Some(changed),
+            Err(RecvError::Lagged(_)) => Some(Changed::Any),
+            Err(RecvError::Closed) => None,
+        }
+    }
+}
+
+impl Store {
+    /// Tell the other processes that what they keep of an installation may be of no use any more.
+    pub async fn tell_of_installation(&self, id: u64) -> sqlx::Result<()> {
+        const SQL: &str = "select pg_notify($1, $2)";
+        if self.dialect == Dialect::Sqlite {
+            return Ok(());
+        }
+        sqlx::query(SQL).bind(CHANNEL).bind(format!("{INSTALLATION}{id}")).execute(&self.write).await.map(drop)
     }
 }
 
@@ -94,13 +151,19 @@ async fn listen_once(url: &SecretString, wakes: &Wakes) -> sqlx::Result<()> {
         wakes.wake(queue);
     }
     wakes.cancel();
+    let _ = wakes.installations.send(Changed::Any);
     debug!("Listening for wake-ups of other processes");
     loop {
         let heard = listener.recv().await?;
-        match (Queue::named(heard.payload()), heard.payload().strip_prefix(LOG)) {
-            (Some(queue), _) => wakes.wake(queue),
-            (None, Some(task_id)) => wakes.logged(task_id),
-            (None, None) => wakes.cancel(),
+        let said = heard.payload();
+        let told = (Queue::named(said), said.strip_prefix(INSTALLATION), said.strip_prefix(LOG));
+        match told {
+            (Some(queue), ..) => wakes.wake(queue),
+            (_, Some(id), _) => {
+                let _ = wakes.installations.send(id.parse().map_or(Changed::Any, Changed::One));
+            }
+            (.., Some(task_id)) => wakes.logged(task_id),
+            (None, None, None) => wakes.cancel(),
         }
     }
 }

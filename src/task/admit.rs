@@ -1,7 +1,7 @@
 //! Whether an ask becomes a task. Facts come in as arguments, the decision goes out as a value (invariant 3).
 
 use super::rules::Who;
-use super::{Command, Kind, Lane, State};
+use super::{Command, Kind, State};
 
 /// What somebody may do in a repository, by GitHub's `role_name`; custom roles count as the base role they grant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,12 +40,9 @@ pub struct Facts {
 }
 
 /// What must be known of a pull request.
-#[expect(clippy::struct_excessive_bools, reason = "facts that have nothing to do with each other")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PullFacts {
     pub closed: bool,
-    /// The head is no branch of this repository: its code is a stranger's.
-    pub fork: bool,
     /// A review of this very commit waits or runs.
     pub review_open: bool,
     /// A review of any commit waits or runs.
@@ -62,11 +59,8 @@ pub fn review_asked<'a>(tasks: impl Iterator<Item = (Kind, State, &'a str)>, hea
 pub enum Admission {
     Start {
         prompt: String,
-        lane: Lane,
     },
-    Review {
-        lane: Lane,
-    },
+    Review,
     /// Run the last task of the thread again, with everything as it is now.
     Retry,
     /// Go on where the last task of the thread ended.
@@ -74,6 +68,8 @@ pub enum Admission {
     Stop,
     Resume,
     Help,
+    /// Let work be done on the commit that these digits name, if it is the head.
+    Approve(String),
     Refuse(Refusal),
     /// Nothing is said, because somebody hears of it already.
     Ignore(&'static str),
@@ -89,6 +85,11 @@ pub enum Refusal {
     NothingToRetry,
     NothingToResume,
     NothingToFix,
+    NothingToApprove,
+    /// `/ok-to-test` without a commit.
+    ApproveWhat,
+    /// `/ok-to-test` with another commit than the head.
+    NotTheHead,
     PullClosed,
     EmptyRepository,
     TooMuchAtOnce,
@@ -107,6 +108,9 @@ impl Refusal {
             Self::NothingToRetry => "nothing_to_retry",
             Self::NothingToResume => "nothing_to_resume",
             Self::NothingToFix => "nothing_to_fix",
+            Self::NothingToApprove => "nothing_to_approve",
+            Self::ApproveWhat => "approve_what",
+            Self::NotTheHead => "not_the_head",
             Self::PullClosed => "pull_closed",
             Self::EmptyRepository => "empty_repository",
             Self::TooMuchAtOnce => "too_much_at_once",
@@ -133,18 +137,19 @@ pub fn admit(command: &Command, quiet: bool, facts: &Facts) -> Admission {
         return Admission::Refuse(Refusal::NotAWriter);
     }
     let pull = facts.pull.unwrap_or_default();
-    let lane = if writes && !pull.fork { Lane::Trusted } else { Lane::Untrusted };
     match command {
         Command::Help => Admission::Help,
         Command::Stop if facts.open_task || pull.any_review_open => Admission::Stop,
         Command::Stop => Admission::Refuse(Refusal::NothingToStop),
         Command::Resume if facts.broken => Admission::Resume,
         Command::Resume => Admission::Refuse(Refusal::NothingToResume),
+        Command::Approve { .. } if facts.pull.is_none() => Admission::Refuse(Refusal::NothingToApprove),
         _ if pull.closed => Admission::Refuse(Refusal::PullClosed),
+        Command::Approve { commit, .. } => Admission::Approve(commit.clone()),
         Command::Review if facts.pull.is_some() => match (pull.review_open, quiet) {
             (true, true) => Admission::Ignore("a review of this commit is open already"),
             (true, false) => Admission::Refuse(Refusal::AlreadyReviewing),
-            _ => Admission::Review { lane },
+            _ => Admission::Review,
         },
         _ if facts.open_task && quiet => Admission::Ignore("a task of this thread is open already"),
         _ if facts.open_task => Admission::Refuse(Refusal::AlreadyRunning),
@@ -152,8 +157,25 @@ pub fn admit(command: &Command, quiet: bool, facts: &Facts) -> Admission {
         Command::Retry if facts.ended_task => Admission::Retry,
         Command::Continue if facts.ended_task => Admission::Continue,
         Command::Retry | Command::Continue => Admission::Refuse(Refusal::NothingToRetry),
-        Command::Review => Admission::Start { prompt: "review this".to_owned(), lane },
-        Command::Do(prompt) => Admission::Start { prompt: prompt.clone(), lane },
+        Command::Review => Admission::Start { prompt: "review this".to_owned() },
+        Command::Do(prompt) => Admission::Start { prompt: prompt.clone() },
+    }
+}
+
+/// What a button on a check run asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wants {
+    /// *Re-run* of a run or of the suite.
+    Rerun,
+    Fix,
+    Stop,
+}
+
+/// Whether whoever presses a button may.
+pub fn may_press(wants: Wants, role: Role, who: Who) -> bool {
+    match wants {
+        Wants::Rerun => who.includes(role),
+        Wants::Fix | Wants::Stop => role.can_write(),
     }
 }
 
@@ -170,21 +192,21 @@ mod tests {
         has_commits: true,
         broken: false,
     };
-    const OPEN: PullFacts = PullFacts { closed: false, fork: false, review_open: false, any_review_open: false };
+    const OPEN: PullFacts = PullFacts { closed: false, review_open: false, any_review_open: false };
 
     fn check(command: &Command, by_label: bool, facts: Facts, expected: &Admission) {
         assert_eq!(admit(command, by_label, &facts), *expected, "{command:?} {facts:?}");
     }
 
-    fn start(lane: Lane) -> Admission {
-        Admission::Start { prompt: "fix this".into(), lane }
+    fn start() -> Admission {
+        Admission::Start { prompt: "fix this".into() }
     }
 
     #[test]
     fn only_writers_start_work() {
         let ask = || Command::Do("fix this".into());
         for role in [Role::Write, Role::Maintain, Role::Admin] {
-            check(&ask(), false, Facts { role, ..WRITER }, &start(Lane::Trusted));
+            check(&ask(), false, Facts { role, ..WRITER }, &start());
         }
         for role in [Role::None, Role::Read, Role::Triage] {
             for command in [ask(), Command::Stop, Command::Retry, Command::Continue, Command::Resume, Command::Review] {
@@ -199,34 +221,37 @@ mod tests {
     fn the_settings_let_others_ask_and_never_write() {
         let ask = Command::Do("fix this".into());
         for (who, role, expected) in [
-            (Who::Triage, Role::Triage, start(Lane::Untrusted)),
+            (Who::Triage, Role::Triage, start()),
             (Who::Triage, Role::Read, Admission::Refuse(Refusal::NotAWriter)),
-            (Who::Read, Role::Read, start(Lane::Untrusted)),
-            (Who::Everyone, Role::None, start(Lane::Untrusted)),
-            (Who::Everyone, Role::Write, start(Lane::Trusted)),
+            (Who::Read, Role::Read, start()),
+            (Who::Everyone, Role::None, start()),
+            (Who::Everyone, Role::Write, start()),
         ] {
             check(&ask, false, Facts { role, who, ..WRITER }, &expected);
         }
         let anybody = Facts { role: Role::None, who: Who::Everyone, pull: Some(OPEN), ..WRITER };
-        check(&Command::Review, false, anybody, &Admission::Review { lane: Lane::Untrusted });
+        check(&Command::Review, false, anybody, &Admission::Review);
         check(&Command::Retry, false, anybody, &Admission::Refuse(Refusal::NotAWriter));
     }
 
     #[test]
     fn a_pull_request_has_rules_of_its_own() {
         let on = |pull: PullFacts| Facts { pull: Some(pull), ..WRITER };
-        check(&Command::Review, false, on(OPEN), &Admission::Review { lane: Lane::Trusted });
-        let fork = PullFacts { fork: true, ..OPEN };
-        check(&Command::Review, false, on(fork), &Admission::Review { lane: Lane::Untrusted });
-        check(&Command::Do("fix this".into()), false, on(fork), &start(Lane::Untrusted));
+        check(&Command::Review, false, on(OPEN), &Admission::Review);
+        let approve = Command::Approve { commit: "0123456".into(), then: None };
+        check(&approve, false, on(OPEN), &Admission::Approve("0123456".into()));
+        check(&approve, false, WRITER, &Admission::Refuse(Refusal::NothingToApprove));
+        check(&approve, false, on(PullFacts { closed: true, ..OPEN }), &Admission::Refuse(Refusal::PullClosed));
+        let anybody = Facts { role: Role::Triage, who: Who::Everyone, ..on(OPEN) };
+        check(&approve, false, anybody, &Admission::Refuse(Refusal::NotAWriter));
         let closed = PullFacts { closed: true, ..OPEN };
         check(&Command::Review, false, on(closed), &Admission::Refuse(Refusal::PullClosed));
         let busy = PullFacts { review_open: true, any_review_open: true, ..OPEN };
         check(&Command::Review, false, on(busy), &Admission::Refuse(Refusal::AlreadyReviewing));
         check(&Command::Stop, false, on(busy), &Admission::Stop);
-        check(&Command::Do("fix this".into()), false, on(busy), &start(Lane::Trusted));
+        check(&Command::Do("fix this".into()), false, on(busy), &start());
         let earlier = PullFacts { any_review_open: true, ..OPEN };
-        check(&Command::Review, false, on(earlier), &Admission::Review { lane: Lane::Trusted });
+        check(&Command::Review, false, on(earlier), &Admission::Review);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
+use crate::text;
+
 /// What somebody wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -13,12 +15,60 @@ pub enum Command {
     /// Listen again where too much was asked.
     Resume,
     Review,
+    /// `/ok-to-test COMMIT`: this very commit may be worked on. With what else the comment asks for.
+    Approve {
+        commit: String,
+        then: Option<Box<Command>>,
+    },
     /// Anything else is the prompt, in the person's words.
     Do(String),
 }
 
+/// What stands at the beginning of a line of its own, and needs no mention.
+const OK_TO_TEST: &str = "/ok-to-test";
+
+/// Whether a text may have something to say to us: the letters of it are there.
+pub fn speaks(text: &str, mention: &str) -> bool {
+    let says = |needle: &str| {
+        let needle = needle.as_bytes();
+        text.as_bytes().windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle))
+    };
+    says(mention) || says(OK_TO_TEST)
+}
+
 /// The command in a comment, or nothing if it does not speak to `@mention`.
 pub fn parse(text: &str, mention: &str) -> Option<Command> {
+    let Some((commit, line)) = approved(text) else { return mentioned(text, mention) };
+    let rest = format!("{}{}", &text[..line.start], &text[line.end..]);
+    let then = mentioned(&rest, mention).filter(|said| !matches!(said, Command::Approve { .. }));
+    Some(Command::Approve { commit, then: then.map(Box::new) })
+}
+
+/// The commit that a line `/ok-to-test COMMIT` names, empty when it names none, and where the line stands.
+fn approved(text: &str) -> Option<(String, std::ops::Range<usize>)> {
+    let silent = silent_ranges(text);
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        let range = at..at + line.len();
+        let start = at + (line.len() - line.trim_start().len());
+        at = range.end;
+        let mut words = line.split_whitespace();
+        if words.next().is_none_or(|it| !it.eq_ignore_ascii_case(OK_TO_TEST))
+            || silent.iter().any(|range| range.contains(&start))
+        {
+            continue;
+        }
+        match (words.next(), words.next()) {
+            (commit, None) => return Some((commit.unwrap_or_default().to_owned(), range)),
+            // A sentence that begins like it.
+            (_, Some(_)) => (),
+        }
+    }
+    None
+}
+
+/// What is said after a mention.
+fn mentioned(text: &str, mention: &str) -> Option<Command> {
     let at = find(text, mention)?;
     let after = text[at + 1 + mention.len()..].trim_start_matches("[bot]");
     let said = after.trim_start_matches([':', ',', ' ', '\t', '\n', '\r']).trim_end();
@@ -37,6 +87,10 @@ pub fn parse(text: &str, mention: &str) -> Option<Command> {
         "retry" if alone => Command::Retry,
         "continue" if alone => Command::Continue,
         "resume" if alone => Command::Resume,
+        "ok-to-test" if words.len() <= 2 => {
+            let commit = words.get(1).map(|it| it.trim_matches(|c: char| !c.is_alphanumeric())).unwrap_or_default();
+            Command::Approve { commit: commit.to_owned(), then: None }
+        }
         _ if asks_for_review(&words) => Command::Review,
         _ => Command::Do(said.to_owned()),
     })
@@ -58,16 +112,22 @@ fn find(text: &str, mention: &str) -> Option<usize> {
     lower.match_indices(&needle).map(|(at, _)| at).filter(|at| !silent.iter().any(|range| range.contains(at))).find(
         |at| {
             let before = text[..*at].chars().next_back();
-            let after = text[at + needle.len()..].chars().next();
+            let after = text[at + needle.len()..].chars().find(|c| !text::is_invisible(*c) || c.is_control());
             // `mail@cloud-agent`, `@cloud-agent-x` and the team `@cloud-agent/x` are somebody else.
             let opens = before.is_none_or(|c| !c.is_alphanumeric() && !"_-/@.`".contains(c));
-            let closes = after.is_none_or(|c| !c.is_alphanumeric() && !"_-/@`".contains(c));
+            let closes = after.is_none_or(|c| !c.is_alphanumeric() && !is_accent(c) && !"_-/@`".contains(c));
             opens && closes
         },
     )
 }
 
-/// Byte ranges that are not the writer speaking: code, quotes, HTML and its comments, link targets.
+/// A mark that makes another letter of the one before it.
+fn is_accent(c: char) -> bool {
+    matches!(c, '\u{300}'..='\u{36F}' | '\u{1AB0}'..='\u{1AFF}' | '\u{1DC0}'..='\u{1DFF}' | '\u{20D0}'..='\u{20FF}' | '\u{FE20}'..='\u{FE2F}')
+}
+
+/// Byte ranges that are not the writer speaking: code, quotes, HTML and its comments, link targets, and whatever the page
+/// does not show.
 fn silent_ranges(text: &str) -> Vec<std::ops::Range<usize>> {
     let mut ranges = Vec::new();
     let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
@@ -82,7 +142,10 @@ fn silent_ranges(text: &str) -> Vec<std::ops::Range<usize>> {
             Event::End(TagEnd::CodeBlock | TagEnd::BlockQuote(_) | TagEnd::HtmlBlock) => {
                 depth = depth.saturating_sub(1);
             }
-            Event::Code(_) | Event::InlineHtml(_) | Event::Html(_) => ranges.push(range),
+            // What is said in the place of a picture is not seen.
+            Event::Code(_) | Event::InlineHtml(_) | Event::Html(_) | Event::Start(Tag::Image { .. }) => {
+                ranges.push(range)
+            }
             Event::Text(_) if depth == 0 => spoken.push(range),
             _ => (),
         }
@@ -96,6 +159,7 @@ fn silent_ranges(text: &str) -> Vec<std::ops::Range<usize>> {
         end = end.max(range.end);
     }
     ranges.push(end..text.len());
+    ranges.extend(text::hidden_ranges(text));
     ranges
 }
 
@@ -129,6 +193,7 @@ mod tests {
         check("@cloud-agent help", Some(Command::Help));
         check("@cloud-agent", Some(Command::Help));
         check("@cloud-agent STOP!", Some(Command::Stop));
+        check("@cloud-agent\u{200b} stop\u{200b}", Some(Command::Stop));
         check("@cloud-agent retry.", Some(Command::Retry));
         check("@cloud-agent review", Some(Command::Review));
         check("@cloud-agent please review this PR again!", Some(Command::Review));
@@ -138,6 +203,37 @@ mod tests {
         check("@cloud-agent review the parser", asks("review the parser"));
         check("@cloud-agent stop using tabs", asks("stop using tabs"));
         check("@cloud-agent help me with this", asks("help me with this"));
+    }
+
+    #[test]
+    fn an_approval_is_a_line_of_its_own_or_a_command() {
+        let approves =
+            |commit: &str, then: Option<Command>| Command::Approve { commit: commit.into(), then: then.map(Box::new) };
+        check("/ok-to-test 0123456", approves("0123456", None));
+        check("Looks fine.\n\n  /OK-to-test 0123456 \r\nThanks!", approves("0123456", None));
+        check("@cloud-agent ok-to-test 0123456.", approves("0123456", None));
+        check("@cloud-agent /ok-to-test 0123456", approves("0123456", None));
+        check("@cloud-agent ok-to-test", approves("", None));
+        check("/ok-to-test", approves("", None));
+        check("/ok-to-test 0123456\n@cloud-agent fix this", approves("0123456", Some(asks("fix this"))));
+        check("@cloud-agent review\n/ok-to-test 0123456", approves("0123456", Some(Command::Review)));
+        check("@cloud-agent ok-to-test what I have pushed", asks("ok-to-test what I have pushed"));
+        for text in [
+            "say /ok-to-test 0123456",
+            "/ok-to-test 0123456 when you like",
+            "/ok-to-tests 0123456",
+            "> /ok-to-test 0123456",
+            "    /ok-to-test 0123456",
+            "```\n/ok-to-test 0123456\n```",
+            "`/ok-to-test 0123456`",
+            "<!-- \n/ok-to-test 0123456\n-->",
+            "<details>\n/ok-to-test 0123456\n</details>",
+            "[x]: /a '\n/ok-to-test 0123456\n'",
+        ] {
+            check(text, None);
+            assert!(speaks(text, "cloud-agent"), "{text:?}");
+        }
+        assert!(!speaks("ok to test", "cloud-agent"));
     }
 
     #[test]
@@ -160,6 +256,14 @@ mod tests {
             "text <!-- @cloud-agent fix this --> more",
             "<!-- @cloud-agent fix this",
             "<details>@cloud-agent fix this</details>",
+            "I like it. <span hidden>@cloud-agent fix this</span>",
+            "I like it. ![@cloud-agent fix this](x.png)",
+            "@cl\u{43e}ud-agent fix this",
+            "\u{ff20}cloud-agent fix this",
+            "@cloud\u{2011}agent fix this",
+            "@cloud-agent\u{301} fix this",
+            "@cloud\u{200b}-agent fix this",
+            "@cloud-agent\u{200d}x fix this",
             "[x]: https://example.com '@cloud-agent fix'",
             "[a](https://example.com/@cloud-agent)",
             "https://example.com/@cloud-agent fix",

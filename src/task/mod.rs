@@ -7,9 +7,12 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 mod admit;
+mod blocked;
 pub mod breaker;
 mod command;
+mod digest;
 mod gone;
+mod lane;
 mod progress;
 mod pull;
 pub mod rules;
@@ -18,9 +21,12 @@ mod slug;
 mod state;
 mod waiting;
 
-pub use admit::{Admission, Facts, PullFacts, Refusal, Role, admit, review_asked};
-pub use command::{Command, parse};
+pub use admit::{Admission, Facts, PullFacts, Refusal, Role, Wants, admit, may_press, review_asked};
+pub use blocked::{Blocked, BlockedHost, NAMED as BLOCKED_NAMED, OTHERS as BLOCKED_OTHERS};
+pub use command::{Command, parse, speaks};
+pub use digest::{digest, words_digest};
 pub use gone::Gone;
+pub use lane::{Approval, Asker, Ground, Lane, NotThis, Standing, lane, names_head};
 pub use progress::{AgentStep, FileLine, Pass, Progress, Published, ThreadLine, TodoLine, Work};
 pub use pull::{FailedCheck, LinkedIssue, PullSnapshot, Thread, ThreadRemark, closes};
 pub use slug::{branch, pull_branch};
@@ -102,18 +108,6 @@ impl Kind {
     }
 }
 
-/// How far the code and the people behind a task are trusted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Lane {
-    /// A writer asks for work on code that is in the repository.
-    #[default]
-    Trusted,
-    /// A fork's code, or somebody who may not write: the sandbox reaches the model and nothing else, and only a review
-    /// or an answer is published.
-    Untrusted,
-}
-
 /// What asked, and so where the reaction goes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
@@ -163,12 +157,30 @@ pub struct Snapshot {
     pub base_sha: String,
     #[serde(default)]
     pub lane: Lane,
+    /// What the lane rests on; tasks of older versions don't say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ground: Option<Ground>,
+    /// Whether the person whose request this is may write; tasks of older versions don't say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asker_writes: Option<bool>,
+    /// The approval that holds for the commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
+    /// The newest approval of an earlier commit, when none holds for this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub void: Option<Approval>,
+    /// When somebody asked, by GitHub's clock, ISO 8601; empty when the delivery does not say.
+    #[serde(default)]
+    pub asked_at: String,
     /// The agent goes on with the conversation of an earlier task of the thread, where there is one.
     #[serde(default)]
     pub goes_on: bool,
     /// The repository's own settings, as its default branch had them.
     #[serde(default)]
     pub rules: String,
+    /// The commit of the default branch that the settings are of.
+    #[serde(default)]
+    pub rules_at: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pull: Option<PullSnapshot>,
 }
@@ -176,11 +188,37 @@ pub struct Snapshot {
 impl Snapshot {
     /// Whether the agent reads words of people who may not write, or of whom nobody knows. `us` is the bot's login.
     pub fn has_strangers_words(&self, us: &str) -> bool {
+        self.strangers_words(us).next().is_some()
+    }
+
+    /// Whether there are such words that nobody had seen who approved the commit: said or changed since.
+    pub fn has_unseen_words(&self, us: &str) -> bool {
+        let Some(approval) = &self.approval else { return self.has_strangers_words(us) };
+        let unseen = |written: Written<'_>| match written {
+            Written::Subject => approval.words != words_digest(&self.title, &self.body),
+            Written::Said(said) => said.touched() > approval.at.as_str(),
+            // An issue that is closed by it is not what was approved.
+            Written::Linked => true,
+        };
+        self.strangers_words(us).any(unseen)
+    }
+
+    fn strangers_words<'s>(&'s self, us: &'s str) -> impl Iterator<Item = Written<'s>> {
         let pull = self.pull.as_ref();
+        let by_us = pull.is_some_and(|pull| pull.by_us);
+        let subject = (!by_us && self.author_trusted != Some(true)).then_some(Written::Subject);
         let threads = pull.into_iter().flat_map(|pull| &pull.threads).flat_map(|thread| &thread.said);
-        let said = self.thread.iter().chain(threads).any(|said| said.author != us && said.trusted != Some(true));
-        let linked = pull.into_iter().flat_map(|pull| &pull.linked).any(|issue| issue.trusted != Some(true));
-        said || linked || self.author_trusted != Some(true)
+        let said = self.thread.iter().chain(threads).filter(move |it| {
+            // An App speaks where an admin has installed it.
+            it.author != us && !it.author.ends_with("[bot]") && it.trusted != Some(true)
+        });
+        let linked = pull.into_iter().flat_map(|pull| &pull.linked).filter(|issue| issue.trusted != Some(true));
+        subject.into_iter().chain(said.map(Written::Said)).chain(linked.map(|_| Written::Linked))
+    }
+
+    /// Whether the person whose request this is may write to the repository.
+    pub fn asker_writes(&self) -> bool {
+        self.asker_writes.unwrap_or(self.lane == Lane::Trusted)
     }
 
     /// What is wrong with the repository's settings, if they can't be read; the defaults hold then, and people are told.
@@ -203,4 +241,21 @@ pub struct Said {
     pub body: String,
     /// As GitHub gives it, ISO 8601.
     pub at: String,
+    /// When it was last changed, where that is known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub changed: String,
+}
+
+impl Said {
+    /// The last moment at which anything was written here.
+    fn touched(&self) -> &str {
+        self.changed.as_str().max(self.at.as_str())
+    }
+}
+
+/// Somebody's words in a snapshot.
+enum Written<'s> {
+    Subject,
+    Said(&'s Said),
+    Linked,
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::review::Reviewed;
+use crate::text::Tally;
 
 /// How far a run has come.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -25,11 +26,22 @@ pub struct Progress {
     pub reviewed: Option<Reviewed>,
 }
 
+impl Progress {
+    /// What was taken out of people's texts before the agent read them.
+    pub fn removed(&self) -> Tally {
+        let (work, reviewed) = (self.work.as_ref(), self.reviewed.as_ref());
+        work.map(|it| &it.removed).or(reviewed.map(|it| &it.removed)).cloned().unwrap_or_default()
+    }
+}
+
 /// How far the agent has come.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct AgentStep {
     /// Its conversation is found by this.
     pub session: String,
+    /// The checkout that it works on. Machines that take turns at a task may each have a tree of it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub tree: String,
     /// What it answered, as it was given; what it did lies in the working tree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<Value>,
@@ -58,6 +70,9 @@ pub struct Work {
     pub todos: Vec<TodoLine>,
     /// Hosts that the sandbox was refused: `host:port`, times.
     pub blocked: Vec<(String, u64)>,
+    /// Hidden things that were taken out of what people wrote.
+    #[serde(default, skip_serializing_if = "Tally::is_empty")]
+    pub removed: Tally,
     /// Where the branch has to stand for the push: a pull request's head, or where a person has moved it meanwhile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub onto: Option<String>,
@@ -67,16 +82,27 @@ pub struct Work {
     /// The work as a patch, where it can't be pushed.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub patch: String,
-    /// Why it does not stand on the pull request's own branch: `fork`, `lane`, `default`, `refused`, `conflict`. `rebased`:
-    /// it does, after what somebody else has pushed meanwhile.
+    /// Why it does not stand on the pull request's own branch: `fork`, `lane`, `default`, `refused`, `conflict`; of a fork
+    /// that was approved `beside` (a pull request of its own), `moved` or `gate` (a patch all the same). `rebased`: it
+    /// does, after what somebody else has pushed meanwhile.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub aside: String,
+    /// Files that an approved fork changes and that may not go onto a branch of the repository, in words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub contributed: String,
 }
 
 impl Work {
     /// Whether it goes onto the pull request's own branch.
     pub fn is_on_the_pull(&self) -> bool {
         matches!(self.aside.as_str(), "" | "rebased")
+    }
+}
+
+impl Work {
+    /// Whether it is only told, as a patch: nothing of it may be pushed.
+    pub fn is_a_patch(&self) -> bool {
+        matches!(self.aside.as_str(), "fork" | "lane" | "moved" | "gate")
     }
 }
 

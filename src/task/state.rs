@@ -69,11 +69,14 @@ pub struct Ending {
     /// Who stopped it.
     #[serde(default)]
     pub by: Option<String>,
+    /// What was held back, for whoever has to decide about it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub diff: String,
 }
 
 impl Ending {
     pub fn new(code: impl Into<String>, says: impl Into<String>) -> Self {
-        Self { code: code.into(), says: says.into(), pull: None, by: None }
+        Self { code: code.into(), says: says.into(), pull: None, by: None, diff: String::new() }
     }
 
     /// The state that a task rests in after this.

@@ -7,9 +7,10 @@ mod outgoing;
 mod templates;
 
 pub use hidden::{
-    Counted, Hidden, Removed, Tally, destination, is_invisible, plain, visible, without_invisible, without_sequences,
+    Counted, Hidden, Removed, Tally, destination, hidden_ranges, is_invisible, plain, spelled, visible,
+    without_invisible, without_sequences,
 };
-pub use outgoing::{at_home, hold, hold_for_now, outgoing, redact, redact_held, redact_json};
+pub use outgoing::{at_home, hold, hold_until, outgoing, redact, redact_held, redact_json};
 pub use templates::render;
 
 /// GitHub refuses comments above 65,536 characters; some room is left for what it counts differently.

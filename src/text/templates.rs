@@ -31,6 +31,7 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
         "prompt/thread.md",
         "prompt/threads.md",
         "prompt/verify.md",
+        "report/blocked.md",
         "report/check.md",
         "report/ending.md",
         "report/config_check.md",

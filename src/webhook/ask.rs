@@ -2,26 +2,39 @@
 
 use tracing::info;
 
+use super::approve;
 use super::breaker::{self, May};
 use super::event::Ask;
 use super::handle::{Desk, Trouble, done, refused_is_fine};
 use super::late;
 use super::snapshot::{self, Setting};
+use crate::clock;
 use crate::github::{PullRequest, Reaction};
 use crate::report::{self, Undone};
-use crate::store::{Created, Decided, DeliveryState, NewTask, StoredTask};
+use crate::store::{Created, Decided, DeliveryState, NewTask, StoredTask, Within};
 use crate::task::{
-    Admission, Command, Facts, Kind, Lane, Place, PullFacts, Refusal, TaskId, ThreadRemark, Trigger, admit,
+    Admission, Asker, Command, Facts, Kind, Place, PullFacts, Refusal, Role, TaskId, ThreadRemark, Trigger, admit,
     review_asked,
 };
 
 /// What a task is made of besides the snapshot.
 pub(super) struct Order {
     pub kind: Kind,
-    pub lane: Lane,
+    pub asker: Asker,
     pub prompt: String,
     pub goes_on: bool,
     pub origin: Option<String>,
+}
+
+/// What came of an approval.
+pub(super) enum Asked {
+    Approved(Decided),
+    Answered(Decided),
+}
+
+/// Who asks, as the lane sees it.
+pub(super) fn asker(role: Role) -> Asker {
+    if role.can_write() { Asker::Writer } else { Asker::Other }
 }
 
 pub async fn decide(desk: &Desk<'_>, ask: &Ask) -> Result<Decided, Trouble> {
@@ -62,8 +75,10 @@ pub async fn decide(desk: &Desk<'_>, ask: &Ask) -> Result<Decided, Trouble> {
         true => app.store.task_that_opened(place.repository_id, place.number).await?.is_some(),
         false => false,
     };
+    let role = role?;
+    let asker = asker(role);
     let facts = Facts {
-        role: role?,
+        role,
         who: setting.rules.ask.who,
         pull: pull.as_ref().map(|pull| pull_facts(pull, &tasks)),
         open_task: tasks.iter().any(|task| task.kind != Kind::Review && !task.state.is_final()),
@@ -74,7 +89,6 @@ pub async fn decide(desk: &Desk<'_>, ask: &Ask) -> Result<Decided, Trouble> {
     };
     // Of labels and new issues a second word would be noise.
     let quiet = matches!(ask.trigger, Trigger::Opened | Trigger::Labeled);
-    let lane = if pull.as_ref().is_some_and(PullRequest::is_from_fork) { Lane::Untrusted } else { Lane::Trusted };
     let kind = if ask.on_pull { Kind::Pull } else { Kind::Issue };
     let order = match admit(&ask.command, quiet, &facts) {
         Admission::Ignore(why) => return Ok(done(DeliveryState::Ignored, why)),
@@ -99,16 +113,29 @@ pub async fn decide(desk: &Desk<'_>, ask: &Ask) -> Result<Decided, Trouble> {
             greet(desk, ask).await?;
             return Ok(done(DeliveryState::Done, "resumed"));
         }
-        Admission::Retry => retry(&tasks, ask.on_pull, lane),
+        Admission::Approve(commit) => {
+            let Some(pull) = &pull else { return refuse(desk, ask, Refusal::NothingToApprove).await };
+            return match (approve::decide(desk, ask, &commit, pull).await?, &ask.command) {
+                (Asked::Approved(_), Command::Approve { then: Some(then), .. }) => {
+                    let ask = Ask { command: (**then).clone(), ..ask.clone() };
+                    Box::pin(decide(desk, &ask)).await
+                }
+                (Asked::Approved(decided) | Asked::Answered(decided), _) => Ok(decided),
+            };
+        }
+        Admission::Retry => retry(&tasks, ask.on_pull, asker),
         Admission::Continue => {
             let prompt = "Go on where you stopped.".to_owned();
-            Order { kind, lane, prompt, goes_on: true, origin: None }
+            Order { kind, asker, prompt, goes_on: true, origin: None }
         }
-        Admission::Review { lane } => review(lane),
-        Admission::Start { prompt, lane } => Order { kind, lane, prompt, goes_on: ask.on_pull, origin: None },
+        Admission::Review => review(asker),
+        Admission::Start { prompt } => Order { kind, asker, prompt, goes_on: ask.on_pull, origin: None },
     };
     match breaker::may(desk, place, &ask.asker, &ask.trigger).await? {
-        May::Begin => start(desk, ask, &setting, pull.as_ref(), Order { origin, ..order }, quiet).await,
+        May::Begin(within) => {
+            let order = Order { origin, ..order };
+            start(desk, ask, &setting, pull.as_ref(), order, quiet, within).await
+        }
         May::NotHere(decided) => Ok(decided),
         May::NotNow => refuse(desk, ask, Refusal::TooMuchAtOnce).await,
     }
@@ -144,31 +171,27 @@ async fn is_our_label(desk: &Desk<'_>, ask: &Ask, label: &str) -> Result<bool, T
 
 /// The last thing that a person asked for, once more. It is no more trusted than it was then: the words are still the
 /// other person's.
-fn retry(tasks: &[StoredTask], on_pull: bool, lane: Lane) -> Order {
+fn retry(tasks: &[StoredTask], on_pull: bool, asker: Asker) -> Order {
     let asked = tasks.iter().find(|task| task.trigger != Trigger::Pull).or(tasks.first());
-    let lane = match asked.map(|task| task.snapshot.lane) {
-        Some(Lane::Untrusted) => Lane::Untrusted,
-        _ => lane,
-    };
+    let asker = if asked.is_none_or(|task| task.snapshot.asker_writes()) { asker } else { Asker::Other };
     match asked {
-        Some(task) if task.kind == Kind::Review => review(lane),
+        Some(task) if task.kind == Kind::Review => review(asker),
         // On an issue `retry` starts anew; a pull request has a history that the agent should know.
         _ => {
             let prompt = asked.map(|task| task.prompt.clone()).unwrap_or_default();
             let kind = if on_pull { Kind::Pull } else { Kind::Issue };
-            Order { kind, lane, prompt, goes_on: on_pull, origin: None }
+            Order { kind, asker, prompt, goes_on: on_pull, origin: None }
         }
     }
 }
 
-fn review(lane: Lane) -> Order {
-    Order { kind: Kind::Review, lane, prompt: String::new(), goes_on: false, origin: None }
+fn review(asker: Asker) -> Order {
+    Order { kind: Kind::Review, asker, prompt: String::new(), goes_on: false, origin: None }
 }
 
 fn pull_facts(pull: &PullRequest, tasks: &[StoredTask]) -> PullFacts {
     PullFacts {
         closed: pull.state != "open",
-        fork: pull.is_from_fork(),
         review_open: review_asked(tasks.iter().map(|task| (task.kind, task.state, head_of(task))), &pull.head.sha),
         any_review_open: tasks.iter().any(|task| task.kind == Kind::Review && !task.state.is_final()),
     }
@@ -187,6 +210,7 @@ async fn start(
     pull: Option<&PullRequest>,
     order: Order,
     quiet: bool,
+    within: Within,
 ) -> Result<Decided, Trouble> {
     let (body, said) = match ask.review {
         Some(id) if ask.on_pull => snapshot::review(desk, ask.place.number, id).await?,
@@ -214,6 +238,7 @@ async fn start(
         snapshot: snapshot?,
         kind: order.kind,
         origin: order.origin,
+        within: Some(within),
     };
     greeted?;
     match create(desk, &new).await? {
@@ -246,6 +271,10 @@ pub(super) async fn create(desk: &Desk<'_>, new: &NewTask) -> Result<Option<Deci
     match desk.app.store.create_task(desk.outbox.lease, new).await? {
         Created::Lost => Err(Trouble::Lost),
         Created::Busy => Ok(None),
+        // Now that those before it are there, the next look sees them, and tells people.
+        Created::TooMuch => {
+            Err(Trouble::Later { at: clock::now(), why: "too much was asked at the same moment".to_owned() })
+        }
         Created::Made { superseded } => {
             let task = desk.app.store.task(&new.id.to_string()).await?;
             if let Some(task) = &task {
@@ -299,7 +328,7 @@ async fn greet(desk: &Desk<'_>, ask: &Ask) -> Result<(), Undone> {
     react(desk, ask, Reaction::Eyes).await
 }
 
-async fn react(desk: &Desk<'_>, ask: &Ask, reaction: Reaction) -> Result<(), Undone> {
+pub(super) async fn react(desk: &Desk<'_>, ask: &Ask, reaction: Reaction) -> Result<(), Undone> {
     match report::react_to(&ask.trigger, ask.place.number) {
         Some(to) => report::react(&desk.outbox, &desk.repo, to, reaction).await.or_else(refused_is_fine),
         None => Ok(()),

@@ -4,7 +4,7 @@
 use super::handle::{Desk, Trouble, done, refused_is_fine};
 use crate::clock::{self, Millis};
 use crate::report;
-use crate::store::{Breaker, Decided, DeliveryState};
+use crate::store::{Breaker, Decided, DeliveryState, Within};
 use crate::task::breaker::{Caps, Cause, Tripped, Weighed, weigh};
 use crate::task::{Account, Place, Trigger};
 
@@ -12,7 +12,8 @@ const HOUR: Millis = 3_600_000;
 
 /// Whether a task may be made.
 pub enum May {
-    Begin,
+    /// Within this, which is held once more when it is made.
+    Begin(Within),
     /// Not here, until somebody resumes.
     NotHere(Decided),
     /// Not for this person, for a while.
@@ -39,15 +40,16 @@ pub async fn may(desk: &Desk<'_>, place: &Place, by: &Account, trigger: &Trigger
     };
     let lately = clock::now() - HOUR;
     let resumed = breaker.and_then(|it| it.resumed_at).unwrap_or_default();
-    let tally = store.tally(place, lately.max(resumed), by.id, lately).await?;
+    let within = Within { caps, cause, since: lately.max(resumed), lately };
+    let tally = store.tally(place, within.since, by.id, lately).await?;
     Ok(match weigh(caps, tally, cause) {
-        Weighed::Fine => May::Begin,
+        Weighed::Fine => May::Begin(within),
         Weighed::TooMuchOfOne => May::NotNow,
         Weighed::Trips(why) => {
             store.trip(place, why).await?;
             match store.breaker(place).await? {
                 Some(open) => May::NotHere(tell(desk, place, &open).await?),
-                None => May::Begin,
+                None => May::Begin(within),
             }
         }
     })

@@ -5,11 +5,12 @@ use super::breaker::{self, May};
 use super::event::{Ask, Click, Wants};
 use super::handle::{Desk, Trouble, done, refused_is_fine};
 use super::snapshot::{self, Setting};
+use crate::clock;
 use crate::github::PullRequest;
 use crate::report;
 use crate::store::{Decided, DeliveryState, NewTask, StoredTask};
 use crate::task::review::KnownState;
-use crate::task::{Account, Command, Kind, Lane, Place, Refusal, Role, TaskId, Trigger, review_asked};
+use crate::task::{Account, Command, Kind, Place, Refusal, Role, TaskId, Trigger, may_press, review_asked};
 
 pub async fn decide(desk: &Desk<'_>, click: &Click) -> Result<Decided, Trouble> {
     let app = desk.app;
@@ -42,11 +43,7 @@ pub async fn decide(desk: &Desk<'_>, click: &Click) -> Result<Decided, Trouble> 
     })?;
     let pull = desk.repo.pull(number).await?;
     let setting = Setting::of(desk, &click.default_branch).await?;
-    let may = match click.wants {
-        Wants::Rerun => setting.rules.ask.who.includes(role),
-        Wants::Fix | Wants::Stop => role.can_write(),
-    };
-    if !may {
+    if !may_press(click.wants, role, setting.rules.ask.who) {
         return ask::tell_refusal(desk, number, &click.asker, Refusal::NotAWriter, true, Some(desk.delivery_id)).await;
     }
     match click.wants {
@@ -186,17 +183,18 @@ async fn make(
         comment: None,
         review: None,
         unnamed: false,
+        asked_at: clock::iso(clock::now()),
     };
-    match breaker::may(desk, &ask.place, &ask.asker, &ask.trigger).await? {
-        May::Begin => (),
+    let within = match breaker::may(desk, &ask.place, &ask.asker, &ask.trigger).await? {
+        May::Begin(within) => within,
         May::NotHere(decided) => return Ok(decided),
         May::NotNow => {
             let refusal = Refusal::TooMuchAtOnce;
             return ask::tell_refusal(desk, pull.number, &ask.asker, refusal, true, Some(desk.delivery_id)).await;
         }
-    }
-    let lane = if pull.is_from_fork() || !role.can_write() { Lane::Untrusted } else { Lane::Trusted };
-    let order = Order { kind, lane, prompt: prompt.clone(), goes_on: kind == Kind::Pull, origin: None };
+    };
+    let order =
+        Order { kind, asker: ask::asker(role), prompt: prompt.clone(), goes_on: kind == Kind::Pull, origin: None };
     let snapshot = snapshot::take(desk, &ask, setting, Some(pull), &order, Vec::new()).await?;
     let new = NewTask {
         id: TaskId::fresh(),
@@ -207,6 +205,7 @@ async fn make(
         snapshot,
         kind,
         origin: None,
+        within: Some(within),
     };
     match ask::create(desk, &new).await? {
         Some(decided) => Ok(decided),

@@ -1,8 +1,10 @@
 //! What a delivery asks for, if anything. Pure: the payload comes in, an ask or a reason goes out.
 
+use super::edited::{self, Edited};
 use super::installation::{self, Change};
 use super::payload::{CheckEvent, Common, Envelope, Issue, IssueEvent, MergeGroupEvent, Pull, PullEvent, User};
-use crate::task::{Account, Command, Place, Said, Trigger, parse};
+pub use crate::task::Wants;
+use crate::task::{Account, Command, Place, Said, Trigger, parse, speaks};
 
 /// The words that the bot listens to.
 #[derive(Debug, Clone)]
@@ -27,6 +29,8 @@ pub enum Heard {
     Pull(Box<Moved>),
     /// Somebody pressed a button on a check of ours.
     Click(Box<Click>),
+    /// A text that something may have been asked by is another now.
+    Edited(Box<Edited>),
     /// A merge queue wants to know whether this commit may go in.
     MergeGroup {
         place: Place,
@@ -36,6 +40,19 @@ pub enum Heard {
     Installation(Change),
     /// Nothing to do, and why.
     Nothing(&'static str),
+}
+
+impl Heard {
+    /// Where it is about something that GitHub has to show us.
+    pub fn place(&self) -> Option<&Place> {
+        match self {
+            Self::Ask(it) => Some(&it.place),
+            Self::Pull(it) => Some(&it.ask.place),
+            Self::Click(it) => Some(&it.place),
+            Self::MergeGroup { place, .. } => Some(place),
+            Self::Edited(_) | Self::Installation(_) | Self::Nothing(_) => None,
+        }
+    }
 }
 
 /// Somebody wants something.
@@ -62,6 +79,8 @@ pub struct Ask {
     pub review: Option<u64>,
     /// Nobody named the bot: it is the author of what was reviewed.
     pub unnamed: bool,
+    /// When it was said or done, by GitHub's clock, ISO 8601; empty when the delivery does not say.
+    pub asked_at: String,
 }
 
 /// A pull request that came, moved or went.
@@ -72,6 +91,8 @@ pub struct Moved {
     pub action: String,
     /// The sender's account is a bot's; the repository's settings say whether it counts.
     pub by_bot: bool,
+    /// The commit that the head is at since.
+    pub head_sha: Option<String>,
 }
 
 /// A button on one of our check runs.
@@ -89,15 +110,6 @@ pub struct Click {
     pub check_id: u64,
 }
 
-/// What a button asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wants {
-    /// *Re-run* of a run or of the suite.
-    Rerun,
-    Fix,
-    Stop,
-}
-
 pub(super) const NOT_READ: &str = "we do not act on this event";
 const A_BOT: &str = "bots are not listened to";
 const NO_MENTION: &str = "it does not speak to us";
@@ -108,6 +120,9 @@ const NO_INSTALLATION: Heard = Heard::Nothing("it names no installation");
 /// cheap and says "look" when in doubt.
 pub fn ignorable(event: &str, envelope: &Envelope, names: &Names) -> Option<&'static str> {
     let action = envelope.action.as_deref().unwrap_or_default();
+    if edited::is_edit(event, action) {
+        return by_bot(envelope).then_some(A_BOT);
+    }
     if let Some(why) = never_read(event, action) {
         return Some(why);
     }
@@ -128,7 +143,7 @@ pub fn ignorable(event: &str, envelope: &Envelope, names: &Names) -> Option<&'st
         return None;
     }
     let mut texts = texts.into_iter().flatten().filter_map(|it| it.body.as_deref());
-    (!texts.any(|text| names_us(text, &names.mention))).then_some(NO_MENTION)
+    (!texts.any(|text| speaks(text, &names.mention))).then_some(NO_MENTION)
 }
 
 /// Whether the event's name alone says that nobody needs to look.
@@ -151,14 +166,16 @@ fn by_bot(envelope: &Envelope) -> bool {
     envelope.sender.as_ref().is_some_and(|sender| sender.kind == "Bot")
 }
 
-/// Whether the mention's letters occur at all.
-pub fn names_us(text: &str, mention: &str) -> bool {
-    let needle = mention.as_bytes();
-    text.as_bytes().windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle))
-}
-
 /// Read a delivery of an event that we act on.
 pub fn hear(event: &str, payload: &[u8], names: &Names, us: Us) -> Result<Heard, serde_json::Error> {
+    #[derive(serde::Deserialize)]
+    struct Action {
+        action: Option<String>,
+    }
+    let action = serde_json::from_slice::<Action>(payload)?.action.unwrap_or_default();
+    if edited::is_edit(event, &action) {
+        return edited::hear(event, payload, &names.mention, us);
+    }
     match event {
         "issue_comment" | "issues" => Ok(issue(event, serde_json::from_slice(payload)?, names, us)),
         "pull_request" => Ok(pull(serde_json::from_slice(payload)?, names, us)),
@@ -208,7 +225,8 @@ fn issue(event: &str, it: IssueEvent, names: &Names, us: Us) -> Heard {
     let Some(place) = place(&it.common, it.issue.number) else {
         return NO_INSTALLATION;
     };
-    let Issue { title, body, user, labels, pull_request, comments, .. } = it.issue;
+    let Issue { title, body, user, labels, pull_request, comments, updated_at, .. } = it.issue;
+    let asked_at = it.comment.as_ref().map(|comment| comment.created_at.clone()).or(updated_at).unwrap_or_default();
     Heard::Ask(Box::new(Ask {
         place,
         asker: account(it.common.sender),
@@ -225,6 +243,7 @@ fn issue(event: &str, it: IssueEvent, names: &Names, us: Us) -> Heard {
         comment: it.comment.map(|comment| said_by(comment.user, comment.body, comment.created_at)),
         review: None,
         unnamed: false,
+        asked_at,
     }))
 }
 
@@ -255,10 +274,11 @@ fn pull(it: PullEvent, names: &Names, us: Us) -> Heard {
         (None, _) => Trigger::Pull,
     };
     let speaks = command.is_some();
+    let head_sha = it.pull_request.head.as_ref().map(|head| head.sha.clone());
     let ask = on_pull(place, it.common, it.pull_request, trigger, command.unwrap_or(Command::Review), label);
     match speaks {
         true => Heard::Ask(Box::new(ask)),
-        false => Heard::Pull(Box::new(Moved { ask, action, by_bot })),
+        false => Heard::Pull(Box::new(Moved { ask, action, by_bot, head_sha })),
     }
 }
 
@@ -300,9 +320,9 @@ fn review(it: PullEvent, names: &Names, us: Us) -> Heard {
         None if wants => Command::Do(text.trim().to_owned()),
         None => return Heard::Nothing(NO_MENTION),
     };
-    let comment = said_by(Some(it.common.sender.clone()), Some(text), at);
+    let comment = said_by(Some(it.common.sender.clone()), Some(text), at.clone());
     let ask = on_pull(place, it.common, it.pull_request, trigger, command, None);
-    Heard::Ask(Box::new(Ask { comment: Some(comment), review: id, unnamed: named.is_none(), ..ask }))
+    Heard::Ask(Box::new(Ask { comment: Some(comment), review: id, unnamed: named.is_none(), asked_at: at, ..ask }))
 }
 
 fn check(it: CheckEvent, us: Us) -> Heard {
@@ -351,10 +371,11 @@ fn on_pull(place: Place, common: Common, pull: Pull, trigger: Trigger, command: 
         comment: None,
         review: None,
         unnamed: false,
+        asked_at: pull.updated_at.unwrap_or_default(),
     }
 }
 
-fn place(common: &Common, number: u64) -> Option<Place> {
+pub(super) fn place(common: &Common, number: u64) -> Option<Place> {
     Some(Place {
         installation_id: common.installation.as_ref()?.id,
         repository_id: common.repository.id,
@@ -377,5 +398,6 @@ fn said_by(user: Option<User>, body: Option<String>, at: String) -> Said {
         trusted: None,
         body: body.unwrap_or_default(),
         at,
+        changed: String::new(),
     }
 }

@@ -4,7 +4,7 @@ use tracing::{Instrument as _, info, info_span, warn};
 
 use super::event::{Heard, Names, Us, hear};
 use super::json::json_of;
-use super::{ask, click, installation, moved};
+use super::{ask, click, edited, installation, moved};
 use crate::app::App;
 use crate::clock;
 use crate::github::{Error, Repo};
@@ -165,6 +165,17 @@ async fn look(app: &App, job: &Job) -> Result<Decided, Trouble> {
         Ok(heard) => heard,
         Err(error) => return Ok(done(DeliveryState::Failed, &format!("the payload is not as expected: {error}"))),
     };
+    let place = heard.place().cloned();
+    let decided = decide(app, job, us, heard).await;
+    if let (Err(Trouble::Gone(Gone::Suspended)), Some(place)) = (&decided, place)
+        && !installation::is_suspended(app, place.installation_id).await?
+    {
+        return Err(Trouble::Later { at: clock::now(), why: "the installation is active again".to_owned() });
+    }
+    decided
+}
+
+async fn decide(app: &App, job: &Job, us: Us, heard: Heard) -> Result<Decided, Trouble> {
     let desk = |place: &Place| desk(app, job, us, place);
     match heard {
         Heard::Nothing(why) => Ok(done(DeliveryState::Ignored, why)),
@@ -173,6 +184,7 @@ async fn look(app: &App, job: &Job) -> Result<Decided, Trouble> {
         }
         Heard::Ask(it) => Box::pin(ask::decide(&desk(&it.place), &it)).await,
         Heard::Pull(it) => moved::decide(&desk(&it.ask.place), &it).await,
+        Heard::Edited(it) => edited::decide(&desk(&it.place), &it).await,
         Heard::Click(it) => click::decide(&desk(&it.place), &it).await,
         Heard::Installation(it) => {
             tracing::Span::current().record("installation.id", it.installation);

@@ -119,14 +119,16 @@ pub(super) async fn decide(app: &App, job: &Job, it: &Change) -> Result<Decided,
     let installation = it.installation;
     match &it.what {
         What::Gone(gone, repositories) => {
-            app.github.forget_installation(installation);
+            changed(app, installation).await?;
             let stopped = stop(app, installation, *gone, repositories.as_deref()).await?;
             Ok(done(DeliveryState::Done, &format!("{}, stopped {stopped} tasks", gone.says())))
         }
         What::More { again } => {
-            app.github.forget_installation(installation);
+            changed(app, installation).await?;
             let told = if *again { tell_stopped(app, job, installation).await? } else { 0 };
-            Ok(done(DeliveryState::Done, &format!("asks for new tokens from now on, told {told} stopped tasks")))
+            let kept = if *again { take_up_kept(app, installation).await? } else { 0 };
+            let says = format!("asks for new tokens from now on, told {told} stopped tasks, took up {kept} deliveries");
+            Ok(done(DeliveryState::Done, &says))
         }
         What::Named { repository, name } => {
             app.github.learn(*repository, Some(name), Some(installation));
@@ -138,6 +140,30 @@ pub(super) async fn decide(app: &App, job: &Job, it: &Change) -> Result<Decided,
             Ok(done(DeliveryState::Done, &format!("{from} is {to} now, {renamed} open tasks follow")))
         }
     }
+}
+
+/// Drop what was kept for the old state, here and in the other processes.
+async fn changed(app: &App, installation: u64) -> Result<(), Trouble> {
+    app.github.forget_installation(installation);
+    Ok(app.store.tell_of_installation(installation).await?)
+}
+
+/// What was asked during a suspension, as far back as GitHub itself would still deliver it, is judged now, against how
+/// things stand now.
+async fn take_up_kept(app: &App, installation: u64) -> Result<u64, Trouble> {
+    let window = app.config.github.keeps_deliveries_for().as_millis() as clock::Millis;
+    let since = clock::now() - window;
+    Ok(app.store.take_up_put_aside(installation, Gone::Suspended.says(), since).await?)
+}
+
+/// Whether it is still suspended. A process may not have heard yet that it is active again; what is put aside after that
+/// event would stay there.
+pub(super) async fn is_suspended(app: &App, installation: u64) -> Result<bool, Error> {
+    let suspended = is_so(app, installation, 0, Gone::Suspended).await?;
+    if !suspended {
+        app.github.forget_installation(installation);
+    }
+    Ok(suspended)
 }
 
 /// Ask the open tasks there to stop; how many there are. Events come late and out of order: what GitHub says now counts.

@@ -3,9 +3,12 @@
 mod door;
 mod take;
 pub mod missed;
+mod edited;
 mod event;
 mod handle;
+mod approve;
 mod ask;
+mod asof;
 mod breaker;
 mod late;
 mod moved;
@@ -20,4 +23,5 @@ pub use door::router;
 pub use event::{Ask, Heard, Names, Us, hear, ignorable};
 pub use handle::handle;
 pub use installation::{Change, What};
+pub use json::json_of;
 pub use payload::Envelope;

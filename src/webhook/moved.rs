@@ -10,7 +10,7 @@ use crate::github::PullRequest;
 use crate::report;
 use crate::store::{Decided, DeliveryState, NewTask};
 use crate::task::rules::{self, On, Rules};
-use crate::task::{CLOSED, Command, Kind, Lane, State, TaskId, Trigger};
+use crate::task::{Asker, CLOSED, Command, Kind, State, TaskId, Trigger};
 
 /// A pull request was opened whose text speaks to us: what it says comes first, and what the settings want is not lost,
 /// whoever has written it.
@@ -19,7 +19,8 @@ pub async fn opened(desk: &Desk<'_>, ask: &Ask) -> Result<Decided, Trouble> {
     let ask = Ask { trigger: Trigger::Pull, command: Command::Review, ..ask.clone() };
     // One delivery, two tasks: this one is known by what it comes from.
     let origin = format!("opened:{}", ask.place.number);
-    let moved = of(desk, &Moved { ask, action: "opened".to_owned(), by_bot: false }, Some(origin)).await?;
+    let moved =
+        of(desk, &Moved { ask, action: "opened".to_owned(), by_bot: false, head_sha: None }, Some(origin)).await?;
     Ok(if decided.task_id.is_some() { decided } else { moved })
 }
 
@@ -38,6 +39,9 @@ async fn of(desk: &Desk<'_>, it: &Moved, origin: Option<String>) -> Result<Decid
         return Ok(ask::made(&task.id));
     }
     let tasks = app.store.tasks_of_thread(place.repository_id, place.number).await?;
+    if let (Some(head), "synchronize") = (&it.head_sha, it.action.as_str()) {
+        app.store.head_moved(place, head, &it.ask.asked_at).await?;
+    }
     if it.action == "closed" {
         // It may be open again, and this only late.
         if tasks.iter().any(|task| !task.state.is_final()) && desk.repo.pull(place.number).await?.is_open() {
@@ -62,11 +66,14 @@ async fn of(desk: &Desk<'_>, it: &Moved, origin: Option<String>) -> Result<Decid
     if again {
         return Ok(done(DeliveryState::Ignored, "this commit is reviewed already, or about to be"));
     }
-    if let May::NotHere(decided) = breaker::may(desk, place, &it.ask.asker, &Trigger::Pull).await? {
-        return Ok(decided);
-    }
-    let lane = if pull.is_from_fork() { Lane::Untrusted } else { Lane::Trusted };
-    let order = Order { kind: Kind::Review, lane, prompt: String::new(), goes_on: false, origin: None };
+    let within = match breaker::may(desk, place, &it.ask.asker, &Trigger::Pull).await? {
+        May::Begin(within) => Some(within),
+        May::NotHere(decided) => return Ok(decided),
+        // A push is not held against what a person has asked for.
+        May::NotNow => None,
+    };
+    let order =
+        Order { kind: Kind::Review, asker: Asker::Settings, prompt: String::new(), goes_on: false, origin: None };
     let snapshot = snapshot::take(desk, &it.ask, &setting, Some(&pull), &order, Vec::new()).await?;
     // The snapshot took a while. Of two pushes, the delivery that is done later must not bring the older commit back.
     let now = desk.repo.pull(place.number).await?;
@@ -82,6 +89,7 @@ async fn of(desk: &Desk<'_>, it: &Moved, origin: Option<String>) -> Result<Decid
         snapshot,
         kind: Kind::Review,
         origin,
+        within,
     };
     let busy = || done(DeliveryState::Ignored, "another delivery has asked for the review already");
     Ok(ask::create(desk, &new).await?.unwrap_or_else(busy))

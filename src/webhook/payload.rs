@@ -126,6 +126,8 @@ pub struct Issue {
     pub pull_request: Option<serde_json::Value>,
     #[serde(default)]
     pub comments: u64,
+    #[serde(default)]
+    pub updated_at: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -137,6 +139,52 @@ pub struct Pull {
     pub user: Option<User>,
     #[serde(default)]
     pub labels: Vec<Label>,
+    #[serde(default)]
+    pub updated_at: Option<String>,
+    pub head: Option<Head>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Head {
+    pub sha: String,
+}
+
+/// What an `edited` delivery says of the text before; a title alone may have changed.
+#[derive(Debug, Default, Deserialize)]
+pub struct Changes {
+    pub body: Option<From>,
+    pub title: Option<From>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct From {
+    pub from: Option<String>,
+}
+
+/// `edited` of any of the events that carry a text.
+#[derive(Debug, Deserialize)]
+pub struct EditedEvent {
+    #[serde(flatten)]
+    pub common: Common,
+    #[serde(default)]
+    pub changes: Changes,
+    pub issue: Option<Subject>,
+    pub pull_request: Option<Subject>,
+    pub comment: Option<Subject>,
+    pub review: Option<Subject>,
+}
+
+/// Something with a text, as little of it as names it.
+#[derive(Debug, Deserialize)]
+pub struct Subject {
+    #[serde(default)]
+    pub id: u64,
+    #[serde(default)]
+    pub number: u64,
+    #[serde(default)]
+    pub body: Option<String>,
+    #[serde(default)]
+    pub updated_at: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -7,12 +7,14 @@ use futures::future::join_all;
 use tracing::warn;
 
 use super::ask::Order;
+use super::asof;
 use super::event::Ask;
 use super::handle::{Desk, Trouble};
 use crate::github::{self, Author, CheckRun, Error, PullRequest, Remark, Repo, ReviewComment};
 use crate::task::rules::{self, Rules};
 use crate::task::{
-    Account, FailedCheck, LinkedIssue, PullSnapshot, Role, Said, Snapshot, Thread, ThreadRemark, Trigger, closes,
+    Account, Approval, Asker, FailedCheck, Lane, LinkedIssue, PullSnapshot, Role, Said, Snapshot, Standing, Thread,
+    ThreadRemark, Trigger, closes, lane,
 };
 use crate::text;
 
@@ -103,7 +105,9 @@ pub async fn take(
         }
     };
     let (remarks, lines) = tokio::join!(remarks, lines);
-    let (mut remarks, lines) = (remarks?, lines?);
+    let (mut remarks, mut lines) = (remarks?, lines?);
+    asof::remarks(&mut remarks, ask);
+    asof::lines(&mut lines, ask);
     let before = match ask.trigger {
         Trigger::Comment { id } => id,
         _ => u64::MAX,
@@ -111,16 +115,19 @@ pub async fn take(
     // What we said in a conversation tells the agent nothing about its subject.
     remarks.retain(|remark| remark.id < before && remark.user.as_ref().is_none_or(|user| user.id != desk.us));
     remarks.drain(..remarks.len().saturating_sub(REMARKS));
-    let linked = match pull {
+    let mut linked = match pull {
         Some(_) => linked(repo, &ask.body).await,
         None => Vec::new(),
     };
+    for (_, issue) in &mut linked {
+        asof::issue(issue, ask);
+    }
     let people = people(ask, &remarks, &lines, &linked);
     let trusted = trust(repo, ask, people).await;
     let knows = |user: Option<&Author>| user.and_then(|user| trusted.get(&user.id).copied().flatten());
     let thread = remarks
         .into_iter()
-        .map(|remark| said(desk, remark.user.as_ref(), remark.body, remark.created_at, &trusted))
+        .map(|remark| said(desk, remark.user.as_ref(), remark.body, (remark.created_at, remark.updated_at), &trusted))
         .collect();
     let pull_part = match pull {
         Some(pull) => Some(PullSnapshot {
@@ -152,8 +159,12 @@ pub async fn take(
         Some(pull) => (pull.base.branch.clone(), pull.base.sha.clone()),
         None => (setting.default.branch.clone(), setting.default.head.clone().unwrap_or_default()),
     };
+    let (approval, void) = match pull {
+        Some(pull) => approvals(desk, ask, &pull.head.sha).await?,
+        None => (None, None),
+    };
     let by_us = ask.author.as_ref().is_some_and(|author| author.id == desk.us);
-    Ok(Snapshot {
+    let snapshot = Snapshot {
         title: ask.title.clone(),
         body: if by_us { text::without_markers(&ask.body) } else { ask.body.clone() },
         author_trusted: ask.author.as_ref().and_then(|author| trusted.get(&author.id).copied().flatten()),
@@ -164,11 +175,52 @@ pub async fn take(
         default_branch: setting.default.branch.clone(),
         base_branch,
         base_sha,
-        lane: order.lane,
+        lane: Lane::Untrusted,
+        ground: None,
+        asker_writes: Some(order.asker == Asker::Writer),
+        approval,
+        void,
+        asked_at: ask.asked_at.clone(),
         goes_on: order.goes_on,
         rules: setting.text.clone(),
+        rules_at: setting.default.head.clone().unwrap_or_default(),
         pull: pull_part,
-    })
+    };
+    let standing = Standing {
+        asker: order.asker,
+        fork: pull.is_some_and(PullRequest::is_from_fork),
+        approved: snapshot.approval.is_some(),
+        strangers: snapshot.has_unseen_words(&desk.app.github.identity().await?.bot_login),
+        inherited: inherits(desk, ask, order).await?,
+    };
+    let (lane, ground) = lane(standing);
+    Ok(Snapshot { ground: Some(ground), lane, ..snapshot })
+}
+
+/// The approval that holds for the head, or else the newest one that holds no more.
+async fn approvals(desk: &Desk<'_>, ask: &Ask, head: &str) -> Result<(Option<Approval>, Option<Approval>), Trouble> {
+    let all = desk.app.store.approvals(&ask.place).await?;
+    let holds = all.iter().find(|(approval, void)| !void && approval.head_sha == head).map(|(it, _)| it.clone());
+    let void = if holds.is_some() { None } else { all.into_iter().next().map(|(it, _)| it) };
+    Ok((holds, void))
+}
+
+/// Whether what this goes on from was guarded: the task that has opened the pull request, and what else was done on it; on
+/// an issue the conversation that is continued.
+async fn inherits(desk: &Desk<'_>, ask: &Ask, order: &Order) -> Result<bool, Trouble> {
+    let (store, place) = (&desk.app.store, &ask.place);
+    let guarded = |lane: Lane| lane == Lane::Guarded;
+    if ask.on_pull
+        && let Some(opener) = store.task_that_opened(place.repository_id, place.number).await?
+        && guarded(opener.snapshot.lane)
+    {
+        return Ok(true);
+    }
+    if !ask.on_pull && !order.goes_on {
+        return Ok(false);
+    }
+    let earlier = store.tasks_of_thread(place.repository_id, place.number).await?;
+    Ok(earlier.iter().any(|task| guarded(task.snapshot.lane)))
 }
 
 /// The people of a thread, for whom GitHub is asked what they may do.
@@ -204,7 +256,7 @@ fn said(
     desk: &Desk<'_>,
     user: Option<&Author>,
     body: Option<String>,
-    at: String,
+    (at, changed): (String, String),
     trusted: &BTreeMap<u64, Option<bool>>,
 ) -> Said {
     let body = body.unwrap_or_default();
@@ -215,6 +267,7 @@ fn said(
         trusted: user.and_then(|user| trusted.get(&user.id).copied().flatten()),
         author: user.map_or_else(ghost, |user| user.login.clone()),
         body: text::cut(&body, LONGEST_REMARK),
+        changed: if changed == at { String::new() } else { changed },
         at,
     }
 }
@@ -237,7 +290,7 @@ async fn threads(
     };
     let mut threads: Vec<Thread> = Vec::new();
     for it in lines {
-        let what = said(desk, it.user.as_ref(), it.body, it.created_at, trusted);
+        let what = said(desk, it.user.as_ref(), it.body, (it.created_at, it.updated_at), trusted);
         match it.in_reply_to_id.and_then(|top| threads.iter_mut().find(|thread| thread.id == top)) {
             Some(thread) => thread.said.push(what),
             None => threads.push(Thread {

@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
+mod admission;
 mod agent;
 mod corpus;
 mod crash;
 mod faults;
+mod fuzz;
 mod gateway;
 mod git;
 mod github;
@@ -17,5 +19,6 @@ mod sandbox;
 mod soak;
 mod store;
 mod stories;
+mod supply;
 mod tidy;
 mod world;

@@ -1,8 +1,10 @@
 //! Trouble on demand: per route, a number of times, before or after the request took effect.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::sync::Notify;
 
 use super::World;
 use super::state::State;
@@ -22,6 +24,8 @@ pub enum Fault {
     ResetBeforeApply,
     /// Do what was asked, then close the connection without an answer.
     ResetAfterApply,
+    /// Close the connection without an answer, and do what was asked when told to.
+    AppliedLate(Arc<Notify>),
     /// Do what was asked, and answer 502.
     BadGatewayAfterApply,
     /// Do what was asked, and answer half of the JSON.

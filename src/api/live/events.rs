@@ -15,6 +15,7 @@ use utoipa::IntoParams;
 
 use super::hub::{Follower, Hub, Next};
 use crate::api::auth::{May, TasksRead};
+use crate::api::clean::AsItIs;
 use crate::api::problem::{Path, Problem, Query};
 use crate::api::tasks::seen;
 use crate::app::App;
@@ -61,7 +62,7 @@ pub async fn events(
     ];
     let greeting = Bytes::from_static(b"retry: 1000\n\n");
     let told = stream::unfold(Line { follower, greeting: Some(greeting), over: false }, Line::tell);
-    Ok((headers, Body::from_stream(told)).into_response())
+    Ok((headers, Extension(AsItIs), Body::from_stream(told)).into_response())
 }
 
 struct Line {

@@ -8,7 +8,7 @@ use super::words::{Concluded, check_words};
 use crate::config::Config;
 use crate::github::{Action, CheckRun, CheckStatus, CheckUpdate, Conclusion, Error, NewCheck, Repo};
 use crate::report::words::Money;
-use crate::report::{Outbox, Undone, View};
+use crate::report::{Outbox, Undone, View, check_run};
 use crate::store::StoredTask;
 use crate::task::{Ending, WaitsFor};
 use crate::text;
@@ -37,7 +37,7 @@ pub async fn queued(outbox: &Outbox<'_>, repo: &Repo, task: &StoredTask) -> Resu
         actions: &[STOP],
         details_url: None,
     };
-    outbox.once(&key(task), || repo.find_check(head, NAME, &id), || repo.create_check(&new)).await
+    check_run::make(outbox, repo, &key(task), &new).await
 }
 
 /// Show how far the review is. The last of these is what counts, so one that fails is a courtesy less.
@@ -148,9 +148,11 @@ pub async fn complete_again(
 /// Complete the check run of a task that was taken the place of while it waited.
 pub async fn end_stranded(outbox: &Outbox<'_>, repo: &Repo, task: &StoredTask) -> Result<(), Undone> {
     match complete_stranded(repo, task).await {
-        Ok(true) => Ok(outbox.store.note_effect(&end_key(task), &task.id.to_string()).await?),
+        Ok(Stranded::Completed | Stranded::WasCompleted) => {
+            Ok(outbox.store.note_effect(&end_key(task), &task.id.to_string()).await?)
+        }
         // Whoever makes it may be about to; the sweep looks again.
-        Ok(false) => Ok(()),
+        Ok(Stranded::NotThere) => Ok(()),
         Err(error) if error.is_final() => Err(Undone::Refused(error.to_string())),
         Err(error) => Err(Undone::later(&error)),
     }
@@ -161,13 +163,22 @@ pub fn end_key(task: &StoredTask) -> String {
     format!("{}-end:0", key(task))
 }
 
+/// What there was of the check run of a task that has ended without a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stranded {
+    NotThere,
+    /// Somebody else did it.
+    WasCompleted,
+    Completed,
+}
+
 /// Complete the check run of a task that has ended without a word: a newer push took its place, or telling how it ended
-/// failed again and again. Whether there is one.
-pub async fn complete_stranded(repo: &Repo, task: &StoredTask) -> Result<bool, Error> {
+/// failed again and again.
+pub async fn complete_stranded(repo: &Repo, task: &StoredTask) -> Result<Stranded, Error> {
     let found = repo.find_check(head(task), NAME, &task.id.to_string()).await?;
-    let Some(check) = found else { return Ok(false) };
+    let Some(check) = found else { return Ok(Stranded::NotThere) };
     if check.status == "completed" {
-        return Ok(true);
+        return Ok(Stranded::WasCompleted);
     }
     let superseded = task.ending.as_ref().is_some_and(|ending| ending.code == "superseded");
     let (title, conclusion) = match superseded {
@@ -184,7 +195,7 @@ pub async fn complete_stranded(repo: &Repo, task: &StoredTask) -> Result<bool, E
         annotations: &[],
         actions: &[RERUN],
     };
-    repo.annotate(check.id, 0, &update).await.map(|_| true)
+    repo.annotate(check.id, 0, &update).await.map(|_| Stranded::Completed)
 }
 
 /// What the external id of a merge group's check begins with.
@@ -206,7 +217,7 @@ pub async fn merge_group(outbox: &Outbox<'_>, repo: &Repo, head_sha: &str, deliv
         details_url: None,
     };
     let key = format!("{}:{id}", repo.key());
-    outbox.once(&key, || repo.find_check(head_sha, NAME, &id), || repo.create_check(&new)).await.map(drop)
+    check_run::make(outbox, repo, &key, &new).await.map(drop)
 }
 
 fn key(task: &StoredTask) -> String {

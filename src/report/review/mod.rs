@@ -5,7 +5,7 @@ mod post;
 mod words;
 
 pub use check::{
-    MERGE_GROUP, close, complete_again, complete_stranded, end_key, end_stranded, merge_group, queued, start,
+    MERGE_GROUP, Stranded, close, complete_again, complete_stranded, end_key, end_stranded, merge_group, queued, start,
 };
 pub use post::{Posted, comment_ids, file_comments, in_the_table, post, resolve};
 pub use words::{check_words, title};

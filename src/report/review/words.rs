@@ -6,7 +6,7 @@ use super::check::cost;
 use crate::config::Config;
 use crate::github::{Annotation, Conclusion, Level};
 use crate::report::View;
-use crate::report::words::{ending_words, hidden};
+use crate::report::words::{blocked, ending_words, hidden, later, snapshot};
 use crate::store::StoredTask;
 use crate::task::review::{Entry, Finding, Reviewed, Severity, Spot, suggestion_block};
 use crate::task::{Ending, Gone, Lane};
@@ -116,8 +116,10 @@ pub fn summary(config: &Config, task: &StoredTask, view: &View, reviewed: &Revie
             "fixed": reviewed.fixed.len(),
             "refuted": reviewed.refuted,
             "left_out": reviewed.left_out.iter().map(left_out).collect::<Vec<_>>(),
-            "blocked": reviewed.blocked,
+            "blocked": blocked(&reviewed.blocked),
             "removed": hidden(&view.removed),
+            "later": later(task, view),
+            "snapshot": snapshot(task),
             "mistake": task.snapshot.rules_mistake().map(|mistake| mistake.to_string()),
             "fork": task.snapshot.lane == Lane::Untrusted && pull.is_some_and(|pull| !pull.same_repository),
             "gate": task.snapshot.rules().review.gate,

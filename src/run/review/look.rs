@@ -123,11 +123,13 @@ async fn context(run: &Run<'_>, room: &Room, subject: &Subject) -> Result<serde_
         pages.add("earlier.md", page);
     }
     let prompt = pages.visible(&run.task.requester.login, &run.task.prompt);
+    let guidance = subject.guidance.words(&mut pages);
     let words = pages.with(json!({
         "head_sha": pull.head_sha,
         "base_branch": snapshot.base_branch,
         "egress": run.egress().join(", "),
         "instructions": snapshot.rules().instructions,
+        "guidance": guidance,
         "since": subject.since.as_ref().map(|sha| sha.as_str().to_owned()),
         "thread": thread,
         "threads": threads,

@@ -4,6 +4,7 @@ use tracing::warn;
 
 use crate::github::Thread;
 use crate::run::checkout::{Tree, git_trouble};
+use crate::run::guidance::Guidance;
 use crate::run::{Halt, Pause, Run};
 use crate::sandbox::git::Sha;
 use crate::store::StoredFinding;
@@ -34,6 +35,8 @@ pub struct Subject {
     pub known: Vec<StoredFinding>,
     /// The first review of this pull request.
     pub first: bool,
+    /// What the project asks of whoever works on it.
+    pub guidance: Guidance,
 }
 
 pub async fn read(run: &Run<'_>, tree: &Tree) -> Result<Subject, Halt> {
@@ -67,7 +70,9 @@ pub async fn read(run: &Run<'_>, tree: &Tree) -> Result<Subject, Halt> {
         }
     };
     let known = known(run, pull).await?;
+    let guidance = run.guidance(tree).await?;
     Ok(Subject {
+        guidance,
         whole,
         raw: diffed.bytes,
         plan,

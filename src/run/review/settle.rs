@@ -113,6 +113,7 @@ pub fn settle(
         files: looked_at,
         left_out: left_out(subject, &unseen),
         blocked,
+        removed: run.view().removed,
         first: subject.first,
         posted: false,
     })

@@ -107,7 +107,7 @@ impl Mirror {
     }
 
     /// A git process that reads what may be strangers' work.
-    fn read(&self, verb: &'static str) -> Call<'_> {
+    pub(super) fn read(&self, verb: &'static str) -> Call<'_> {
         let call = self.git.careful(verb, self.dir(), &Caps::default()).env("GIT_LITERAL_PATHSPECS", "1");
         call.config("core.quotePath", "false")
     }

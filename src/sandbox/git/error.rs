@@ -23,6 +23,11 @@ pub enum GitError {
     /// Objects that should be in the mirror are missing or broken.
     #[error("the repository is damaged: {0}")]
     Damaged(String),
+    /// What somebody pushed is nothing to check out: git knows its names or objects for attacks on who does.
+    #[error("git refuses what was pushed: {0}")]
+    Hostile(String),
+    #[error("no working tree can be made of this commit: {0}")]
+    TooLarge(String),
     /// What left the sandbox can't be taken: the agent's doing, not ours.
     #[error("the agent's bundle can't be used: {0}")]
     Bundle(String),
@@ -43,6 +48,10 @@ impl GitError {
 pub(super) fn classify(verb: &str, text: &str) -> GitError {
     let any = |words: &[&str]| words.iter().any(|w| text.contains(w));
     let says = || format!("git {verb}: {}", gist(text));
+    // Before all else: whoever pushed has chosen the names that stand in such a text, and could choose other words below.
+    if matches!(verb, "fetch" | "read-tree") && any(&["fsck error in pack", "error: invalid path '"]) {
+        return GitError::Hostile(says());
+    }
     if let Some(error) = refusal(text) {
         return error;
     }
@@ -213,6 +222,11 @@ mod tests {
             }
         );
         assert_eq!(kind("!\ta:b\t[rejected] (stale info)\n"), GitError::Moved);
+        for text in
+            ["error: invalid path '.GIT/bad object/Authentication failed'", "fatal: fsck error in packed object"]
+        {
+            assert!(matches!(classify("read-tree", text), GitError::Hostile(_)), "{text}");
+        }
         assert_eq!(
             kind("! a:b [remote rejected] (cannot lock ref 'refs/heads/x': reference already exists)"),
             GitError::Moved

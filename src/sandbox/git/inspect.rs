@@ -137,7 +137,7 @@ impl Change {
 }
 
 const SYMLINK: u32 = 0o120_000;
-const GITLINK: u32 = 0o160_000;
+pub(super) const GITLINK: u32 = 0o160_000;
 const DIFF: [&str; 5] = ["-r", "--no-renames", "--no-ext-diff", "--no-textconv", "--full-index"];
 
 impl Workbench {

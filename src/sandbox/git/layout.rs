@@ -14,6 +14,10 @@ const BARE: &str = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\t
 const TREE: &str = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = false\n\tlogallrefupdates = true\n\
                     \tcheckStat = minimal\n\ttrustctime = false\n[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n";
 
+/// Counts before whatever the tree's own files say: no program is named that content goes through, and no character set of
+/// hundreds that it would be converted from by this machine's C library.
+const ATTRIBUTES: &str = "* !filter !working-tree-encoding\n";
+
 /// A bare repository.
 pub(super) fn bare(dir: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
@@ -45,6 +49,7 @@ pub(super) fn working_tree(dir: &Path, branch: &Branch, sha: &Sha) -> io::Result
     }
     write(head, format!("{sha}\n"))?;
     write(git.join("HEAD"), format!("ref: {}\n", branch.full()))?;
+    write(git.join("info/attributes"), ATTRIBUTES)?;
     write(git.join("config"), TREE)
 }
 

@@ -42,7 +42,7 @@ fn words(message: &str) -> Vec<String> {
         if is_trailer(&line) {
             continue;
         }
-        let line = without_orders(&line);
+        let line = without_calls(&without_orders(&line));
         let line = line.trim_end();
         length += line.len() + 1;
         if length > LONGEST {
@@ -92,6 +92,22 @@ fn without_orders(line: &str) -> String {
     tidy.collect::<Vec<_>>().join(" ").trim_start_matches('\u{20}').to_owned()
 }
 
+/// `@alice` and `@team/alice` with a joiner that nobody sees, so that nobody is called. Addresses of mail call nobody.
+fn without_calls(line: &str) -> String {
+    let mut out = String::with_capacity(line.len());
+    let mut before = ' ';
+    for c in line.chars() {
+        if out.ends_with('@') && c.is_ascii_alphanumeric() && !before.is_alphanumeric() {
+            out.push('\u{2060}');
+        }
+        if c != '@' {
+            before = c;
+        }
+        out.push(c);
+    }
+    out
+}
+
 /// `#12`, `GH-12`, `owner/name#12`, or the address of an issue.
 fn is_reference(word: &str) -> bool {
     let digit_after = |mark: &str| {
@@ -133,6 +149,7 @@ mod tests {
         check("Fix it\n\n(closes https://github.com/o/r/issues/9)", "Fix it\n\nsee https://github.com/o/r/issues/9)");
         check("a\u{1b}[31mb\u{202e}c\u{200b}d\0", "a[31mbcd");
         check("Fixed 3 bugs", "Fixed 3 bugs");
+        check("Thank @alice, @o/team and a@b.c (@@x)", "Thank @\u{2060}alice, @\u{2060}o/team and a@b.c (@@\u{2060}x)");
     }
 
     #[test]

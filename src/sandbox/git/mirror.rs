@@ -124,6 +124,7 @@ impl Mirror {
         dest: &Path,
         objects_inside: &Path,
     ) -> Result<(), GitError> {
+        self.weigh(sha).await?;
         layout::working_tree(dest, branch, sha).map_err(|e| GitError::io("make the working tree", &e))?;
         let git_dir = dest.join(".git");
         let filled = async {

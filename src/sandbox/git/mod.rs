@@ -9,6 +9,7 @@
 //! could write, none reads a configuration file of a person or the machine, none runs a hook, a filter or a credential
 //! helper, and the token is nowhere but in the environment of the one process that talks to the remote.
 
+mod binary;
 mod bundle;
 mod diff;
 mod error;
@@ -25,6 +26,7 @@ mod quick;
 mod rebase;
 mod remote;
 mod run;
+mod weigh;
 
 use std::collections::HashMap;
 use std::ffi::OsString;

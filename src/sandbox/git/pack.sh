@@ -31,6 +31,8 @@ export LC_ALL=C GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 GIT_ATTR_NOSYS
 export GIT_NO_REPLACE_OBJECTS=1 GIT_DIR="$own" GIT_WORK_TREE="$PWD" GIT_OBJECT_DIRECTORY="$agent/objects" GIT_INDEX_FILE="$own/index"
 export GIT_AUTHOR_NAME=agent GIT_AUTHOR_EMAIL=agent@localhost GIT_COMMITTER_NAME=agent GIT_COMMITTER_EMAIL=agent@localhost
 
+# As in the working tree that the agent was given: content is what is in the files.
+printf '* !filter !working-tree-encoding\n' >"$own/info/attributes"
 printf '[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = false\n' >"$own/config"
 git() {
     command git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.excludesFile=/dev/null -c core.attributesFile=/dev/null \

@@ -58,7 +58,7 @@ impl Args {
         directories: &Directories,
         spec: &Spec,
         exec: &Exec,
-        seccomp: i32,
+        seccomp: &[i32],
         status: i32,
         staging: Option<&Path>,
     ) -> Result<Args, SandboxError> {
@@ -68,7 +68,9 @@ impl Args {
         args.add(["--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL", "--hostname", "sandbox"]);
         args.add(["--uid", &UID.to_string(), "--gid", &UID.to_string()]);
         args.add(["--json-status-fd", &status.to_string()]);
-        args.add(["--seccomp", &seccomp.to_string()]);
+        for filter in seccomp {
+            args.add(["--add-seccomp-fd", &filter.to_string()]);
+        }
         args.system(directories);
         args.memory_files(spec.limits.memory_bytes);
         args.bind("--bind", &directories.home, Path::new(HOME));

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::{Seek as _, Write as _};
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -224,12 +224,13 @@ impl Cage {
         };
         let staging = self.owner.map(|_| Path::new("/tmp"));
         // Without the filter a sandbox would be less than it says, so there is none.
-        let filter = seccomp::filter().ok_or_else(|| {
+        let filters = seccomp::filters().ok_or_else(|| {
             SandboxError::Unavailable("its filter of system calls knows x86_64 and aarch64, and this is neither".into())
         })?;
-        let seccomp = memory_file(&filter).map_err(io("hold the seccomp filter"))?;
-        let fds = (seccomp.as_raw_fd(), status.as_raw_fd());
-        let args = Args::new(&self.directories, &self.spec, exec, fds.0, fds.1, staging)?;
+        let held = filters.iter().map(|filter| memory_file(filter)).collect::<std::io::Result<Vec<_>>>();
+        let mut keep = held.map_err(io("hold the seccomp filters"))?;
+        let seccomp: Vec<i32> = keep.iter().map(AsRawFd::as_raw_fd).collect();
+        let args = Args::new(&self.directories, &self.spec, exec, &seccomp, status.as_raw_fd(), staging)?;
         let options = memory_file(&args.bytes).map_err(io("hold bubblewrap's options"))?;
 
         let mut command = Command::new(bwrap);
@@ -246,7 +247,8 @@ impl Cage {
             cgroups: self.group.joins(),
             limits: self.machine.means.of_process(&self.spec.limits),
         };
-        Ok((command, stage, vec![options, status, seccomp]))
+        keep.extend([options, status]);
+        Ok((command, stage, keep))
     }
 
     fn user(&self, sources: &[PathBuf]) -> Result<User, SandboxError> {

@@ -2,7 +2,8 @@
 //!
 //! Best is a cgroup of its own for every sandbox, below the one that we run in, so that a limit somebody set on us stays
 //! in force: version 2 where the subtree is ours (systemd: `Delegate=yes`), else version 1. Without one, `RLIMIT_NPROC`
-//! counts a process's user namespace, and `watch` adds up memory and ends what holds too much.
+//! counts a process's user namespace, and `watch` adds up memory and ends what holds too much. Processor time is never cut off,
+//! only given to others first: each process is nice, and a sandbox as a whole has half the weight where there is a cgroup.
 
 use std::ffi::CString;
 use std::fs;
@@ -21,13 +22,17 @@ use crate::sandbox::Limits;
 /// The cgroup that we move ourselves to in version 2, where only leaves may hold processes.
 const OWN_LEAF: &str = "cloud-agent-host";
 
-/// How memory and processes are limited here.
+/// Half of what a cgroup has that nobody has set anything for: where the processors are all busy, cloud-agent goes first.
+const HALF_WEIGHT: &str = "50";
+const HALF_SHARES: &str = "512";
+
+/// How memory, processes and processor time are limited here.
 #[derive(Debug, Clone)]
 pub(super) enum Means {
-    /// Below this directory of the one hierarchy.
-    V2(PathBuf),
-    /// Below these directories of the two hierarchies; what is not there is watched.
-    V1 { memory: Option<PathBuf>, pids: Option<PathBuf> },
+    /// Below this directory of the one hierarchy; `cpu`: processor time can be shared out there too.
+    V2 { base: PathBuf, cpu: bool },
+    /// Below these directories of the hierarchies; what is not there is watched.
+    V1 { memory: Option<PathBuf>, pids: Option<PathBuf>, cpu: Option<PathBuf> },
 }
 
 impl Means {
@@ -36,12 +41,16 @@ impl Means {
         let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         if let Some(base) = own_dir(&own, &mounts, "").and_then(|dir| delegated(&dir)) {
-            return Means::V2(base);
+            return Means::V2 { cpu: can_make(&base, "cpu.weight"), base };
         }
         let usable = |controller: &str, file: &str| {
             own_dir(&own, &mounts, controller).filter(|dir| can_make(dir, &format!("{controller}.{file}")))
         };
-        Means::V1 { memory: usable("memory", "limit_in_bytes"), pids: usable("pids", "max") }
+        Means::V1 {
+            memory: usable("memory", "limit_in_bytes"),
+            pids: usable("pids", "max"),
+            cpu: usable("cpu", "shares"),
+        }
     }
 
     /// Whether the kernel counts the memory of a whole sandbox.
@@ -54,35 +63,42 @@ impl Means {
         !matches!(self, Means::V1 { pids: None, .. })
     }
 
+    /// Whether a sandbox as a whole has a share of the processors, however many processes it starts.
+    pub fn cpu(&self) -> bool {
+        !matches!(self, Means::V1 { cpu: None, .. } | Means::V2 { cpu: false, .. })
+    }
+
     /// Make the cgroups of a sandbox. What an earlier one of this name left is ended first.
     pub fn group(&self, id: &str, limits: &Limits) -> io::Result<Group> {
         let name = format!("cloud-agent-{id}");
         let mut group = Group::default();
         match self {
-            Means::V2(base) => {
-                let dir = fresh(base, &name)?;
-                group.dirs.push(dir.clone());
+            Means::V2 { base, cpu } => {
+                let dir = group.join(base, &name)?;
                 fs::write(dir.join("memory.max"), limits.memory_bytes.to_string())?;
                 // All of them: half a build that is left running tells nobody why it hangs. No swap: it would be slow, not small.
                 for (file, value) in [("memory.oom.group", "1"), ("memory.swap.max", "0")] {
                     let _ = fs::write(dir.join(file), value);
                 }
                 fs::write(dir.join("pids.max"), processes(limits).to_string())?;
+                if *cpu {
+                    fs::write(dir.join("cpu.weight"), HALF_WEIGHT)?;
+                }
                 group.events = Some(dir.join("memory.events"));
             }
-            Means::V1 { memory, pids } => {
+            Means::V1 { memory, pids, cpu } => {
                 if let Some(base) = memory {
-                    let dir = fresh(base, &name)?;
-                    group.dirs.push(dir.clone());
+                    let dir = group.join(base, &name)?;
                     fs::write(dir.join("memory.limit_in_bytes"), limits.memory_bytes.to_string())?;
                     // Memory and swap together; the file is only there when the kernel counts swap.
                     let _ = fs::write(dir.join("memory.memsw.limit_in_bytes"), limits.memory_bytes.to_string());
                     group.events = Some(dir.join("memory.oom_control"));
                 }
                 if let Some(base) = pids {
-                    let dir = fresh(base, &name)?;
-                    group.dirs.push(dir.clone());
-                    fs::write(dir.join("pids.max"), processes(limits).to_string())?;
+                    fs::write(group.join(base, &name)?.join("pids.max"), processes(limits).to_string())?;
+                }
+                if let Some(base) = cpu {
+                    fs::write(group.join(base, &name)?.join("cpu.shares"), HALF_SHARES)?;
                 }
             }
         }
@@ -95,6 +111,9 @@ impl Means {
             (Resource::RLIMIT_CORE, 0),
             (Resource::RLIMIT_FSIZE, limits.disk_bytes),
             (Resource::RLIMIT_NOFILE, open_files()),
+            // What was made nice stays so.
+            (Resource::RLIMIT_NICE, 0),
+            (Resource::RLIMIT_RTPRIO, 0),
         ];
         if !self.processes() {
             // Counted in the user namespace that the process starts in, so it does not see other sandboxes of this user.
@@ -169,6 +188,7 @@ fn delegated(own: &Path) -> Option<PathBuf> {
     fs::create_dir(&leaf).or_else(|e| if leaf.is_dir() { Ok(()) } else { Err(e) }).ok()?;
     fs::write(leaf.join("cgroup.procs"), "0").ok()?;
     fs::write(own.join("cgroup.subtree_control"), "+memory +pids").ok()?;
+    let _ = fs::write(own.join("cgroup.subtree_control"), "+cpu");
     works(own).then(|| own.to_owned())
 }
 
@@ -189,6 +209,16 @@ pub(super) struct Group {
 }
 
 impl Group {
+    /// Have a cgroup of this name below `base`. Controllers that are mounted together share one.
+    fn join(&mut self, base: &Path, name: &str) -> io::Result<PathBuf> {
+        let dir = base.join(name);
+        if !self.dirs.contains(&dir) {
+            fresh(base, name)?;
+            self.dirs.push(dir.clone());
+        }
+        Ok(dir)
+    }
+
     /// The cgroups that an earlier process noted down.
     pub fn left_over(dirs: Vec<PathBuf>) -> Group {
         Group { dirs, events: None }

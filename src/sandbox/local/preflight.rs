@@ -121,7 +121,7 @@ fn identity(identity: Identity) -> Finding {
     }
 }
 
-fn limits(machine: &Machine) -> [Finding; 4] {
+fn limits(machine: &Machine) -> [Finding; 5] {
     let delegate = "Under systemd, `Delegate=yes` in the service gives each sandbox a cgroup.";
     let memory = if machine.means.memory() {
         finding(Grade::Good, "memory limit", format!("By cgroup, for a sandbox as a whole ({:?}).", machine.means))
@@ -138,9 +138,18 @@ fn limits(machine: &Machine) -> [Finding; 4] {
         let says = "By RLIMIT_NPROC, for each process that is started in a sandbox with all its children.";
         finding(Grade::Warning, "process limit", format!("{says} {delegate}"))
     };
+    let nice = "Its processes are nice (10), so whatever else runs here goes first.";
+    let processor = if machine.means.cpu() {
+        let says = format!("{nice} By cgroup, a sandbox as a whole has half the weight of others.");
+        finding(Grade::Good, "processor time", says)
+    } else {
+        let says = format!("{nice} There is no share for a sandbox as a whole. {delegate}");
+        finding(Grade::Warning, "processor time", says)
+    };
     [
         memory,
         processes,
+        processor,
         finding(
             Grade::Good,
             "disk limit",

@@ -4,10 +4,17 @@
 //! without being seen as them; keyrings, bpf, perf and userfaultfd are where kernels break. Namespaces and mounts are
 //! forbidden by other means already (no capability, `--disable-userns`); this is the second lock on that door. Debuggers
 //! may work: they see the sandbox's own processes and no others.
+//!
+//! `seccompiler` makes the programs. One of its filters gives one answer, so there is one for each answer, and the kernel
+//! asks all of them. Each also kills a process that calls in another architecture's numbers (`int 0x80`).
 
-/// Address families that a process inside may open a socket of. Of netlink only what programs list their own interfaces
-/// with; the rest of it is another place where kernels break.
-const FAMILIES: [i32; 3] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6];
+use std::collections::BTreeMap;
+
+use seccompiler::SeccompCmpOp::{Eq, MaskedEq, Ne};
+use seccompiler::{
+    BpfProgram, Error, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    TargetArch, sock_filter,
+};
 
 /// Programs probe these and have a way without, when they hear that the kernel doesn't know them. `clone3` hides its flags
 /// in memory, where a filter can't see them; libraries go back to `clone`.
@@ -53,80 +60,93 @@ const FORBIDDEN: [i64; 22] = [
 ];
 
 /// Requests to a terminal that would type into it: `TIOCSTI` and `TIOCLINUX`.
-const TYPING: [u32; 2] = [0x5412, 0x541C];
+const TYPING: [u64; 2] = [0x5412, 0x541C];
 
-/// `CLONE_NEW…`, every namespace that `clone` could make.
-const NAMESPACES: u32 = 0x7E02_0000;
+/// Every namespace that `clone` could make.
+const NAMESPACES: [i32; 7] = [
+    libc::CLONE_NEWNS,
+    libc::CLONE_NEWCGROUP,
+    libc::CLONE_NEWUTS,
+    libc::CLONE_NEWIPC,
+    libc::CLONE_NEWUSER,
+    libc::CLONE_NEWPID,
+    libc::CLONE_NEWNET,
+];
 
-/// `(AUDIT_ARCH of this build, whether system calls from 0x4000_0000 are a second table (x32))`.
-const ARCH: Option<(u32, bool)> = if cfg!(target_arch = "x86_64") {
-    Some((0xC000_003E, true))
-} else if cfg!(target_arch = "aarch64") {
-    Some((0xC000_00B7, false))
-} else {
-    None
-};
+/// Address families that a process inside may open a socket of; of the last only `NETLINK_ROUTE`, which programs list their
+/// own interfaces with: the rest of netlink is another place where kernels break.
+const FAMILIES: [i32; 4] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
 
-const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
-const IF_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
-const IF_AT_LEAST: u16 = 0x35; // BPF_JMP | BPF_JGE | BPF_K
-const IF_ANY_OF: u16 = 0x45; // BPF_JMP | BPF_JSET | BPF_K
-/// Where `seccomp_data.args` begins.
-const ARGUMENTS: u32 = 16;
-const RETURN: u16 = 0x06; // BPF_RET | BPF_K
-const ALLOW: u32 = 0x7fff_0000;
-const ERRNO: u32 = 0x0005_0000;
+type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// The filter as bubblewrap's `--seccomp` reads it; nothing on an architecture whose numbers we don't know,
-/// where there are no sandboxes then.
-pub(super) fn filter() -> Option<Vec<u8>> {
-    let (arch, second_table) = ARCH?;
-    let no_such_call = ERRNO | libc::ENOSYS as u32;
-    let mut code: Vec<(u16, u8, u8, u32)> = vec![
-        (LOAD, 0, 0, 4), // seccomp_data.arch: another one (32 bit) would number the calls differently
-        (IF_EQUAL, 1, 0, arch),
-        (RETURN, 0, 0, no_such_call),
-        (LOAD, 0, 0, 0), // seccomp_data.nr
-    ];
-    if second_table {
-        code.extend([(IF_AT_LEAST, 0, 1, 0x4000_0000), (RETURN, 0, 0, no_such_call)]);
-    }
-    let not_permitted = ERRNO | libc::EPERM as u32;
-    for (calls, answer) in [(&UNKNOWN[..], no_such_call), (&FORBIDDEN[..], not_permitted)] {
-        for call in calls {
-            code.extend([(IF_EQUAL, 0, 1, *call as u32), (RETURN, 0, 0, answer)]);
-        }
-    }
-    // What the kernel reads of these arguments is their low half.
-    code.extend([
-        (IF_EQUAL, 0, 4, libc::SYS_clone as u32),
-        (LOAD, 0, 0, ARGUMENTS),
-        (IF_ANY_OF, 0, 1, NAMESPACES),
-        (RETURN, 0, 0, not_permitted),
-        (RETURN, 0, 0, ALLOW),
-        (IF_EQUAL, 0, 5, libc::SYS_ioctl as u32),
-        (LOAD, 0, 0, ARGUMENTS + 8),
-        (IF_EQUAL, 1, 0, TYPING[0]),
-        (IF_EQUAL, 0, 1, TYPING[1]),
-        (RETURN, 0, 0, not_permitted),
-        (RETURN, 0, 0, ALLOW),
-        (IF_EQUAL, 1, 0, libc::SYS_socket as u32),
-        (RETURN, 0, 0, ALLOW),
-        (LOAD, 0, 0, ARGUMENTS),
-    ]);
-    for family in FAMILIES {
-        code.extend([(IF_EQUAL, 0, 1, family as u32), (RETURN, 0, 0, ALLOW)]);
-    }
-    code.extend([
-        (IF_EQUAL, 0, 3, libc::AF_NETLINK as u32),
-        (LOAD, 0, 0, ARGUMENTS + 16),
-        (IF_EQUAL, 0, 1, libc::NETLINK_ROUTE as u32),
-        (RETURN, 0, 0, ALLOW),
-        (RETURN, 0, 0, ERRNO | libc::EAFNOSUPPORT as u32),
-    ]);
-    let bytes = |(op, yes, no, k): (u16, u8, u8, u32)| {
-        let (op, k) = (op.to_ne_bytes(), k.to_ne_bytes());
-        [op[0], op[1], yes, no, k[0], k[1], k[2], k[3]]
+/// The filters as bubblewrap's `--add-seccomp-fd` reads them; nothing on an architecture whose numbers we don't know, where
+/// there are no sandboxes then.
+pub(super) fn filters() -> Option<Vec<Vec<u8>>> {
+    let arch = if cfg!(target_arch = "x86_64") {
+        TargetArch::x86_64
+    } else if cfg!(target_arch = "aarch64") {
+        TargetArch::aarch64
+    } else {
+        return None;
     };
-    Some(code.into_iter().flat_map(bytes).collect())
+    let mut programs: Vec<BpfProgram> = Vec::new();
+    for (answer, rules) in
+        [(libc::ENOSYS, unknown()), (libc::EPERM, forbidden().ok()?), (libc::EAFNOSUPPORT, families().ok()?)]
+    {
+        let (pass, refuse) = (SeccompAction::Allow, SeccompAction::Errno(answer as u32));
+        programs.push(SeccompFilter::new(rules, pass, refuse, arch).ok()?.try_into().ok()?);
+    }
+    if arch == TargetArch::x86_64 {
+        programs.push(no_second_table());
+    }
+    Some(programs.iter().map(|program| bytes(program)).collect())
+}
+
+fn unknown() -> Rules {
+    UNKNOWN.into_iter().map(|call| (call, Vec::new())).collect()
+}
+
+fn forbidden() -> Result<Rules, Error> {
+    let mut rules: Rules = FORBIDDEN.into_iter().map(|call| (call, Vec::new())).collect();
+    let makes = |flag: i32| all([(0, MaskedEq(flag as u64), flag as u64)]);
+    rules.insert(libc::SYS_clone, NAMESPACES.into_iter().map(makes).collect::<Result<_, _>>()?);
+    let types = |request| all([(1, Eq, request)]);
+    rules.insert(libc::SYS_ioctl, TYPING.into_iter().map(types).collect::<Result<_, _>>()?);
+    Ok(rules)
+}
+
+fn families() -> Result<Rules, Error> {
+    let other = all(FAMILIES.map(|family| (0, Ne, family as u64)))?;
+    let other_netlink = all([(0, Eq, libc::AF_NETLINK as u64), (2, Ne, libc::NETLINK_ROUTE as u64)])?;
+    Ok(BTreeMap::from([(libc::SYS_socket, vec![other, other_netlink])]))
+}
+
+/// A call that fulfils all of `(argument, comparison, value)`. What the kernel reads of these arguments is their low half.
+fn all<const N: usize>(conditions: [(u8, SeccompCmpOp, u64); N]) -> Result<SeccompRule, Error> {
+    let half = |(argument, how, value)| SeccompCondition::new(argument, SeccompCmpArgLen::Dword, how, value);
+    Ok(SeccompRule::new(conditions.into_iter().map(half).collect::<Result<_, _>>()?)?)
+}
+
+/// On x86_64 every system call has a second number, from 0x4000_0000 on (x32), under the same architecture; none of those
+/// is known here. By hand: `seccompiler` has rules for single numbers, and this is a range.
+fn no_second_table() -> BpfProgram {
+    const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
+    const IF_AT_LEAST: u16 = 0x35; // BPF_JMP | BPF_JGE | BPF_K
+    const RETURN: u16 = 0x06; // BPF_RET | BPF_K
+    let step = |code, jt, jf, k| sock_filter { code, jt, jf, k };
+    vec![
+        step(LOAD, 0, 0, 0), // seccomp_data.nr
+        step(IF_AT_LEAST, 0, 1, 0x4000_0000),
+        step(RETURN, 0, 0, SeccompAction::Errno(libc::ENOSYS as u32).into()),
+        step(RETURN, 0, 0, SeccompAction::Allow.into()),
+    ]
+}
+
+/// The program as the kernel has it in memory.
+fn bytes(program: &[sock_filter]) -> Vec<u8> {
+    let one = |it: &sock_filter| {
+        let (code, k) = (it.code.to_ne_bytes(), it.k.to_ne_bytes());
+        [code[0], code[1], it.jt, it.jf, k[0], k[1], k[2], k[3]]
+    };
+    program.iter().flat_map(one).collect()
 }

@@ -51,6 +51,9 @@ pub(super) struct Mount {
     pub directory: bool,
 }
 
+/// By how much processes inside let others go first.
+const NICE: libc::c_int = 10;
+
 /// What the child was doing. Told over the socket pair, because a failure before exec carries only an errno.
 #[derive(Clone, Copy)]
 #[repr(u8)]
@@ -173,8 +176,13 @@ impl Stage {
         for procs in &self.cgroups {
             write_file(procs, b"0").map_err(told(Step::Cgroup))?;
         }
+        // The program's memory is closed to others of its user, and then the files that follow belong to root. So this copy
+        // of it, which exec throws away, is open for a moment.
+        dumpable(true).map_err(told(Step::Map))?;
         // When the machine runs out of memory, a sandbox goes first. Best effort.
         let _ = write_file(c"/proc/self/oom_score_adj", b"500");
+        // SAFETY: plain system calls of the child's only thread. Whoever is nicer already stays so.
+        unsafe { libc::nice(NICE) };
         match &self.user {
             User::Same { uid_map, gid_map } => {
                 // SAFETY: plain system call; the child has one thread.
@@ -190,6 +198,7 @@ impl Stage {
                 stage_mounts(staging, mounts).map_err(told(Step::Mounts))?;
             }
         }
+        dumpable(false).map_err(told(Step::Map))?;
         loopback_up().map_err(told(Step::Loopback))?;
         if !self.ports.is_empty() {
             let mut listeners = [-1; MOST_DOORS];
@@ -221,6 +230,12 @@ impl Stage {
         }
         Ok(())
     }
+}
+
+/// Whether others of the same user may look into this process.
+fn dumpable(open: bool) -> io::Result<()> {
+    // SAFETY: plain system call.
+    ok(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, libc::c_ulong::from(open), 0, 0, 0) }).map(drop)
 }
 
 /// Close all descriptors above 2 at exec, but for those that bubblewrap needs.

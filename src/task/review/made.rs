@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Finding, Severity, Side, Verdict};
+use crate::text::Tally;
 
 /// What a review came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +27,9 @@ pub struct Reviewed {
     pub left_out: Vec<LeftOutLine>,
     /// Hosts that the sandbox was refused: `host:port`, times.
     pub blocked: Vec<(String, u64)>,
+    /// Hidden things that were taken out of what people wrote.
+    #[serde(default, skip_serializing_if = "Tally::is_empty")]
+    pub removed: Tally,
     /// No review of this pull request came to its end before.
     pub first: bool,
     /// It stands on GitHub.

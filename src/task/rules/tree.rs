@@ -40,6 +40,11 @@ pub fn parse(text: &str, mistakes: &mut Vec<Mistake>) -> Option<Node> {
         return None;
     }
     mistakes.extend(unseen(text));
+    // A carriage return alone begins a line to YAML, and to nobody who looks at the file: a key could hide in a comment, and
+    // the lines of all other mistakes would be wrong.
+    if text.lines().any(|line| line.contains('\r')) {
+        return None;
+    }
     let options = granit_parser::options! {
         disallow_directives: true,
         emit_anchor_events: true,
@@ -181,7 +186,7 @@ fn within(text: &str, line: usize, column: usize) -> Spot {
 fn unseen(text: &str) -> impl Iterator<Item = Mistake> {
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
     text.lines().enumerate().filter_map(|(index, line)| {
-        let (column, c) = line.chars().enumerate().find(|(_, c)| is_unseen(*c))?;
+        let (column, c) = line.chars().enumerate().find(|(_, c)| *c == '\r' || is_unseen(*c))?;
         Some(Spot::new(index + 1, column + 1, column + 2).says(unseen_words(c)))
     })
 }

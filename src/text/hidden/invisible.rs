@@ -41,6 +41,19 @@ pub fn without_invisible(text: &str) -> (String, usize) {
     (out, removed)
 }
 
+/// A text in which people see every character: those without a glyph as their number, `⟨U+202E⟩`.
+pub fn spelled(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_invisible(c) {
+            out.push_str(&format!("⟨U+{:04X}⟩", c as u32));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
 fn means_something(before: Option<char>, c: char, after: Option<char>) -> bool {
     let (Some(before), Some(after)) = (before, after) else {
         // An emoji may be the last of a text.

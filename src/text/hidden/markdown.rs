@@ -31,6 +31,15 @@ pub fn without_hidden(source: &str, removed: &mut Removed) -> String {
     apply(source, page.edits)
 }
 
+/// Where the source has what is not shown.
+pub fn hidden_ranges(source: &str) -> Vec<Range<usize>> {
+    let mut page = Page::new(source);
+    page.walk();
+    page.definitions();
+    page.html(&mut Removed::default());
+    page.edits.into_iter().filter(|(_, new, _)| new.is_empty()).map(|(range, ..)| range).collect()
+}
+
 type Edit = (Range<usize>, String, Option<Hidden>);
 
 /// Make the edits; of two that overlap the first counts, and the second where it reaches further.

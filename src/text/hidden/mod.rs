@@ -12,16 +12,17 @@ mod place;
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-pub use invisible::{is_invisible, without_invisible};
+pub use invisible::{is_invisible, spelled, without_invisible};
+pub use markdown::hidden_ranges;
 pub use place::escaped as destination;
 
 /// Rounds until nothing hidden is left. Taking one thing out can make another of what stood around it.
 const ROUNDS: usize = 6;
 
 /// What a page does not show.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Hidden {
     /// An HTML comment, a declaration, or a tag that never ends.
@@ -43,7 +44,7 @@ pub enum Hidden {
 }
 
 /// How many things of each kind were taken out of a text.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Removed(BTreeMap<Hidden, usize>);
 
 impl Removed {
@@ -69,7 +70,7 @@ impl Removed {
 }
 
 /// What was taken out of the texts of each author.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally(BTreeMap<String, Removed>);
 
 /// One line of a tally.
@@ -81,6 +82,10 @@ pub struct Counted {
 }
 
 impl Tally {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub fn add(&mut self, author: &str, removed: &Removed) {
         if !removed.is_empty() {
             self.0.entry(author.to_owned()).or_default().merge(removed);

@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use aho_corasick::{AhoCorasick, MatchKind};
 
 use super::{REDACTED, view::View};
+use crate::text::is_invisible;
 
 /// What may follow the beginning of a key.
 #[derive(Debug, Clone, Copy)]
@@ -88,7 +89,7 @@ const FORMATS: &[Format] = &[
     ("dckr_pat_", Of::Words, 20, ANY),
     ("AGE-SECRET-KEY-1", Of::Capitals, 50, ANY),
     // Our own API's
-    ("ca_", Of::Hex, 64, 64),
+    ("ca_", Of::Hex, 64, 76),
 ];
 /// Beginnings that are read by more than an alphabet.
 const JWT: &str = "eyJ";
@@ -108,8 +109,10 @@ static BEGINNINGS: LazyLock<AhoCorasick> = LazyLock::new(|| {
 pub(super) fn find(text: &str) -> Vec<Range<usize>> {
     let mut found = find_in(text);
     if text.contains(['<', '%', '\\', '&', '*', '`', '~']) || !text.is_ascii() {
-        let view = View::joined(text, |c| (!matches!(c, '*' | '`' | '~' | '\\')).then_some(c));
-        found.extend(find_in(&view.text).iter().map(|part| view.source(part)));
+        let bare = |c| (!matches!(c, '*' | '`' | '~' | '\\')).then_some(c);
+        for view in [View::joined(text, bare), View::unescaped(text, bare)] {
+            found.extend(find_in(&view.text).iter().map(|part| view.source(part)));
+        }
     }
     if text.contains('\n') {
         // A key over several lines, in a quote perhaps; one that ends with its line is found above.
@@ -162,7 +165,15 @@ fn run(bytes: &[u8], of: Of, most: usize) -> usize {
 fn by_format(bytes: &[u8], begins: Range<usize>, (_, of, least, most): Format) -> Option<Range<usize>> {
     let inside = begins.start.checked_sub(1).is_some_and(|before| bytes[before].is_ascii_alphanumeric());
     let length = run(&bytes[begins.end..], of, most.saturating_add(1));
-    (!inside && (least..=most).contains(&length)).then_some(begins.start..begins.end + length)
+    // A letter before it does not make a key another word; a word that happens to hold a beginning is no key.
+    let is_key = !inside || is_random(&bytes[begins.end..begins.end + length.min(60)]);
+    (is_key && (least..=most).contains(&length)).then_some(begins.start..begins.end + length)
+}
+
+/// Letters of both cases and digits, as nobody writes words.
+fn is_random(bytes: &[u8]) -> bool {
+    let has = |of: fn(&u8) -> bool| bytes.iter().filter(|b| of(b)).count() > 2;
+    has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_digit)
 }
 
 /// Three parts of base64url, of which two begin with `{"`.
@@ -223,7 +234,8 @@ fn password(text: &str, slashes: Range<usize>) -> Option<Range<usize>> {
     let authority = rest.get(..end)?;
     let (user, _) = authority.rsplit_once('@')?;
     let (name, password) = user.split_once(':')?;
-    let stands_for_one = password == REDACTED || password.starts_with(['$', '{', '*']) || password.len() < 3;
+    let seen = password.chars().filter(|c| !is_invisible(*c));
+    let stands_for_one = seen.eq(REDACTED.chars()) || password.starts_with(['$', '{', '*']) || password.len() < 3;
     let start = slashes.end + name.len() + 1;
     (!stands_for_one).then_some(start..start + password.len())
 }

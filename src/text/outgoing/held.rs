@@ -2,7 +2,6 @@
 //! reads a key adds it once, and no way out has to be told of it. A key is found as it is and in base64, base64url, hex,
 //! escapes and backwards, in any case, with anything but letters and digits in between.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
@@ -12,22 +11,24 @@ use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::view::View;
+use crate::clock::{self, Millis};
 
 /// Fewer letters and digits than this also stand in innocent texts.
 const LEAST: usize = 12;
 /// Keys are looked for in pieces of this length, so that a part of one is found too.
 const PIECE: usize = 24;
-/// Tokens that live for an hour; older ones are dead or nearly so.
-const MINTED: usize = 32;
 
 static HELD: LazyLock<RwLock<Held>> = LazyLock::new(RwLock::default);
 
 #[derive(Default)]
 struct Held {
     keys: Vec<SecretString>,
-    minted: VecDeque<SecretString>,
+    /// Each with the moment until which it may be good.
+    minted: Vec<(SecretString, Millis)>,
     homes: Vec<String>,
     search: Option<Arc<Search>>,
+    /// The search does not know all of them yet: it is made when something goes out, not for each of many tokens.
+    stale: bool,
 }
 
 struct Search {
@@ -43,21 +44,17 @@ pub fn hold(key: &SecretString) {
     let mut held = HELD.write().unwrap_or_else(PoisonError::into_inner);
     if !held.keys.iter().any(|it| it.expose_secret() == key.expose_secret()) {
         held.keys.push(key.clone());
-        held.search = search(&held);
+        held.stale = true;
     }
 }
 
-/// The same for a token that is soon replaced by another.
-pub fn hold_for_now(token: &SecretString) {
+/// The same for a token that is good until then, however many there are.
+pub fn hold_until(token: &SecretString, until: Millis) {
+    let now = clock::now();
     let mut held = HELD.write().unwrap_or_else(PoisonError::into_inner);
-    if held.minted.iter().any(|it| it.expose_secret() == token.expose_secret()) {
-        return;
-    }
-    if held.minted.len() == MINTED {
-        held.minted.pop_front();
-    }
-    held.minted.push_back(token.clone());
-    held.search = search(&held);
+    held.minted.retain(|(it, until)| *until > now && it.expose_secret() != token.expose_secret());
+    held.minted.push((token.clone(), until));
+    held.stale = true;
 }
 
 /// A host that links may lead to without a word: the GitHub that we work for.
@@ -80,15 +77,34 @@ fn is_in(homes: &[String], host: &str) -> bool {
 
 /// Where keys stand in a text.
 pub(super) fn find(text: &str) -> Vec<Range<usize>> {
-    let search = HELD.read().unwrap_or_else(PoisonError::into_inner).search.clone();
-    let Some(search) = search.filter(|_| text.len() >= LEAST) else {
+    let Some(search) = newest().filter(|_| text.len() >= LEAST) else {
         return Vec::new();
     };
     let mut found = search.find(&View::plain(text, bare));
     if text.contains(['<', '%', '\\', '&']) {
         found.extend(search.find(&View::joined(text, bare)));
     }
+    // A key in a tag and spelled in escapes is in neither of the two.
+    if text.contains('<') && text.contains(['%', '\\', '&']) {
+        found.extend(search.find(&View::unescaped(text, bare)));
+    }
     found
+}
+
+/// The search for all that is held.
+fn newest() -> Option<Arc<Search>> {
+    {
+        let held = HELD.read().unwrap_or_else(PoisonError::into_inner);
+        if !held.stale {
+            return held.search.clone();
+        }
+    }
+    let mut held = HELD.write().unwrap_or_else(PoisonError::into_inner);
+    if held.stale {
+        held.search = search(&held);
+        held.stale = false;
+    }
+    held.search.clone()
 }
 
 /// Letters and digits, all of one case.
@@ -98,7 +114,7 @@ fn bare(c: char) -> Option<char> {
 
 fn search(held: &Held) -> Option<Arc<Search>> {
     let mut needles: Vec<String> = Vec::new();
-    for key in held.keys.iter().chain(&held.minted) {
+    for key in held.keys.iter().chain(held.minted.iter().map(|(token, _)| token)) {
         let key = key.expose_secret().trim();
         needles.extend(spellings(key));
         // A key in lines is as much of a key without its first and last.

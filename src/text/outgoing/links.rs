@@ -113,9 +113,10 @@ fn shortened(to: &str) -> Option<String> {
     (kept.len() < to.len()).then(|| kept.to_owned())
 }
 
-/// The same for addresses that stand in the text by themselves.
+/// The same for addresses that stand in the text by themselves, with `https://` or with `www.`.
 pub fn without_long_queries(text: &str) -> String {
-    if !text.contains("://") {
+    let starts = starts(text);
+    if starts.is_empty() {
         return text.to_owned();
     }
     let mut code: Vec<Range<usize>> = Vec::new();
@@ -126,24 +127,36 @@ pub fn without_long_queries(text: &str) -> String {
     }
     let mut out = String::with_capacity(text.len());
     let mut at = 0;
-    for (slashes, _) in text.match_indices("://") {
-        let scheme = text[..slashes].bytes().rev().take(5).take_while(u8::is_ascii_alphabetic).count();
-        let start = slashes - scheme;
-        if start < at || !matches!(text[start..slashes].to_ascii_lowercase().as_str(), "http" | "https") {
-            continue;
-        }
+    for (start, implied) in starts {
         let before = code.partition_point(|range| range.end <= start);
-        if code.get(before).is_some_and(|range| range.start <= start) {
+        if start < at || code.get(before).is_some_and(|range| range.start <= start) {
             continue;
         }
         let ends = |c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"' | '`' | ')');
         let end = text[start..].find(ends).map_or(text.len(), |length| start + length);
-        if let Some(short) = shortened(&text[start..end]) {
+        if let Some(short) = shortened(&format!("{implied}{}", &text[start..end])) {
             out.push_str(&text[at..start]);
-            out.push_str(&short);
+            out.push_str(&short[implied.len()..]);
             at = end;
         }
     }
     out.push_str(&text[at..]);
     out
+}
+
+/// Where addresses begin, and what is to be thought before them.
+fn starts(text: &str) -> Vec<(usize, &'static str)> {
+    let mut starts: Vec<(usize, &str)> = Vec::new();
+    for (slashes, _) in text.match_indices("://") {
+        let scheme = text[..slashes].bytes().rev().take(5).take_while(u8::is_ascii_alphabetic).count();
+        if matches!(text[slashes - scheme..slashes].to_ascii_lowercase().as_str(), "http" | "https") {
+            starts.push((slashes - scheme, ""));
+        }
+    }
+    let begins = |at: usize| text[..at].chars().next_back().is_none_or(|c| c.is_whitespace() || "*_~(".contains(c));
+    let www = text.match_indices(['w', 'W']).map(|(at, _)| at);
+    let www = www.filter(|at| text.get(*at..at + 4).is_some_and(|it| it.eq_ignore_ascii_case("www.")) && begins(*at));
+    starts.extend(www.map(|at| (at, "http://")));
+    starts.sort_unstable();
+    starts
 }

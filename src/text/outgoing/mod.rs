@@ -11,10 +11,10 @@ mod view;
 
 use std::ops::Range;
 
-use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
+use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 use serde_json::Value;
 
-pub use held::{at_home, hold, hold_for_now};
+pub use held::{at_home, hold, hold_until};
 
 use super::without_invisible;
 
@@ -86,7 +86,10 @@ fn tamed(markdown: &str) -> String {
     for (event, range) in parser.into_offset_iter() {
         links.look(&event, &range);
         match event {
-            Event::Start(Tag::CodeBlock(_)) => in_code = true,
+            Event::Start(Tag::CodeBlock(kind)) => {
+                in_code = true;
+                edits.extend(undrawn(&text, &range, &kind));
+            }
             Event::End(TagEnd::CodeBlock) => in_code = false,
             // An entity that GitHub would turn into the start of a mention or a reference.
             Event::Text(said) if !in_code && text[range.clone()].starts_with('&') && ["@", "#"].contains(&&*said) => {
@@ -116,6 +119,19 @@ fn tamed(markdown: &str) -> String {
     }
     out.push_str(&text[at..]);
     links::without_long_queries(&out)
+}
+
+/// The language of a block that GitHub would draw instead of showing it, where that is to be plain text: a picture can
+/// load another from anywhere.
+fn undrawn(text: &str, range: &Range<usize>, kind: &CodeBlockKind<'_>) -> Option<(Range<usize>, String)> {
+    const DRAWN: [&str; 4] = ["mermaid", "geojson", "topojson", "stl"];
+    let CodeBlockKind::Fenced(language) = kind else { return None };
+    let drawn =
+        language.split_whitespace().next().is_some_and(|it| DRAWN.iter().any(|name| it.eq_ignore_ascii_case(name)));
+    let block = &text[range.clone()];
+    let first = block.lines().next().filter(|_| drawn && block.contains("//"))?;
+    let language = range.start + first.len() - first.trim_start_matches([' ', '`', '~']).len();
+    Some((language..range.start + first.len(), "text".to_owned()))
 }
 
 /// Break mentions and closing words in plain text with an invisible joiner; `None` if there are none. `following` is what

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use secrecy::SecretString;
 
 use super::*;
+use crate::clock;
 
 const KEY: &str = "wh-5ecret_Of-These.Tests/Zq8+Lm2";
 
@@ -43,6 +44,12 @@ fn a_models_words_are_tamed() {
         ("    <!-- cloud-agent:task=1 -->", "&lt;!-- cloud-agent:task=1 -->"),
         ("[a]: b\n\n    <!-- cloud-agent:task=1 -->", "&lt;!-- cloud-agent:task=1 -->"),
         ("plain **bold** text", "plain **bold** text"),
+        (
+            "```mermaid\nA@{ img: \"https://evil.example/1\" }\n```",
+            "```text\nA@{ img: \"https://evil.example/1\" }\n```",
+        ),
+        ("- ~~~ Mer&#109;aid x\n  //e.example\n  ~~~", "- ~~~ text\n  //e.example\n  ~~~"),
+        ("```mermaid\nA --> B\n```", "```mermaid\nA --> B\n```"),
     ] {
         assert_eq!(outgoing(input), expected, "{input}");
     }
@@ -80,6 +87,15 @@ fn formats_are_known_and_look_alikes_stay() {
 }
 
 #[test]
+fn a_letter_before_it_hides_no_key() {
+    let key = "ghp_0123456789abcdefABCDEF0123456789abcd";
+    assert_eq!(redact(&format!("x{key} 7{key}")), "x[redacted] 7[redacted]");
+    for word in ["highs_and_lows_of_the_last_30_days_by_region", "rights_ofThePeopleWhoHaveWrittenThis1"] {
+        assert_eq!(redact(word), word);
+    }
+}
+
+#[test]
 fn keys_in_pieces_are_found() {
     let (head, tail) = ("ghp_abcdefghijklmnop", "qrstuvwxyz0123456789");
     for between in ["<b></b>", "\u{200B}", "**", "\n", "\n> ", "&#8203;"] {
@@ -93,11 +109,49 @@ fn keys_in_pieces_are_found() {
 }
 
 #[test]
+fn a_password_is_taken_out_once() {
+    let once = redact("x://user:\u{7}kkkk<b>kkkk@host.example/");
+    assert_eq!(once, "x://user:\u{7}[redacted]@host.example/");
+    assert_eq!(redact(&once), once);
+}
+
+/// Found by the fuzzer: nothing reads `<!` and a `>` further on as a tag, and yet what stood between was passed over.
+#[test]
+fn keys_in_tags_are_found_in_every_spelling() {
+    hold_the_key();
+    for way in 0..14 {
+        let spelled = spelled(way, "");
+        for said in [format!("![[a]: b<!--@alice}}|8 {spelled} bere): i<b>1"), format!("<a href=\"/{spelled}\">x</a>")]
+        {
+            assert!(redact(&said).contains(REDACTED), "{said}");
+            assert!(outgoing(&said).contains(REDACTED), "{said}");
+        }
+    }
+    let token = format!("ghp&#95;{}", "x".repeat(36));
+    assert!(!redact(&format!("<!x {token} y>")).contains("xxxx"));
+}
+
+#[test]
 fn a_key_of_several_lines_is_held_line_by_line() {
     let line = "MIIEpAIBAAKCAQEA0Z3VS5JJcds3xfn0ygWyF8PbnGy0AHB7MaX3CrqlGdrk5Jhx";
     hold(&SecretString::from(format!("-----BEGIN RSA PRIVATE KEY-----\n{line}\n-----END RSA PRIVATE KEY-----\n")));
     assert_eq!(redact(&format!("it is {line}.")), "it is [redacted].");
     assert!(!redact_held(&STANDARD.encode(format!("x{line}"))).contains(&STANDARD.encode(&line[2..])[..20]));
+}
+
+#[test]
+fn every_token_that_is_still_good_is_held_however_many_there_are() {
+    let token = |n: usize| format!("minted-{n:04}-token-{n:04}-of-an-odd-form");
+    let soon = clock::now() + 3_600_000;
+    hold_until(&SecretString::from(token(0)), clock::now() - 1);
+    for n in 1..200 {
+        hold_until(&SecretString::from(token(n)), soon);
+    }
+    for n in [1, 2, 100, 199] {
+        assert_eq!(redact_held(&format!("it is {}.", token(n))), "it is [redacted].", "{n}");
+    }
+    // One that is dead need not be looked for.
+    assert_eq!(redact_held("minted-0000-token-0000-of-ano"), "minted-0000-token-0000-of-ano");
 }
 
 #[test]
@@ -115,6 +169,7 @@ fn long_queries_to_others_are_cut() {
         format!("https://evil.example/a `https://evil.example/?{long}`")
     );
     assert_eq!(outgoing(&format!("[a](https://evil.example/?q={long})")), "[a](https://evil.example/) (evil.example)");
+    assert_eq!(outgoing(&format!("see www.evil.example/a?q={long} now")), "see www.evil.example/a now");
     let ours = format!("https://github.com/a/b/issues?q={long}");
     assert_eq!(outgoing(&ours), ours);
 }

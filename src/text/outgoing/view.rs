@@ -23,11 +23,20 @@ impl View {
 
     /// The text without tags and invisible characters, and with one level of escapes undone.
     pub fn joined(text: &str, keep: impl Fn(char) -> Option<char>) -> Self {
+        Self::undone(text, keep, tag)
+    }
+
+    /// The same with what stands in tags: when nothing reads them as tags, they are words like all others.
+    pub fn unescaped(text: &str, keep: impl Fn(char) -> Option<char>) -> Self {
+        Self::undone(text, keep, |_| None)
+    }
+
+    fn undone(text: &str, keep: impl Fn(char) -> Option<char>, left_out: fn(&str) -> Option<usize>) -> Self {
         let mut view = Self { text: String::with_capacity(text.len()), from: Vec::with_capacity(text.len()) };
         let mut at = 0;
         while let Some(c) = text[at..].chars().next() {
             let rest = &text[at..];
-            if let Some(length) = tag(rest) {
+            if let Some(length) = left_out(rest) {
                 at += length;
                 continue;
             }
@@ -86,8 +95,9 @@ fn tag(rest: &str) -> Option<usize> {
     const LONGEST: usize = 200;
     let inside = rest.strip_prefix('<')?;
     inside.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '!' | '?')).then_some(())?;
-    let end = inside.bytes().take(LONGEST).position(|b| b == b'>')?;
-    Some(end + 2)
+    // One that begins inside of it means that this is none.
+    let end = inside.bytes().take(LONGEST).position(|b| matches!(b, b'<' | b'>'))?;
+    inside[end..].starts_with('>').then_some(end + 2)
 }
 
 /// The character that an escape at the beginning stands for, and its length: `%5F`, `&#95;`, `&#x5F;`, `\x5F`, `\u005F`.

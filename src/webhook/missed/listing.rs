@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use super::super::event::names_us;
 use super::super::payload::Envelope;
 use super::super::take::{Arrived, take};
 use super::{LEASE, OVERLAP, Turn};
@@ -19,7 +18,7 @@ use crate::github::{Error, Installed, ReactTo, Reaction, Repo};
 use crate::queue::Accepted;
 use crate::report;
 use crate::store::Source;
-use crate::task::rules;
+use crate::task::{rules, speaks};
 
 /// Look through all repositories that are left.
 pub(super) async fn list(turn: &Turn<'_>) -> Result<()> {
@@ -148,7 +147,7 @@ impl<'a> Shelf<'a> {
             let opened = text(&issue, "created_at") >= since;
             let labels = issue["labels"].as_array().map(Vec::as_slice).unwrap_or_default();
             let on_pull = issue["pull_request"].is_object();
-            let names_us = names_us(text(&issue, "body"), self.mention);
+            let names_us = speaks(text(&issue, "body"), self.mention);
             if !labels.is_empty() && ours.is_none() {
                 ours = Some(self.label().await?);
             }
@@ -228,7 +227,7 @@ impl<'a> Shelf<'a> {
     /// Whether a comment is none of ours to hear, or was heard.
     async fn is_heard(&self, comment: &Value, since: &str, on: ReactTo) -> Result<bool, Trouble> {
         let by_person = comment["user"].is_object() && text(&comment["user"], "type") != "Bot";
-        if !by_person || text(comment, "created_at") < since || !names_us(text(comment, "body"), self.mention) {
+        if !by_person || text(comment, "created_at") < since || !speaks(text(comment, "body"), self.mention) {
             return Ok(true);
         }
         let keys = [Reaction::Eyes, Reaction::Confused].map(|it| report::reaction_key(&self.repo, on, it));

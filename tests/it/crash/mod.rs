@@ -96,7 +96,7 @@ fn the_world_without_a_crash() {
 
     I read it again.
 
-    <sub>TIME · $COST · N turns · task `ID`</sub>
+    <sub>TIME · $COST · N turns · task `ID` · snapshot `HASH`</sub>
 
     task issue on #1: completed, pull_request
     write repository-N:comment-N:eyes: done

@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::{terms, world};
 
 /// Send a request to a proxy and read what comes until it hangs up.
-async fn say(proxy: SocketAddr, request: &[u8]) -> String {
+pub async fn say(proxy: SocketAddr, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(proxy).await.unwrap();
     stream.write_all(request).await.unwrap();
     let mut answer = Vec::new();
@@ -63,11 +63,11 @@ async fn what_is_not_on_the_list_is_refused_and_counted() {
     assert_eq!(world.gate.blocked(), want.map(|(host, times)| (host.to_owned(), times)).into());
 }
 
-type Blocked = Arc<Mutex<BTreeMap<String, u64>>>;
+pub type Blocked = Arc<Mutex<BTreeMap<String, u64>>>;
 
 /// An egress proxy with one rule, and a resolver and an address policy of the test's own. A name is looked up to the next
 /// of the answers, the last of which stays.
-async fn proxy(
+pub async fn proxy(
     rule: &str,
     answers: Vec<Vec<SocketAddr>>,
     may_dial: fn(IpAddr, Option<IpAddr>) -> bool,
@@ -98,7 +98,7 @@ async fn proxy(
 }
 
 /// What a client of TLS says first, when it looks for this host.
-fn hello(name: &str, with_name: bool) -> Vec<u8> {
+pub fn hello(name: &str, with_name: bool) -> Vec<u8> {
     let mut config =
         rustls::ClientConfig::builder().with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth();
     config.enable_sni = with_name;
@@ -127,7 +127,7 @@ fn in_two_records(hello: &[u8]) -> Vec<u8> {
 }
 
 /// Open a tunnel to `registry.example`, say this in it in pieces, and see what the server hears and the client is told.
-async fn through(rule: &str, more: &str, says: &[u8], pieces: usize) -> (Vec<u8>, Vec<u8>, Vec<(String, u64)>) {
+pub async fn through(rule: &str, more: &str, says: &[u8], pieces: usize) -> (Vec<u8>, Vec<u8>, Vec<(String, u64)>) {
     let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (proxy, blocked) = proxy(rule, vec![vec![server.local_addr().unwrap()]], |_, _| true).await;
     let mut client = TcpStream::connect(proxy).await.unwrap();
@@ -265,4 +265,17 @@ async fn a_name_that_leads_inside_is_refused() {
     // Whatever the address says: a connection that comes out where it went in is this machine.
     let (proxy, _) = proxy("registry.example", vec![vec![own]], |address, from| from != Some(address)).await;
     assert!(say(proxy, connect).await.starts_with("HTTP/1.1 403 "));
+}
+
+#[tokio::test]
+async fn a_name_that_is_not_allowed_is_never_looked_up() {
+    // A resolver that has no answer to anything, and breaks when it is asked.
+    let (proxy, blocked) = proxy("registry.example", Vec::new(), |_, _| true).await;
+    for name in ["secret-words.evil.example", "registry.example.evil.example", "x.registry.example"] {
+        let answer = say(proxy, format!("CONNECT {name}:443 HTTP/1.1\r\n\r\n").as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 403 "), "{name}: {answer}");
+    }
+    assert_eq!(blocked.lock().unwrap().len(), 3);
+    let answer = say(proxy, b"CONNECT registry.example:443 HTTP/1.1\r\n\r\n").await;
+    assert_eq!(answer, "", "the one that is allowed is asked for");
 }

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
-mod egress;
+pub mod egress;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

@@ -4,9 +4,10 @@
 
 mod diff;
 mod fetch;
+mod hostile;
 mod inspect;
 mod pack;
 mod publish;
 mod rebase;
 mod server;
-mod world;
+pub mod world;

@@ -7,6 +7,7 @@
 
 mod cage;
 mod calls;
+mod closed;
 mod life;
 mod limits;
 mod process;

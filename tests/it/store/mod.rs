@@ -105,6 +105,7 @@ impl Scene {
             snapshot: Snapshot::default(),
             kind: Kind::Issue,
             origin: None,
+            within: None,
         };
         let made = self.store.create_task(&claimed.lease, &new).await.unwrap() == Created::Made { superseded: None };
         let done = Decided { state: DeliveryState::Done, decision: String::new(), task_id: None };

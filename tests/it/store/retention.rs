@@ -64,9 +64,9 @@ fn finding(id: &str, number: u64) -> String {
 on_both! {
     async fn old_deliveries_go_and_those_that_github_may_send_again_stay(scene) {
         let old = [received(20, "old", None), received(20, "old, ignored", Some("nobody"))];
-        let young = [received(10, "young", None), received(2, "emptied", Some("nobody")), received(0, "new", Some("nobody"))];
+        let young = [received(10, "young", None), received(2, "emptied", Some("nobody")), received(0, "new", Some("nobody")), received(2, "suspended", Some("the installation is suspended"))];
         assert_eq!(scene.store.accept(&old).await.unwrap().len(), 2);
-        assert_eq!(scene.store.accept(&young).await.unwrap().len(), 3);
+        assert_eq!(scene.store.accept(&young).await.unwrap().len(), 4);
         for _ in 0..2 {
             let lease = scene.claim(Queue::Delivery, LEASE, None).await.unwrap().lease;
             let done = Decided { state: DeliveryState::Done, decision: "did it".to_owned(), task_id: None };
@@ -78,8 +78,8 @@ on_both! {
 
         let rest = "select count(*) from delivery where guid in ";
         assert_eq!(scene.count(&format!("{rest} ('old', 'old, ignored')")).await, 0);
-        assert_eq!(scene.count(&format!("{rest} ('young', 'emptied', 'new', 'waits')")).await, 4);
-        for (guid, kept) in [("young", true), ("emptied", false), ("new", true), ("waits", true)] {
+        assert_eq!(scene.count(&format!("{rest} ('young', 'emptied', 'new', 'suspended', 'waits')")).await, 5);
+        for (guid, kept) in [("young", true), ("emptied", false), ("new", true), ("suspended", true), ("waits", true)] {
             let length = scene.count(&format!("select cast(length(body) as bigint) from delivery where guid = '{guid}'")).await;
             assert_eq!(length > 0, kept, "the body of {guid}");
         }

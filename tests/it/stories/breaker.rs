@@ -139,4 +139,26 @@ stories! {
         assert!(world.last_task(2).await.is_some());
         world.told();
     }
+
+    async fn what_is_asked_at_one_moment_is_counted(database: Database) {
+        const ISSUES: u64 = 6;
+        let mut world = World::on(database).await;
+        world.claude_will("true");
+        world.set("TASKS_PER_PERSON_HOUR", "1");
+        world.start().await;
+        for _ in 0..ISSUES {
+            world.issue("The greeting is short", "");
+        }
+        let places: Vec<String> = (1..=ISSUES).map(|number| format!("octo/app#{number}")).collect();
+        let asks = places.iter().map(|place| world.github.comment("alice", place, "@cloud-agent fix this"));
+        futures::future::join_all(asks).await;
+        world.settle().await;
+        let mut tasks = 0;
+        for number in 1..=ISSUES {
+            tasks += usize::from(world.last_task(number).await.is_some());
+        }
+        let told = world.told();
+        assert_eq!(tasks, 1, "{told}");
+        assert_eq!(told.matches("you have asked for as much as one person may").count(), ISSUES as usize - 1, "{told}");
+    }
 }

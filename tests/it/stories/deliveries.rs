@@ -78,7 +78,7 @@ stories! {
         let secret = world.github.webhook_secret();
         world.set("GITHUB_WEBHOOK_SECRET", &format!("the new one, {secret}"));
         world.start().await;
-        let body = ask(&world).to_string().replace("created", "edited");
+        let body = ask(&world).to_string().replace("created", "pinned");
 
         for signature in [Signature::Good, Signature::OtherSecret("the new one")] {
             let guid = format!("{signature:?}");
@@ -91,20 +91,20 @@ stories! {
     async fn garbage_is_answered_clearly(database: Database) {
         let world = World::running(database).await;
         let form = |json: &str| format!("payload={}", url::form_urlencoded::byte_serialize(json.as_bytes()).collect::<String>());
-        let edited = ask(&world).to_string().replace("created", "edited");
-        let long = json!({ "action": "edited", "padding": "x".repeat(24 << 20) }).to_string();
-        let too_long = json!({ "action": "edited", "padding": "x".repeat(26 << 20) }).to_string();
+        let pinned = ask(&world).to_string().replace("created", "pinned");
+        let long = json!({ "action": "pinned", "padding": "x".repeat(24 << 20) }).to_string();
+        let too_long = json!({ "action": "pinned", "padding": "x".repeat(26 << 20) }).to_string();
         let cases: Vec<(&str, String, &str)> = vec![
             ("no JSON", "hello".into(), "application/json"),
-            ("cut", edited[..edited.len() - 5].to_owned(), "application/json"),
+            ("cut", pinned[..pinned.len() - 5].to_owned(), "application/json"),
             ("empty", String::new(), "application/json"),
             ("an array", "[]".into(), "application/json"),
             ("not UTF-8", "\u{fffd}".repeat(3), "application/json"),
             ("XML", "<a/>".into(), "text/xml"),
-            ("a form", form(&edited), "application/x-www-form-urlencoded"),
+            ("a form", form(&pinned), "application/x-www-form-urlencoded"),
             ("a form without payload", "a=b".into(), "application/x-www-form-urlencoded"),
-            ("odd text", edited.replace("fix this", r"\u0000 \ud83d \ud83d\ude80 fix"), "application/json"),
-            ("unknown keys", edited.replace("\"action\"", "\"x_new\":{\"y\":[1]},\"action\""), "application/json"),
+            ("odd text", pinned.replace("fix this", r"\u0000 \ud83d \ud83d\ude80 fix"), "application/json"),
+            ("unknown keys", pinned.replace("\"action\"", "\"x_new\":{\"y\":[1]},\"action\""), "application/json"),
             ("24 MB", long, "application/json"),
             ("26 MB", too_long, "application/json"),
         ];
@@ -169,6 +169,8 @@ stories! {
         world.settle().await;
         world.told();
 
+        let summary = world.github.check_runs("octo/app")[0].summary.clone().unwrap();
+        assert!(summary.contains("Hidden text was taken out: 1 HTML comment (alice), 1 invisible character (rita)."), "{summary}");
         let head = "cloud-agent/issue-1-the-greeting-is-short";
         let seen = world.github.file_at("octo/app", head, "seen.txt").unwrap();
         assert_snapshot!(crate::world::steady(&without_times(&seen)), @"

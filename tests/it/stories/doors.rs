@@ -251,7 +251,7 @@ fn help_teaches() {
       -h, --help     Print help
       -V, --version  Print version
 
-    Every setting is an environment variable or a flag; `cloud-agent serve --help` lists them.
+    Every setting is an environment variable or a flag, secrets are variables alone; `cloud-agent serve --help` lists them.
 
     First steps:
       cloud-agent doctor      what is missing before it can run

@@ -6,11 +6,14 @@ use simulator::Script;
 
 use crate::world::World;
 
-/// The last words on the thread, without the marker.
+/// The last words on the thread, without the marker and the diff of what was held back.
 fn last_words(world: &World) -> String {
     world.told();
     let comment = world.github.comments("octo/app#1").into_iter().next_back().unwrap();
-    let words = crate::world::steady(&comment.body);
+    let mut words = crate::world::steady(&comment.body);
+    if let Some((before, after)) = words.split_once("\n<details><summary>What was held back") {
+        words = before.to_owned() + after.split_once("</details>\n").unwrap().1;
+    }
     words.lines().skip(1).collect::<Vec<_>>().join("\n")
 }
 

@@ -81,7 +81,7 @@ stories! {
 
         - `registry.invalid:443` (1 time)
 
-        <sub>TIME · $COST · 2 turns</sub>
+        <sub>TIME · $COST · 2 turns · snapshot `HASH`</sub>
         ");
         assert!(heads(&world).iter().all(|it| *it == "head"), "{:?}", heads(&world));
         assert_eq!(world.github.reviews("octo/app#1")[0].state, "COMMENTED");

@@ -75,7 +75,7 @@ async fn a_huge_pull_request_is_reviewed_as_far_as_it_goes() {
     - 756 beyond what one review takes: `src/52/file-5244.txt`, `src/52/file-5245.txt`, `src/52/file-5246.txt` and 753 more
     - 50 vendored: `vendor/0.txt`, `vendor/1.txt`, `vendor/10.txt` and 47 more
 
-    <sub>TIME · $COST · 18 turns</sub>
+    <sub>TIME · $COST · 18 turns · snapshot `HASH`</sub>
     ");
     let reviews = world.github.reviews("octo/app#1");
     assert_eq!(reviews.len(), 1);
@@ -143,7 +143,7 @@ async fn a_huge_pull_request_is_reviewed_as_far_as_it_goes() {
 
     - what the reviews before this one have left out: `@cloud-agent review` looks at everything again
 
-    <sub>TIME · $COST · 4 turns</sub>
+    <sub>TIME · $COST · 4 turns · snapshot `HASH`</sub>
     ");
 }
 
@@ -175,6 +175,6 @@ async fn paths_of_the_settings_make_it_small() {
 
     - 6003 left out by the repository's settings: `Cargo.lock`, `api/0.gen.txt`, `api/1.gen.txt` and 6000 more
 
-    <sub>TIME · $COST · 4 turns</sub>
+    <sub>TIME · $COST · 4 turns · snapshot `HASH`</sub>
     ");
 }

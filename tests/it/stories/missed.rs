@@ -63,6 +63,21 @@ async fn decision(world: &World, guid: &str) -> String {
     format!("{state}: {}", why.unwrap_or_default())
 }
 
+fn is_postgres(world: &World) -> bool {
+    world.database_url().starts_with("postgres")
+}
+
+/// Statements after which no delivery can be changed, though new ones can be stored.
+fn broken(world: &World) -> &'static [&'static str] {
+    match is_postgres(world) {
+        true => &[
+            "create function broken() returns trigger language plpgsql as $$ begin raise exception 'broken'; end $$",
+            "create trigger broken before update on delivery for each row execute function broken()",
+        ],
+        false => &["create trigger broken before update on delivery begin select raise(abort, 'broken'); end"],
+    }
+}
+
 stories! {
     async fn what_was_asked_while_the_bot_was_away_is_done_once(database: Database) {
         let mut world = World::on(database).await;
@@ -251,6 +266,47 @@ stories! {
         assert_eq!((status, says.as_str()), (202, r#"{"status":"accepted"}"#));
         world.settle().await;
         assert!(decision(&world, "odd").await.starts_with("failed: "));
+
+        // As long as nobody can look, it is not "known" but not taken, so that it is brought once more.
+        for statement in broken(&world) {
+            world.sql(statement).await;
+        }
+        let (status, says) = deliver().await;
+        assert_eq!(status, 503, "{says}");
+        world.sql(if is_postgres(&world) { "drop trigger broken on delivery" } else { "drop trigger broken" }).await;
+        assert_eq!(deliver().await.0, 202);
+        world.settle().await;
+    }
+
+    async fn what_was_asked_just_before_a_suspension_is_done_after_it(database: Database) {
+        let mut world = World::on(database).await;
+        world.claude_will("true");
+        come_back(&mut world).await;
+        for title in ["Wanted", "Not any more"] {
+            world.issue(title, "");
+        }
+        leave(&mut world).await;
+        let wanted = world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;
+        let deleted = world.github.comment("alice", "octo/app#2", "@cloud-agent fix this").await;
+        world.github.suspend_installation();
+        // GitHub writes times in seconds.
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+        come_back(&mut world).await;
+        world.settle().await;
+        for it in [&wanted, &deleted] {
+            assert_eq!(decision(&world, &it.guid).await, "ignored: the installation is suspended");
+        }
+
+        // What nobody wants any more then is not done.
+        cut_off(&world);
+        world.github.delete_comment("alice", deleted.comment_id).await;
+        world.github.deliver_to(format!("http://{}/webhooks/github", world.address()));
+        world.github.unsuspend_installation();
+        world.settle().await;
+        assert_eq!(decision(&world, &wanted.guid).await, "done: made a task");
+        assert_eq!(decision(&world, &deleted.guid).await, "ignored: the comment is gone meanwhile");
+        let told = world.told();
+        assert_eq!(told.matches("👀").count(), 1, "{told}");
     }
 
     async fn after_a_week_the_repositories_are_looked_through(database: Database) {

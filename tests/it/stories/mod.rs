@@ -22,6 +22,8 @@ macro_rules! stories {
 }
 
 mod api;
+pub mod approval;
+mod blocked;
 mod breaker;
 mod cage;
 mod data;
@@ -35,6 +37,7 @@ mod refusals;
 mod restart;
 pub mod findings;
 mod forks;
+mod guidance;
 mod huge;
 mod installation;
 mod own;

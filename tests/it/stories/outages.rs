@@ -1,10 +1,20 @@
 //! GitHub is slow, broken, strict or away. What it did all the same is found, and nothing is done twice.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use simulator::github::Fault;
+use tokio::sync::Notify;
 
+use super::findings::{APP, ON};
 use crate::world::World;
+
+const CHECKS: &str = "/repos/{o}/{r}/check-runs";
+
+/// Requests to a route that ends in this.
+fn asked(world: &World, method: &str, end: &str) -> usize {
+    world.github.journal().iter().filter(|it| it.method == method && it.path.ends_with(end)).count()
+}
 
 /// Ask once, and see one of each in the end.
 async fn ask_and_see_one_of_each(world: &World) {
@@ -43,6 +53,43 @@ stories! {
         world.github.faults().on("POST", "/repos/{o}/{r}/pulls").times(1).answer(Fault::ResetAfterApply);
         world.github.faults().on("POST", "/repos/{o}/{r}/check-runs").times(1).answer(Fault::TruncatedJson);
         ask_and_see_one_of_each(&world).await;
+    }
+
+    async fn a_check_run_that_github_makes_late_is_looked_for_twice(database: Database) {
+        let world = greeting(database).await;
+        let now = Arc::new(Notify::new());
+        world.github.faults().on("POST", CHECKS).times(1).answer(Fault::AppliedLate(now.clone()));
+        world.issue("The greeting is short", "");
+        world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;
+        world.wait_for("the first look", async || asked(&world, "GET", "/check-runs") > 0).await;
+        now.notify_one();
+        world.settle().await;
+        assert_eq!(asked(&world, "POST", "/check-runs"), 1);
+        assert_eq!(world.github.check_runs("octo/app").len(), 1);
+        world.told();
+    }
+
+    async fn a_check_run_that_github_makes_later_still_ends_as_the_other(database: Database) {
+        let mut world = World::on(database).await;
+        world.claude_finds("[]");
+        world.settings(ON);
+        world.start().await;
+        let now = Arc::new(Notify::new());
+        world.github.faults().on("POST", CHECKS).times(1).answer(Fault::AppliedLate(now.clone()));
+        world.pull("change", &[("app.txt", APP)]).await;
+        world.settle().await;
+        now.notify_one();
+        let checks = || world.github.check_runs("octo/app");
+        world.wait_for("the second check run", async || checks().len() == 2).await;
+        assert_eq!(checks().iter().filter(|it| it.status == "completed").count(), 1);
+
+        world.stop().await;
+        world.start().await;
+        let checks = || world.github.check_runs("octo/app");
+        world.wait_for("both to end", async || checks().iter().all(|it| it.status == "completed")).await;
+        let ends: Vec<_> = checks().into_iter().map(|it| (it.conclusion, it.title, it.external_id)).collect();
+        assert_eq!(ends[0], ends[1]);
+        world.told();
     }
 
     async fn git_fails_on_the_way(database: Database) {

@@ -65,6 +65,7 @@ stories! {
           | `@cloud-agent retry` | try the same again, with everything as it is then |
           | `@cloud-agent stop` | end what I am doing here |
           | `@cloud-agent resume` | listen again here, after I have stopped because too much was asked |
+          | `/ok-to-test COMMIT`, on a line of its own | on a pull request from a fork, or with strangers' words in it: treat this very commit as if it were your own, until the next push. Look at it first |
           | `@cloud-agent help` | show this |
 
           The label `cloud-agent` means `fix this` on an issue and `review` on a pull request. What is set in `.github/cloud-agent.yml` on the default branch decides whether pull requests are reviewed without being asked for.

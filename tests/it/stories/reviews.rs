@@ -107,7 +107,7 @@ stories! {
         | serious | `app.txt:2` | Two is wrong | on the line |
         | serious | `app.txt:4` | Four is wrong | on the line |
 
-        <sub>TIME · $COST · 4 turns</sub>
+        <sub>TIME · $COST · 4 turns · snapshot `HASH`</sub>
         ");
         assert_snapshot!(checks(&world), @r#"cloud-agent review: completed neutral "2 findings, 2 serious" [fix rerun] 0 notes"#);
     }
@@ -280,7 +280,7 @@ stories! {
 
         - 1 binary: `logo.bin`
 
-        <sub>TIME · $COST · 4 turns</sub>
+        <sub>TIME · $COST · 4 turns · snapshot `HASH`</sub>
         ");
     }
 

@@ -74,4 +74,17 @@ stories! {
         assert!(told.contains("The model did not accept the operator's key."), "{told}");
         assert!(world.steps(1).await.iter().all(|it| !it.starts_with("init")), "no sandbox was made for it");
     }
+
+    async fn a_claude_that_stays_away_is_named(database: Database) {
+        let mut world = World::on(database).await;
+        let missing = world.data_dir().with_file_name("nowhere");
+        world.set("CLAUDE_BIN", missing.to_str().unwrap());
+        world.set("WAIT_LIMIT", "1s");
+        world.start().await;
+        world.issue("The greeting is short", "");
+        world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;
+        world.settle().await;
+        let told = world.told();
+        assert!(told.contains("Claude Code is missing on the machine that I run on"), "{told}");
+    }
 }

@@ -74,7 +74,7 @@ stories! {
 
         - 1 left out by the repository's settings: `docs/app.txt`
 
-        <sub>TIME · $COST</sub>
+        <sub>TIME · $COST · snapshot `HASH`</sub>
         ");
         assert_snapshot!(checks(&world), @r#"cloud-agent review: completed success "Nothing to look at" [rerun] 0 notes"#);
     }
@@ -189,7 +189,7 @@ stories! {
 
         `.github/cloud-agent.yml` has a mistake, so the defaults hold: line 1:1: unknown key `reviews`; did you mean `review`?
 
-        <sub>TIME · $COST · 2 turns</sub>
+        <sub>TIME · $COST · 2 turns · snapshot `HASH`</sub>
         ");
     }
 }

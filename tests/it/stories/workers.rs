@@ -72,3 +72,69 @@ async fn what_dies_with_one_machine_goes_on_on_another_and_leaves_nothing() {
     assert!(world.told().contains("### Opened #2"));
     drop(worker);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tree_that_another_machine_has_left_behind_is_not_taken_up() {
+    /// Keeps a transcript as Claude Code does, of whichever session it is told to go on with.
+    const REMEMBERS: &str = r#"
+while [ $# -gt 0 ]; do case "$1" in --session-id|--resume) ID=$2;; esac; shift; done
+mkdir -p $HOME/.claude/projects/-workspace
+echo '{"said":"a teapot"}' >> $HOME/.claude/projects/-workspace/$ID.jsonl
+"#;
+    let mut world = World::on(Database::postgres()).await;
+    world.claude_will(&format!("{REMEMBERS}echo 'hello, world' > README.md"));
+    let (mut here, mut there) = (world.hand("serve", "here"), world.hand("work", "there"));
+    here.start(&world);
+    world.issue("The greeting is short", "");
+    world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;
+    world.wait_for("a pull request", async || !world.github.pulls("octo/app").is_empty()).await;
+    world.settle().await;
+
+    // The follow-up goes on with one and the same conversation wherever it runs.
+    world.claude_plays(&format!("{REMEMBERS}touch STALE; while :; do sleep 0.1; done"));
+    world.github.comment("alice", "octo/app#2", "@cloud-agent say good day, too").await;
+    let step = async || world.last_task(2).await.and_then(|task| task.progress.agent);
+    world.wait_for("the first to begin", async || here.has_in_a_tree("STALE")).await;
+    let first = step().await.unwrap();
+    here.kill();
+    there.start(&world);
+    world.wait_for("the second to go on", async || there.has_in_a_tree("STALE")).await;
+    let second = step().await.unwrap();
+    assert_eq!(first.session, second.session);
+
+    let begins_anew =
+        "[ ! -e STALE ] || echo 'from a stale tree' >> README.md; rm -f STALE; echo 'good day' >> README.md";
+    world.claude_will(&format!("{REMEMBERS}{begins_anew}"));
+    there.stop().await;
+    here.start(&world);
+    world.settle().await;
+    let told = world.told();
+    assert!(told.contains("good day") && !told.contains("stale"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_process_hears_of_an_installation_the_others_act_on() {
+    let mut world = World::on(Database::postgres()).await;
+    world.claude_will("true");
+    world.start().await;
+    let tokens = || world.github.journal().iter().filter(|it| it.path.ends_with("/access_tokens")).count();
+    let ask = async || {
+        world.github.comment("alice", "octo/app#1", "@cloud-agent help").await;
+        world.settle().await;
+    };
+    world.issue("The greeting is short", "");
+    ask().await;
+    let before = tokens();
+    ask().await;
+    assert_eq!(tokens(), before, "a token is kept");
+    // As another process that was brought the event.
+    let heard = world.store().tell_of_installation(world.github.installation_id());
+    heard.await.unwrap();
+    world
+        .wait_for("the kept token to be dropped", async || {
+            ask().await;
+            tokens() > before
+        })
+        .await;
+    world.told();
+}

@@ -60,6 +60,21 @@ impl Hand {
         }
     }
 
+    /// As a deploy ends it: it gives back what it has.
+    pub async fn stop(&mut self) {
+        let Some(mut child) = self.child.take() else { return };
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+        tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
+    }
+
+    /// Whether a working tree of a run on this machine has this file.
+    pub fn has_in_a_tree(&self, name: &str) -> bool {
+        let data = self.settings.iter().find(|(it, _)| *it == "DATA_DIR").map(|(_, dir)| dir.as_str());
+        let runs = std::fs::read_dir(std::path::Path::new(data.unwrap()).join("runs")).into_iter().flatten().flatten();
+        runs.map(|run| run.path().join("workspace").join(name)).any(|path| path.exists())
+    }
+
     /// How it has ended by itself, if it has.
     pub fn ended(&mut self) -> Option<String> {
         let status = self.child.as_mut()?.try_wait().unwrap()?;

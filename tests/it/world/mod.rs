@@ -175,6 +175,12 @@ impl World {
         nix::sys::signal::kill(pid, signal).unwrap();
     }
 
+    /// The number of the bot's process.
+    pub fn pid(&self) -> u32 {
+        let Bot::There(child) = &self.bot else { panic!("it is no process") };
+        child.id()
+    }
+
     /// Wait until the process of the bot has ended by itself.
     pub async fn ended(&mut self) {
         let Bot::There(mut child) = std::mem::replace(&mut self.bot, Bot::Absent) else { panic!("it is no process") };

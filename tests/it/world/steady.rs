@@ -17,6 +17,13 @@ pub fn steady(text: &str) -> String {
             let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.').to_owned();
             line = format!("{}TIME · $COST{rest}", &line[..start]);
         }
+        // The digest of a snapshot, in which there are times.
+        if let Some(at) = line.find("snapshot `").map(|at| at + "snapshot `".len())
+            && let Some(end) = line[at..].find('`')
+            && line[at..at + end].bytes().all(|it| it.is_ascii_hexdigit())
+        {
+            line.replace_range(at..at + end, "HASH");
+        }
         out.push_str(line.trim_end());
         out.push('\n');
     }

@@ -149,6 +149,15 @@ async fn rest(world: &Arc<World>, request: Request<Bytes>) -> Reply {
         Ok(after) => after,
         Err(early) => return end_early(world, &asked, early),
     };
+    if let Some(Fault::AppliedLate(now)) = after {
+        asked.note(world, Credential::None, 0);
+        let world = Arc::clone(world);
+        tokio::spawn(async move {
+            now.notified().await;
+            tokio::task::spawn_blocking(move || drop(answer(&world, &asked))).await
+        });
+        return Err(HangUp);
+    }
     // Handlers ask git, which blocks.
     let answering = tokio::task::spawn_blocking({
         let (world, asked) = (Arc::clone(world), Arc::clone(&asked));

@@ -156,6 +156,7 @@ fn what_is_no_yaml_is_told_where() {
     check("model: !!str 3\n", "1:8: `!!str` is a tag to YAML, and none are read; put it in quotes");
     check("model: a\u{200B}b\n", "1:9: a character stands here that people don't see (U+200B)");
     check("model: \"\\u202E\"\n", "1:8: a character stands here that people don't see (U+202E)");
+    check("model: a # x\rask: { who: everyone }\r\n", "1:13: a character stands here that people don't see (U+000D)");
     check(&"#\n".repeat(40_000), "1:1: the file is larger than 64 KB");
 }
 

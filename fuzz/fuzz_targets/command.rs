@@ -1,0 +1,5 @@
+//! See `tests/properties/command.rs`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| cloud_agent_fuzz::play("command", data));

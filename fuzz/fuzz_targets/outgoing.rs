@@ -1,0 +1,5 @@
+//! See `tests/properties/outgoing.rs`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| cloud_agent_fuzz::play("outgoing", data));

@@ -1,0 +1,46 @@
+//! `/ok-to-test COMMIT`: somebody who may write lets work be done on one commit of a pull request.
+
+use super::ask::{self, Asked};
+use super::event::Ask;
+use super::handle::{Desk, Trouble, done, refused_is_fine};
+use crate::clock;
+use crate::github::{PullRequest, Reaction};
+use crate::report;
+use crate::store::DeliveryState;
+use crate::task::{Approval, NotThis, Refusal, names_head, words_digest};
+
+/// Approve the head, if that is what was named; what else was asked for in the same breath comes after.
+pub async fn decide(desk: &Desk<'_>, ask: &Ask, said: &str, pull: &PullRequest) -> Result<Asked, Trouble> {
+    let head = &pull.head.sha;
+    let named = match names_head(said, head) {
+        // A commit of which the first digits are the same can be made in minutes.
+        Ok(()) if said.len() < head.len() && desk.repo.commit_named(said).await?.as_ref() != Some(head) => {
+            Err(NotThis::NoCommit)
+        }
+        named => named,
+    };
+    let refusal = match named {
+        Ok(()) => None,
+        Err(NotThis::NoCommit) => Some(Refusal::ApproveWhat),
+        Err(NotThis::NotTheHead) => Some(Refusal::NotTheHead),
+    };
+    if let Some(refusal) = refusal {
+        ask::react(desk, ask, Reaction::Confused).await?;
+        let told = ask::tell_refusal(desk, pull.number, &ask.asker, refusal, true, Some(head)).await?;
+        return Ok(Asked::Answered(told));
+    }
+    let at = if ask.asked_at.is_empty() { clock::iso(clock::now()) } else { ask.asked_at.clone() };
+    let approval = Approval {
+        head_sha: head.clone(),
+        by: ask.asker.login.clone(),
+        at,
+        words: words_digest(&ask.title, &ask.body),
+    };
+    desk.app.store.approve(&ask.place, &ask.asker, &approval).await?;
+    ask::react(desk, ask, Reaction::Rocket).await?;
+    let names = &desk.app.config.github;
+    report::approved(&desk.outbox, &desk.repo, names, pull.number, &approval, pull.is_from_fork())
+        .await
+        .or_else(refused_is_fine)?;
+    Ok(Asked::Approved(done(DeliveryState::Done, &format!("approved {head}"))))
+}
