@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use anyhow::Result;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
@@ -172,6 +173,12 @@ impl Door {
             warn!("Could not note the use of a key: {error:#}");
         }
         Ok(Caller { key: Some(key.into()) })
+    }
+
+    /// Whether what opened this door once would still open it: the key is neither revoked nor expired.
+    pub async fn still_opens(&self, caller: &Caller) -> Result<bool> {
+        let Some(key) = &caller.key else { return Ok(true) };
+        Ok(self.app.store.api_key(&key.prefix).await?.is_some_and(|it| it.key_id == key.key_id))
     }
 }
 

@@ -135,7 +135,7 @@ pub async fn forget(
 
 async fn seen(app: &App, caller: &Caller, id: &str) -> Result<DeliveryLine, Problem> {
     let found = app.store.delivery_line(id, caller.among()).await?;
-    found.ok_or_else(|| Problem::no_such("delivery", "`ca deliveries` shows the newest"))
+    found.ok_or_else(|| Problem::no_such("delivery", "`GET /api/v1/deliveries` lists the newest"))
 }
 
 fn view(it: DeliveryLine) -> DeliveryView {

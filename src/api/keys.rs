@@ -119,7 +119,7 @@ pub async fn list(State(app): State<App>, _: May<Admin>) -> Result<Json<Keys>, P
 pub async fn revoke(State(app): State<App>, _: May<Admin>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
     match app.store.revoke_api_key(&id).await? {
         true => Ok(StatusCode::NO_CONTENT),
-        false => Err(Problem::no_such("key", "`ca keys list` shows them")),
+        false => Err(Problem::no_such("key", "`GET /api/v1/admin/api-keys` lists them")),
     }
 }
 

@@ -283,7 +283,7 @@ pub async fn cancel(
 /// A task that this caller may see. Of one that it may not see it learns nothing.
 pub(super) async fn seen(app: &App, caller: &Caller, id: &str) -> Result<StoredTask, Problem> {
     let found = app.store.task(id).await?.filter(|task| caller.may_see(&task.place.repository));
-    found.ok_or_else(|| Problem::no_such("task", "`ca task list` shows the newest"))
+    found.ok_or_else(|| Problem::no_such("task", "`GET /api/v1/tasks` lists the newest"))
 }
 
 /// How many items are asked for.

@@ -13,8 +13,8 @@ use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::hub::{Follower, Hub, Next};
-use crate::api::auth::{May, TasksRead};
+use super::hub::{Follower, Hub, Next, Ticket};
+use crate::api::auth::{Door, May, TasksRead};
 use crate::api::clean::AsItIs;
 use crate::api::problem::{Path, Problem, Query};
 use crate::api::tasks::seen;
@@ -42,6 +42,7 @@ pub async fn events(
     State(app): State<App>,
     may: May<TasksRead>,
     Extension(hub): Extension<Hub>,
+    Extension(door): Extension<Door>,
     Path(id): Path<String>,
     Query(asked): Query<After>,
     headers: HeaderMap,
@@ -53,7 +54,7 @@ pub async fn events(
         Some(last) => last.parse().map_err(|_| Problem::invalid("last-event-id", "give the id of a message"))?,
         None => asked.after.unwrap_or(0),
     };
-    let follower = hub.follow(&task.id.to_string(), after).await?;
+    let follower = hub.follow(&task.id.to_string(), after, Ticket::new(door, may.0)).await?;
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-store"),
@@ -84,6 +85,10 @@ impl Line {
                 Next::End(how) => {
                     self.over = true;
                     end(&how)
+                }
+                Next::Shut => {
+                    self.over = true;
+                    Bytes::from_static(b": the key was revoked or has expired\n\n")
                 }
                 // It comes back with the id of what it heard last.
                 Next::Gone(why) => {

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::api::auth::{Caller, Door};
 use crate::api::tasks::LogLine;
 use crate::store::{Event, Store};
 
@@ -23,6 +24,8 @@ const GATHER: Duration = Duration::from_millis(4);
 const POLL: Duration = Duration::from_secs(1);
 /// How long a client hears nothing before it hears that the line still stands.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+/// How long a stream may go on after its key was revoked or has expired.
+const TRUST: Duration = Duration::from_secs(5);
 /// Events in one batch, and batches that a client may be behind before it is let go.
 const BATCH: i64 = 256;
 const BEHIND: usize = 256;
@@ -94,6 +97,8 @@ pub enum Next {
     End(Arc<str>),
     /// Nothing for a while.
     Quiet,
+    /// The key that opened the stream opens nothing any more.
+    Shut,
     /// The client took too long, or the server stops.
     Gone(&'static str),
 }
@@ -103,8 +108,8 @@ impl Hub {
         Self { store, feeds: Arc::default(), stop }
     }
 
-    /// Follow a task's log after `seq`.
-    pub async fn follow(&self, task_id: &str, seq: i64) -> Result<Follower> {
+    /// Follow a task's log after `seq`, for as long as the caller may come in.
+    pub async fn follow(&self, task_id: &str, seq: i64, ticket: Ticket) -> Result<Follower> {
         // Where a new reader begins. What is older, its first client reads from the store like all others.
         let begin = self.store.last_event(task_id).await?;
         let news = {
@@ -119,7 +124,7 @@ impl Hub {
                 }
             }
         };
-        Ok(Follower { hub: self.clone(), task_id: task_id.to_owned(), seq, news, behind: true })
+        Ok(Follower { hub: self.clone(), task_id: task_id.to_owned(), seq, news, behind: true, ticket })
     }
 
     /// Read a log for as long as somebody follows it.
@@ -178,6 +183,34 @@ impl Hub {
     }
 }
 
+/// What a stream was opened with. It is looked at again while the stream stands.
+pub struct Ticket {
+    door: Door,
+    caller: Caller,
+    look_at: Instant,
+}
+
+impl Ticket {
+    pub fn new(door: Door, caller: Caller) -> Self {
+        Self { door, caller, look_at: Instant::now() + TRUST }
+    }
+
+    /// Whether it is still good. A database that does not answer shuts nobody out: it gives no news either.
+    async fn is_good(&mut self) -> bool {
+        if Instant::now() < self.look_at {
+            return true;
+        }
+        self.look_at = Instant::now() + TRUST;
+        match self.door.still_opens(&self.caller).await {
+            Ok(good) => good,
+            Err(error) => {
+                warn!("Could not look at the key of a stream, trying again: {error:#}");
+                true
+            }
+        }
+    }
+}
+
 /// A client and how far it has come.
 pub struct Follower {
     hub: Hub,
@@ -186,10 +219,14 @@ pub struct Follower {
     news: Receiver<News>,
     /// It reads from the store what was there before it came.
     behind: bool,
+    ticket: Ticket,
 }
 
 impl Follower {
     pub async fn next(&mut self) -> Next {
+        if !self.ticket.is_good().await {
+            return Next::Shut;
+        }
         while self.behind {
             match self.hub.store.events(&self.task_id, self.seq, BATCH).await {
                 Ok(events) => {
@@ -202,10 +239,15 @@ impl Follower {
                 Err(_) => return Next::Gone("the database did not answer"),
             }
         }
+        let quiet = Instant::now() + HEARTBEAT;
         loop {
             let heard = tokio::select! {
                 heard = self.news.recv() => heard,
-                () = tokio::time::sleep(HEARTBEAT) => return Next::Quiet,
+                () = tokio::time::sleep_until(quiet) => return Next::Quiet,
+                () = tokio::time::sleep_until(self.ticket.look_at) => match self.ticket.is_good().await {
+                    true => continue,
+                    false => return Next::Shut,
+                },
                 () = self.hub.stop.cancelled() => return Next::Gone("the server stops"),
             };
             match heard {

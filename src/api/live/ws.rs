@@ -11,8 +11,8 @@ use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
 use super::events::After;
-use super::hub::{Hub, Next};
-use crate::api::auth::{Door, Scope, bearer};
+use super::hub::{Hub, Next, Ticket};
+use crate::api::auth::{Caller, Door, Scope, bearer};
 use crate::api::problem::{Path, Problem, Query};
 use crate::api::tasks::seen;
 use crate::app::App;
@@ -50,7 +50,7 @@ pub async fn ws(
 ) -> Result<Response, Problem> {
     let client = Client { app, hub, door, id, after: asked.after.unwrap_or(0) };
     // A header is answered like everywhere, with a status.
-    let task = match headers.contains_key("authorization") {
+    let entered = match headers.contains_key("authorization") {
         true => Some(client.enter(bearer(&headers)).await?),
         false => None,
     };
@@ -58,7 +58,7 @@ pub async fn ws(
         let says = format!("open this as a WebSocket: {}", rejection.body_text());
         Problem::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", says)
     })?;
-    Ok(upgrade.max_message_size(LONGEST).max_frame_size(LONGEST).on_upgrade(|socket| client.serve(socket, task)))
+    Ok(upgrade.max_message_size(LONGEST).max_frame_size(LONGEST).on_upgrade(|socket| client.serve(socket, entered)))
 }
 
 struct Client {
@@ -70,16 +70,17 @@ struct Client {
 }
 
 impl Client {
-    /// The task, if the key opens and is good for it.
-    async fn enter(&self, key: Option<&str>) -> Result<String, Problem> {
+    /// The task, if the key opens and is good for it, and who came in.
+    async fn enter(&self, key: Option<&str>) -> Result<(String, Caller), Problem> {
         let caller = self.door.caller(key).await?;
         self.door.rates.check(&caller)?;
         caller.may(Scope::TasksRead)?;
-        Ok(seen(&self.app, &caller, &self.id).await?.id.to_string())
+        let task = seen(&self.app, &caller, &self.id).await?;
+        Ok((task.id.to_string(), caller))
     }
 
-    async fn serve(self, mut socket: WebSocket, task: Option<String>) {
-        let (code, why) = match self.tell(&mut socket, task).await {
+    async fn serve(self, mut socket: WebSocket, entered: Option<(String, Caller)>) {
+        let (code, why) = match self.tell(&mut socket, entered).await {
             Ok(()) => (NORMAL, "the task has ended".to_owned()),
             Err(Closed::Problem(problem)) => (OURS + problem.status, problem.code),
             Err(Closed::Gone(why)) => (AGAIN, why.to_owned()),
@@ -89,12 +90,12 @@ impl Client {
         let _ = tokio::time::timeout(PATIENCE, socket.send(close)).await;
     }
 
-    async fn tell(&self, socket: &mut WebSocket, task: Option<String>) -> Result<(), Closed> {
-        let task = match task {
-            Some(task) => task,
+    async fn tell(&self, socket: &mut WebSocket, entered: Option<(String, Caller)>) -> Result<(), Closed> {
+        let (task, caller) = match entered {
+            Some(entered) => entered,
             None => self.enter(key(socket).await.as_deref()).await.map_err(Closed::Problem)?,
         };
-        let follower = self.hub.follow(&task, self.after).await;
+        let follower = self.hub.follow(&task, self.after, Ticket::new(self.door.clone(), caller)).await;
         let mut follower = follower.map_err(|error| Closed::Problem(error.into()))?;
         loop {
             let next = tokio::select! {
@@ -115,6 +116,7 @@ impl Client {
                 Next::End(how) => {
                     return send(socket, Message::text(format!("{{\"kind\":\"end\",\"body\":{how}}}"))).await;
                 }
+                Next::Shut => return Err(Closed::Problem(Problem::unauthorized())),
                 Next::Gone(why) => return Err(Closed::Gone(why)),
             }
         }

@@ -1,7 +1,12 @@
 //! The API: keys and what they open, the list of tasks, a task that is watched live and stopped.
 
+use futures::{SinkExt as _, StreamExt as _};
 use http::Method;
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use crate::world::World;
 
@@ -56,6 +61,31 @@ async fn key(world: &World, new: Value) -> (String, String) {
     (made["api_key"].as_str().unwrap().to_owned(), made["key_id"].as_str().unwrap().to_owned())
 }
 
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// A WebSocket on a task: its id, or that with the rest of the path.
+async fn open(world: &World, task: &str, key: &str) -> Socket {
+    let path = if task.contains('/') { task.to_owned() } else { format!("{task}/ws") };
+    let mut request = format!("ws://{}/api/v1/tasks/{path}", world.address()).into_client_request().unwrap();
+    if !key.is_empty() {
+        request.headers_mut().insert("authorization", format!("Bearer {key}").parse().unwrap());
+    }
+    tokio_tungstenite::connect_async(request).await.unwrap().0
+}
+
+/// All that a socket says, and the code that it is closed with.
+async fn hear(socket: &mut Socket) -> (Vec<Value>, u16) {
+    let mut said = Vec::new();
+    while let Some(Ok(message)) = socket.next().await {
+        match message {
+            Message::Text(text) => said.push(serde_json::from_str(&text).unwrap()),
+            Message::Close(Some(frame)) => return (said, frame.code.into()),
+            _ => (),
+        }
+    }
+    (said, 0)
+}
+
 /// A world with one finished task on issue 1.
 async fn worked(database: crate::world::Database) -> World {
     let mut world = World::on(database).await;
@@ -108,6 +138,18 @@ stories! {
         assert_eq!(get(&world, &reader, "tasks").await.problem(), "401 unauthorized");
         let keys = get(&world, "ca_test", "admin/api-keys").await;
         assert!(!keys.text.contains(&narrow) && !keys.text.contains("reader") && keys.text.contains("narrow"), "{}", keys.text);
+    }
+
+    async fn an_expired_key_opens_nothing(database: Database) {
+        let world = worked(database).await;
+        let task = world.last_task(1).await.unwrap().id;
+        let hour = cloud_agent::clock::now() + 3_600_000;
+        let (short, id) = key(&world, json!({ "name": "short", "scopes": ["tasks:read"], "expires_at": hour })).await;
+        assert_eq!(get(&world, &short, "tasks").await.status, 200);
+        world.sql(&format!("update api_key set expires_at = 1 where key_id = '{id}'")).await;
+        for path in ["tasks".to_owned(), format!("tasks/{task}/events"), format!("tasks/{task}/ws")] {
+            assert_eq!(get(&world, &short, &path).await.problem(), "401 unauthorized", "{path}");
+        }
     }
 
     async fn a_key_is_counted(database: Database) {
@@ -213,6 +255,66 @@ stories! {
         assert!(world.told().contains("The admin key asked me to stop."));
         let list = get(&world, "ca_test", "tasks?status=cancelled&repo=OCTO/app&requester=Alice&source=comment").await.json();
         assert_eq!((list["total"].as_i64(), list["tasks"][0]["task_id"].as_str()), (Some(1), Some(task.as_str())));
+    }
+
+    async fn a_socket_tells_the_same_to_whoever_shows_a_key(database: Database) {
+        let world = worked(database).await;
+        let task = world.last_task(1).await.unwrap().id.to_string();
+        let logged = world.store().events(&task, 0, 1000).await.unwrap().len();
+        // A browser can set no headers: the key is its first message.
+        let mut socket = open(&world, &task, "").await;
+        socket.send(Message::text(r#"{"api_key":"ca_test"}"#)).await.unwrap();
+        let (said, close) = hear(&mut socket).await;
+        assert_eq!((said.len(), close), (logged + 1, 1000));
+        let seqs: Vec<_> = said.iter().filter_map(|it| it["seq"].as_u64()).collect();
+        assert_eq!(seqs, (1..=logged as u64).collect::<Vec<_>>());
+        assert_eq!(said.last().unwrap()["kind"], "end");
+        // Programs can, and may begin where they were.
+        let mut socket = open(&world, &format!("{task}/ws?after={}", logged - 1), "ca_test").await;
+        assert_eq!(hear(&mut socket).await.0.len(), 2);
+        for (first, code) in [(r#"{"api_key":"ca_guess"}"#, 4401), ("nothing", 4401)] {
+            let mut socket = open(&world, &task, "").await;
+            socket.send(Message::text(first)).await.unwrap();
+            assert_eq!(hear(&mut socket).await, (Vec::new(), code));
+        }
+        assert_eq!(get(&world, "ca_test", &format!("tasks/{task}/ws")).await.problem(), "426 upgrade_required");
+    }
+
+    async fn a_stream_ends_when_its_key_is_revoked(database: Database) {
+        let mut world = World::on(database).await;
+        world.claude_will("while :; do sleep 0.05; done");
+        world.set("ADMIN_API_KEY", "ca_test");
+        world.start().await;
+        world.issue("The greeting is short", "");
+        world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;
+        world.heard().await;
+        let task = world.last_task(1).await.unwrap().id.to_string();
+        let (reader, id) = key(&world, json!({ "name": "reader", "scopes": ["tasks:read"] })).await;
+        let events = format!("http://{}/api/v1/tasks/{task}/events", world.address());
+        let stream = reqwest::Client::new().get(events).bearer_auth(&reader).send().await.unwrap();
+        let mut socket = open(&world, &task, &reader).await;
+        assert_eq!(ask(&world, "ca_test", Method::DELETE, &format!("admin/api-keys/{id}"), None).await.status, 204);
+        let said = stream.text().await.unwrap();
+        assert!(said.ends_with(": the key was revoked or has expired\n\n"), "{said}");
+        assert_eq!(hear(&mut socket).await.1, 4401);
+        assert_eq!(ask(&world, "ca_test", Method::POST, &format!("tasks/{task}/cancel"), None).await.status, 202);
+        world.settle().await;
+        world.told();
+    }
+
+    async fn a_stream_shows_no_key(database: Database) {
+        let world = worked(database).await;
+        let task = world.last_task(1).await.unwrap().id.to_string();
+        let secret = format!("ghp_{}", "a1B2".repeat(9));
+        world.sql(&format!(
+            "insert into task_event (task_id, seq, at, kind, body) values ('{task}', 900, 1, 'said', '{{\"text\":\"it is {secret}\"}}')"
+        )).await;
+        for path in ["events", "logs"] {
+            let said = get(&world, "ca_test", &format!("tasks/{task}/{path}")).await.text;
+            assert!(!said.contains(&secret) && said.contains("it is [redacted]"), "{path}: {said}");
+        }
+        let (said, _) = hear(&mut open(&world, &task, "ca_test").await).await;
+        assert!(said.iter().any(|it| it["body"]["text"] == "it is [redacted]"), "{said:?}");
     }
 
     async fn a_delivery_says_what_was_decided_and_can_be_forgotten(database: Database) {
