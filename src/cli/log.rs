@@ -48,11 +48,13 @@ fn cleaned(event: &str, format: LogFormat) -> String {
     let event = event.trim_end_matches('\n');
     let clean = match format {
         // Further lines are told from events by their indent.
-        LogFormat::Text => text::redact(event).replace('\n', "\n    "),
+        LogFormat::Text => text::redact(event).replace('\r', " ").replace('\n', "\n    "),
         LogFormat::Json => match serde_json::from_str::<Value>(event) {
-            // A key without an end would take the rest of the JSON with it.
-            Ok(value) if text::redact(event) != event => text::redact_json(&value, text::redact).to_string(),
-            Ok(_) => event.to_owned(),
+            // Value by value: a key without an end would take the rest of the JSON with it.
+            Ok(value) => {
+                let clean = text::redact_json(&value, text::redact);
+                if clean == value { event.to_owned() } else { clean.to_string() }
+            }
             Err(_) => text::redact(event),
         },
     };

@@ -53,7 +53,8 @@ struct MigrateArgs {
 }
 
 const EXAMPLES: &str = "\
-Every setting is an environment variable or a flag, secrets are variables alone; `cloud-agent serve --help` lists them.
+Every setting is an environment variable or a flag, secrets are variables alone:
+`cloud-agent serve --help` lists them.
 
 First steps:
   cloud-agent doctor      what is missing before it can run

@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -117,6 +118,7 @@ struct Open {
     ledger: ledger::Ledger,
     blocked: Mutex<BTreeMap<String, u64>>,
     trouble: Mutex<Option<UpstreamTrouble>>,
+    answered: AtomicBool,
     closed: CancellationToken,
     connections: TaskTracker,
     /// The run's, so that what is logged here carries its ids too.
@@ -189,6 +191,7 @@ impl Gateway {
             ledger: ledger::Ledger::new(budget_micros, spent_micros),
             blocked: Mutex::default(),
             trouble: Mutex::default(),
+            answered: AtomicBool::new(false),
             closed: CancellationToken::new(),
             connections: TaskTracker::new(),
             span: Span::current(),
@@ -297,9 +300,14 @@ impl Gate {
         lock(&self.0.blocked).clone()
     }
 
-    /// The last model request that came to nothing, unless one has succeeded since.
+    /// The last model request that came to nothing, unless one has been answered to the end since.
     pub fn trouble(&self) -> Option<UpstreamTrouble> {
         lock(&self.0.trouble).clone()
+    }
+
+    /// Whether the model has answered to the end, if only once. Half an answer costs money too, and gets nobody further.
+    pub fn has_answered(&self) -> bool {
+        self.0.answered.load(Ordering::Relaxed)
     }
 
     /// End all connections and take no more. What was under way is counted when this returns.
@@ -325,7 +333,9 @@ impl Gate {
         *lock(&self.0.trouble) = Some(trouble);
     }
 
-    fn clear_trouble(&self) {
+    /// The model has answered to the end.
+    fn answered(&self) {
+        self.0.answered.store(true, Ordering::Relaxed);
         *lock(&self.0.trouble) = None;
     }
 }

@@ -211,7 +211,6 @@ async fn forward(
     let Some(meter) = meter else {
         return Ok(respond(status, down, Body::from_stream(response.bytes_stream())));
     };
-    gate.clear_trouble();
     let events = down.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
     down.remove(SHOULD_RETRY);
     let passing =
@@ -280,6 +279,11 @@ impl Passing {
         match passing.upstream.next().await {
             Some(Ok(bytes)) => {
                 passing.reading.push(&bytes, &mut passing.meter);
+                // Here and not at the headers: an answer that starts well may still be cut. And not at the end of the
+                // connection: a client that has what it wants need not wait for it.
+                if passing.reading.complete {
+                    passing.gate.answered();
+                }
                 Some((Ok(bytes), Some(passing)))
             }
             Some(Err(error)) => {
@@ -290,6 +294,12 @@ impl Passing {
                 passing.reading.end(&mut passing.meter);
                 if let Some((type_, message)) = &passing.reading.error {
                     passing.gate.set_trouble(UpstreamTrouble::of_event(type_, message));
+                } else if passing.reading.complete {
+                    passing.gate.answered();
+                } else {
+                    let says = "the model API ended its answer in the middle";
+                    warn!(run = passing.gate.0.run, "The model API ended its answer in the middle");
+                    passing.gate.set_trouble(UpstreamTrouble::own(Trouble::Unreachable, says));
                 }
                 None
             }

@@ -22,6 +22,8 @@ pub(super) struct Reading {
     text: u64,
     /// The error that the API reported in mid-stream: type and message.
     pub error: Option<(String, String)>,
+    /// The answer has come to its end: a stream closes with `message_stop`, and one that just stops was cut.
+    pub complete: bool,
 }
 
 #[derive(Deserialize)]
@@ -71,7 +73,15 @@ struct Failure {
 impl Reading {
     /// `events`: whether the answer is a stream of events rather than one JSON body.
     pub fn new(events: bool) -> Self {
-        Self { events, buffer: Vec::new(), skipping: false, tokens: Tokens::default(), text: 0, error: None }
+        Self {
+            events,
+            buffer: Vec::new(),
+            skipping: false,
+            tokens: Tokens::default(),
+            text: 0,
+            error: None,
+            complete: false,
+        }
     }
 
     pub fn push(&mut self, bytes: &[u8], meter: &mut Meter) {
@@ -95,7 +105,11 @@ impl Reading {
         let rest = std::mem::take(&mut self.buffer);
         if self.events {
             self.line(&rest, meter);
-        } else if let Ok(Message { usage: Some(used) }) = serde_json::from_slice(&rest) {
+            return;
+        }
+        // Its length was announced, or its last chunk was marked: a body that was cut ends in an error instead.
+        self.complete = true;
+        if let Ok(Message { usage: Some(used) }) = serde_json::from_slice(&rest) {
             self.used(&used, meter);
         }
     }
@@ -136,6 +150,7 @@ impl Reading {
                     event.error.map(|error| (error.kind.unwrap_or_default(), error.message.unwrap_or_default()));
                 self.error = Some(error.unwrap_or_default());
             }
+            "message_stop" => self.complete = true,
             _ => {}
         }
     }
@@ -202,6 +217,23 @@ mod tests {
         let text = r#"data: {"type":"content_block_delta","delta":{"type":"text_delta","text":"0123456789012345678901234567890123456789"}}"#;
         let usage = read(true, &[START, text, "\n\n", "data: {\"type\":\"message_de"]);
         assert_eq!((usage.input, usage.output), (7, 10));
+    }
+
+    #[test]
+    fn an_answer_is_complete_when_it_says_so() {
+        let complete = |events, body: &str| {
+            let ledger = Ledger::new(i64::MAX, 0);
+            let mut meter = ledger.open(Prices::default().of("opus"), 400).unwrap();
+            let mut reading = Reading::new(events);
+            reading.push(body.as_bytes(), &mut meter);
+            reading.end(&mut meter);
+            reading.complete
+        };
+        let stop = "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
+        assert!(!complete(true, START));
+        assert!(!complete(true, &format!("{START}{}", &stop[..40])));
+        assert!(complete(true, &format!("{START}{stop}")));
+        assert!(complete(false, "{}"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-/// The last request to the model that came to nothing. Forgotten as soon as one succeeds.
+/// The last request to the model that came to nothing. Forgotten as soon as one is answered to the end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpstreamTrouble {
     pub kind: Trouble,

@@ -336,6 +336,7 @@ impl Run<'_> {
     }
 
     async fn account(&self, gate: &Gate) {
+        self.note_answers(gate);
         let micros = self.task.spent_micros + gate.usage().micros;
         let elapsed = self.elapsed();
         self.show(|view| {

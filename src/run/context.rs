@@ -189,7 +189,7 @@ impl Run<'_> {
             "base_branch": snapshot.base_branch,
             "egress": self.egress().join(", "),
             "instructions": snapshot.rules().instructions,
-            "guidance": guidance.words(&mut pages),
+            "guidance": guidance.words(),
             "prompt": prompt,
             "thread": thread,
             "resumed": resumed,
@@ -220,6 +220,11 @@ impl Run<'_> {
         pages.add("system.md", system);
         Context { prompt, files: pages.files, removed: pages.removed }
     }
+}
+
+/// What people see of a text that is the project's own.
+pub fn ours(markdown: &str) -> String {
+    marked(&text::visible(markdown).0)
 }
 
 fn marked(text: &str) -> String {

@@ -4,7 +4,7 @@
 //! request makes of them. These are read by us, from the commit that the work is to go into, and only regular files.
 
 use super::checkout::{Tree, git_trouble};
-use super::context::Pages;
+use super::context;
 use super::{Halt, Run};
 use crate::sandbox::git::Sha;
 
@@ -35,9 +35,10 @@ impl Run<'_> {
 }
 
 impl Guidance {
-    /// As the system prompt has it; empty where there is none.
-    pub fn words(&self, pages: &mut Pages<'_>) -> String {
-        let one = |(name, text): &(&str, String)| format!("`{name}`:\n\n{}", pages.seen(name, text));
+    /// As the system prompt has it; empty where there is none. What is hidden in these files is the project's own habit,
+    /// and nobody is told of it.
+    pub fn words(&self) -> String {
+        let one = |(name, text): &(&str, String)| format!("`{name}`:\n\n{}", context::ours(text));
         self.0.iter().map(one).collect::<Vec<_>>().join("\n\n")
     }
 }

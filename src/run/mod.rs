@@ -21,6 +21,7 @@ mod wait;
 mod work;
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 
 use tokio::sync::watch;
 use tracing::{Instrument as _, info, info_span, warn};
@@ -56,7 +57,7 @@ pub async fn run(app: App, job: Job) -> Verdict {
         repository = tracing::field::Empty
     );
     async move {
-        let driven = match drive(&app, &job).await {
+        let driven = match Box::pin(drive(&app, &job)).await {
             Err(Pause::Broken(error)) => match gone::found(&error) {
                 Some(gone) => gone::end(&app, &job, gone).await,
                 None => Err(Pause::Broken(error)),
@@ -116,6 +117,8 @@ struct Run<'a> {
     /// The files of this run on the host: `DATA_DIR/runs/<task>`.
     dir: PathBuf,
     views: watch::Sender<View>,
+    /// The model has answered in this attempt: whatever was waited for before, the task has got further since.
+    answered: AtomicBool,
     log: Log,
 }
 
@@ -156,6 +159,7 @@ async fn drive(app: &App, job: &Job) -> Result<(), Pause> {
         app,
         job,
         views,
+        answered: AtomicBool::new(false),
     };
     let outbox = Outbox { store: &app.store, lease: job.lease(), task_id: Some(&id) };
     let mut board = None;

@@ -51,7 +51,14 @@ impl Run<'_> {
     pub async fn before_publishing(&self, work: Work) -> Result<Work, Halt> {
         let Some(pull) = self.task.snapshot.pull.as_ref().filter(|_| work.aside == "beside") else { return Ok(work) };
         let now = self.repo.pull(self.task.place.number).await?;
-        if now.is_open() && now.head.sha == pull.head_sha {
+        if !now.is_open() {
+            self.log.step("aside", "the pull request was closed");
+            return Ok(Work { aside: "closed".to_owned(), ..work });
+        }
+        // Also where a later push has brought the commit back.
+        let approvals = self.app.store.approvals(&self.task.place).await.map_err(Pause::Broken)?;
+        let holds = approvals.iter().any(|(approval, void)| !void && approval.head_sha == pull.head_sha);
+        if holds && now.head.sha == pull.head_sha {
             return Ok(work);
         }
         self.log.step("aside", "the approval is void: the head has moved");

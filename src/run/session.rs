@@ -8,6 +8,7 @@ use super::Run;
 use crate::agent;
 use crate::sandbox::Sandbox;
 use crate::store::StoredSession;
+use crate::task::Lane;
 
 /// Most bytes of a packed conversation; one of a hundred turns has about 1 MB.
 pub const LARGEST: u64 = 24 << 20;
@@ -20,14 +21,14 @@ pub struct Earlier {
 
 impl Run<'_> {
     /// The conversation that this task goes on with, if it does and there is one. What was said in a sandbox with a
-    /// stranger's code never comes into one that publishes: only those keep theirs. What goes on from a guarded one is
-    /// guarded.
+    /// stranger's code never comes into one that publishes: only those keep theirs. What was said in one that read a
+    /// stranger's words never comes into one that has the network, whatever made this one trusted since.
     pub async fn earlier(&self) -> Option<Earlier> {
         if !self.task.snapshot.goes_on || !self.task.snapshot.lane.publishes() {
             return None;
         }
         let place = &self.task.place;
-        let kept = match self.app.store.session_about(place.repository_id, place.number).await {
+        let kept = match self.kept(place.repository_id, place.number).await {
             Ok(kept) => kept?,
             Err(error) => {
                 warn!("Could not read the earlier conversation: {error:#}");
@@ -37,6 +38,13 @@ impl Run<'_> {
         let id = kept.session_id.parse().ok()?;
         info!("Going on with an earlier conversation");
         Some(Earlier { id, archive: kept.archive.into() })
+    }
+
+    async fn kept(&self, repository_id: u64, number: u64) -> anyhow::Result<Option<StoredSession>> {
+        let store = &self.app.store;
+        let Some((whose, kept)) = store.session_about(repository_id, number).await? else { return Ok(None) };
+        let said_in = store.task(&whose).await?.map(|task| task.snapshot.lane);
+        Ok((self.task.snapshot.lane != Lane::Trusted || said_in == Some(Lane::Trusted)).then_some(kept))
     }
 
     /// Keep the conversation, however the run came out: who asks to go on should find it. Best effort.

@@ -1,5 +1,7 @@
 //! What a run does when it can't go on for now: it says so, comes back by itself, and does not do so for ever.
 
+use std::sync::atomic::Ordering;
+
 use tracing::{info, warn};
 
 use super::{Pause, Run};
@@ -13,9 +15,9 @@ pub async fn wait(run: &Run<'_>, board: Option<&Board<'_>>, wait: Wait) -> Resul
     if wait.on == WaitsFor::Host {
         run.app.health.suspect();
     }
-    // What the agent has done since is a step ahead.
     let task = run.app.store.task(&run.job.lease().job_id).await.ok().flatten();
-    let before = match run.money().micros > run.task.spent_micros {
+    // An answer of the model is a step ahead, after which the waiting begins anew; what was cut before its end is none.
+    let before = match run.answered.load(Ordering::Relaxed) {
         true => Waiting::default(),
         // As it stands now: a step of this attempt may have been one ahead.
         false => task.as_ref().map_or_else(|| run.task.waiting.clone(), |task| task.waiting.clone()),

@@ -146,7 +146,7 @@ impl Store {
 
     /// The newest conversation about a pull request or issue that a trusted task has left: of work on it, or of the task
     /// that opened it.
-    pub async fn session_about(&self, repository_id: u64, number: u64) -> Result<Option<StoredSession>> {
+    pub async fn session_about(&self, repository_id: u64, number: u64) -> Result<Option<(String, StoredSession)>> {
         // Two looks that an index bounds each: one with an `or` would read every task of the repository.
         const SQL: &str = "select session_id, archive, task_id, sealed_with from session
                            where task_id in (select task_id from task where repository_id = $1 and number = $2
@@ -157,7 +157,7 @@ impl Store {
         row.map(|row| {
             let (task_id, sealed_with): (String, String) = (row.try_get(2)?, row.try_get(3)?);
             let archive = self.open_session(&task_id, &sealed_with, row.try_get(1)?)?;
-            Ok(StoredSession { session_id: row.try_get(0)?, archive })
+            Ok((task_id, StoredSession { session_id: row.try_get(0)?, archive }))
         })
         .transpose()
     }

@@ -58,10 +58,10 @@ fn approved(text: &str) -> Option<(String, std::ops::Range<usize>)> {
         {
             continue;
         }
-        match (words.next(), words.next()) {
-            (commit, None) => return Some((commit.unwrap_or_default().to_owned(), range)),
-            // A sentence that begins like it.
-            (_, Some(_)) => (),
+        let commit = words.next().unwrap_or_default();
+        // Anything more is a sentence that begins like it.
+        if words.next().is_none() {
+            return Some((commit.to_owned(), range));
         }
     }
     None
@@ -72,12 +72,14 @@ fn mentioned(text: &str, mention: &str) -> Option<Command> {
     let at = find(text, mention)?;
     let after = text[at + 1 + mention.len()..].trim_start_matches("[bot]");
     let said = after.trim_start_matches([':', ',', ' ', '\t', '\n', '\r']).trim_end();
-    if said.is_empty() {
+    // Characters without a glyph are counted with the rest of the text, and make no other word of a command.
+    let (plain, _) = text::without_invisible(said);
+    if plain.trim().is_empty() {
         // A bare mention under a sentence means the sentence; a bare mention alone asks what one can say.
         let before = text[..at].trim();
         return Some(if before.is_empty() { Command::Help } else { Command::Do(before.to_owned()) });
     }
-    let words: Vec<&str> = said.split_whitespace().collect();
+    let words: Vec<&str> = plain.split_whitespace().collect();
     // One word alone: `stop using tabs` is work, `stop` is a command.
     let alone = words.len() == 1;
     let first = words[0].trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
@@ -144,7 +146,7 @@ fn silent_ranges(text: &str) -> Vec<std::ops::Range<usize>> {
             }
             // What is said in the place of a picture is not seen.
             Event::Code(_) | Event::InlineHtml(_) | Event::Html(_) | Event::Start(Tag::Image { .. }) => {
-                ranges.push(range)
+                ranges.push(range);
             }
             Event::Text(_) if depth == 0 => spoken.push(range),
             _ => (),

@@ -196,7 +196,8 @@ impl Snapshot {
         let Some(approval) = &self.approval else { return self.has_strangers_words(us) };
         let unseen = |written: Written<'_>| match written {
             Written::Subject => approval.words != words_digest(&self.title, &self.body),
-            Written::Said(said) => said.touched() > approval.at.as_str(),
+            // GitHub's times are whole seconds: nobody knows what was seen in that very one.
+            Written::Said(said) => said.touched() >= approval.at.as_str(),
             // An issue that is closed by it is not what was approved.
             Written::Linked => true,
         };

@@ -17,6 +17,7 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     for (name, text) in templates![
         "prompt/change.md",
+        "prompt/changed.md",
         "prompt/checks.md",
         "prompt/earlier.md",
         "prompt/fix.md",
@@ -31,16 +32,18 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
         "prompt/thread.md",
         "prompt/threads.md",
         "prompt/verify.md",
+        "report/approved.md",
         "report/blocked.md",
+        "report/breaker.md",
         "report/check.md",
-        "report/ending.md",
         "report/config_check.md",
+        "report/ending.md",
         "report/held_back.md",
         "report/help.md",
         "report/hidden.md",
+        "report/later.md",
         "report/progress.md",
         "report/pull.md",
-        "report/breaker.md",
         "report/refusal.md",
         "report/review/comment.md",
         "report/review/merge_group.md",
@@ -49,6 +52,7 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
         "report/review/stranded.md",
         "report/review/summary.md",
         "report/thread_answer.md",
+        "report/twin.md",
         "report/waiting.md",
     ] {
         if let Err(error) = environment.add_template(name, text) {
@@ -65,5 +69,34 @@ pub fn render(name: &str, context: &impl Serialize) -> String {
     match rendered {
         Ok(text) => text.trim().to_owned() + "\n",
         Err(error) => format!("(the template {name} is broken: {error:#})\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn every_template_is_known() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+        let mut folders = vec![root.clone()];
+        let mut found = Vec::new();
+        while let Some(folder) = folders.pop() {
+            for path in std::fs::read_dir(folder).unwrap().map(|it| it.unwrap().path()) {
+                match path.extension() {
+                    None => folders.push(path),
+                    Some(end) if end == "md" => found.push(path.strip_prefix(&root).unwrap().display().to_string()),
+                    Some(_) => (),
+                }
+            }
+        }
+        found.sort();
+        let mut known: Vec<_> = ENVIRONMENT.templates().map(|(name, _)| name.to_owned()).collect();
+        known.sort();
+        assert_eq!(known, found);
     }
 }

@@ -42,19 +42,6 @@ pub enum Heard {
     Nothing(&'static str),
 }
 
-impl Heard {
-    /// Where it is about something that GitHub has to show us.
-    pub fn place(&self) -> Option<&Place> {
-        match self {
-            Self::Ask(it) => Some(&it.place),
-            Self::Pull(it) => Some(&it.ask.place),
-            Self::Click(it) => Some(&it.place),
-            Self::MergeGroup { place, .. } => Some(place),
-            Self::Edited(_) | Self::Installation(_) | Self::Nothing(_) => None,
-        }
-    }
-}
-
 /// Somebody wants something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ask {

@@ -145,6 +145,19 @@ fn heard(app: &App, delivery: &StoredDelivery, us: Us) -> Result<serde_json::Res
     Ok(hear(&delivery.event, &json, &names, us))
 }
 
+impl Heard {
+    /// Where it is about something that GitHub has to show us.
+    pub fn place(&self) -> Option<&Place> {
+        match self {
+            Self::Ask(it) => Some(&it.place),
+            Self::Pull(it) => Some(&it.ask.place),
+            Self::Click(it) => Some(&it.place),
+            Self::MergeGroup { place, .. } => Some(place),
+            Self::Edited(_) | Self::Installation(_) | Self::Nothing(_) => None,
+        }
+    }
+}
+
 fn desk<'a>(app: &'a App, job: &'a Job, us: Us, place: &Place) -> Desk<'a> {
     tracing::Span::current().record("installation.id", place.installation_id);
     Desk {

@@ -119,12 +119,13 @@ pub async fn take(
         Some(_) => linked(repo, &ask.body).await,
         None => Vec::new(),
     };
-    for (_, issue) in &mut linked {
-        asof::issue(issue, ask);
-    }
     let people = people(ask, &remarks, &lines, &linked);
     let trusted = trust(repo, ask, people).await;
     let knows = |user: Option<&Author>| user.and_then(|user| trusted.get(&user.id).copied().flatten());
+    // Writers may change what they like; a stranger's issue is not read as it was made afterwards.
+    for (_, issue) in linked.iter_mut().filter(|(_, issue)| knows(issue.user.as_ref()) != Some(true)) {
+        asof::issue(issue, ask);
+    }
     let thread = remarks
         .into_iter()
         .map(|remark| said(desk, remark.user.as_ref(), remark.body, (remark.created_at, remark.updated_at), &trusted))
@@ -209,7 +210,9 @@ async fn approvals(desk: &Desk<'_>, ask: &Ask, head: &str) -> Result<(Option<App
 /// an issue the conversation that is continued.
 async fn inherits(desk: &Desk<'_>, ask: &Ask, order: &Order) -> Result<bool, Trouble> {
     let (store, place) = (&desk.app.store, &ask.place);
-    let guarded = |lane: Lane| lane == Lane::Guarded;
+    // A button orders what a review has found, in its words, and a stranger may have put them there.
+    let button = ask.trigger == Trigger::Button;
+    let guarded = |lane: Lane| lane == Lane::Guarded || button && lane == Lane::Untrusted;
     if ask.on_pull
         && let Some(opener) = store.task_that_opened(place.repository_id, place.number).await?
         && guarded(opener.snapshot.lane)

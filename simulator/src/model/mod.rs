@@ -21,7 +21,7 @@ use crate::server::{HangUp, Reply, Server};
 pub use demo::{BUGGY_CALC, demo_files};
 pub use demo_review::{BUGGY_MAX, MAX_TEST, line_of_mistake};
 pub use read::{last_prompt, working_directory};
-use script::Action;
+use script::{Action, Trouble};
 pub use script::{Block, Script, Step, Usage, bash, text, thinking, tool};
 
 /// What a request must show in `x-api-key`.
@@ -218,7 +218,12 @@ impl Inner {
             Action::Say { step, trouble, delay } => {
                 let message = stream::message(&body, &step, request.body().len());
                 if body["stream"] != json!(true) {
-                    return Ok(json_reply(200, &message, &step.headers));
+                    // Claude Code asks anew without streaming when a stream failed: the same trouble meets it there.
+                    return match trouble {
+                        None => Ok(json_reply(200, &message, &step.headers)),
+                        Some(Trouble::Cut) => Err(HangUp),
+                        Some(Trouble::ErrorEvent) => Ok(error(529, "overloaded_error", "Overloaded", &[])),
+                    };
                 }
                 Ok(stream::reply(&message, trouble, delay, &id, &step.headers))
             }

@@ -55,4 +55,7 @@ async fn the_model_can_fail() {
     let mut streamed = conversation(0);
     streamed["stream"] = json!(true);
     assert_eq!(ask(&model, &key, &streamed).await.1, "cut");
+    model.reset();
+    model.will(Script::midstream_error());
+    assert_eq!(ask(&model, &key, &conversation(0)).await.0, 529, "without a stream there is no middle");
 }

@@ -123,7 +123,7 @@ async fn context(run: &Run<'_>, room: &Room, subject: &Subject) -> Result<serde_
         pages.add("earlier.md", page);
     }
     let prompt = pages.visible(&run.task.requester.login, &run.task.prompt);
-    let guidance = subject.guidance.words(&mut pages);
+    let guidance = subject.guidance.words();
     let words = pages.with(json!({
         "head_sha": pull.head_sha,
         "base_branch": snapshot.base_branch,

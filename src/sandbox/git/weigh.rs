@@ -19,7 +19,8 @@ impl Mirror {
         let out = match call.args(["--end-of-options", commit.as_str()]).cut_after(LONGEST_LIST).run().await {
             Ok(out) if !out.truncated => out,
             // Whoever made it is to hear of it, and it is not to be tried again.
-            Ok(_) | Err(GitError::Timeout(_)) => return bad("it has too many files".to_owned()),
+            Ok(_) => return bad("it has too many files".to_owned()),
+            Err(GitError::Timeout(_)) => return bad("its files could not be listed in time".to_owned()),
             Err(error) => return Err(error),
         };
         let mut sum = 0u64;
@@ -28,7 +29,7 @@ impl Mirror {
             let (size, path) = (&line[..space], line.get(space + 1..).unwrap_or_default());
             // A submodule has a hyphen there, and no files.
             sum = sum.saturating_add(std::str::from_utf8(size).ok().and_then(|size| size.parse().ok()).unwrap_or(0));
-            if path.len() > LONGEST_PATH || path.iter().filter(|byte| **byte == b'/').count() > DEEPEST {
+            if path.len() > LONGEST_PATH || path.split(|byte| *byte == b'/').nth(DEEPEST + 1).is_some() {
                 return bad("a path in it is too long".to_owned());
             }
         }

@@ -138,7 +138,7 @@ fn limits(machine: &Machine) -> [Finding; 5] {
         let says = "By RLIMIT_NPROC, for each process that is started in a sandbox with all its children.";
         finding(Grade::Warning, "process limit", format!("{says} {delegate}"))
     };
-    let nice = "Its processes are nice (10), so whatever else runs here goes first.";
+    let nice = "Its processes are nice (5), so whatever else runs here goes first.";
     let processor = if machine.means.cpu() {
         let says = format!("{nice} By cgroup, a sandbox as a whole has half the weight of others.");
         finding(Grade::Good, "processor time", says)

@@ -52,7 +52,7 @@ pub(super) struct Mount {
 }
 
 /// By how much processes inside let others go first.
-const NICE: libc::c_int = 10;
+const NICE: libc::c_int = 5;
 
 /// What the child was doing. Told over the socket pair, because a failure before exec carries only an errno.
 #[derive(Clone, Copy)]

@@ -1,5 +1,6 @@
 //! Characters without a glyph, and the few places where one is part of what people see.
 
+use std::fmt::Write as _;
 use std::ops::Range;
 
 /// Characters that carry text past a reader: zero-width, bidi controls, tags, variation selectors, fillers, and all else
@@ -46,7 +47,7 @@ pub fn spelled(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if is_invisible(c) {
-            out.push_str(&format!("⟨U+{:04X}⟩", c as u32));
+            let _ = write!(out, "⟨U+{:04X}⟩", c as u32);
         } else {
             out.push(c);
         }

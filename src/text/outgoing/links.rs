@@ -93,12 +93,11 @@ impl<'a> Links<'a> {
     }
 }
 
-/// The host of an address that is not ours.
+/// The host of an address that is not ours. Browsers take `http:/host` and `http:host` for `http://host`, and so does the parser.
 fn foreign(to: &str) -> Option<String> {
-    let url = Url::parse(to)
-        .or_else(|_| Url::parse(&format!("https:{to}")).map_err(|_| ()))
-        .ok()
-        .filter(|_| to.contains("//"))?;
+    // Without a scheme only two slashes lead elsewhere.
+    let elsewhere = || to.starts_with("//").then(|| format!("https:{to}"));
+    let url = Url::parse(to).ok().or_else(|| Url::parse(&elsewhere()?).ok())?;
     url.host_str().filter(|host| !is_home(host)).map(str::to_owned)
 }
 

@@ -167,7 +167,7 @@ fn the_world_without_a_crash() {
     | serious | `app.txt:2` | Two is wrong | on the line |
     | serious | `app.txt:4` | Four is wrong | on the line |
 
-    <sub>TIME · $COST · N turns</sub>
+    <sub>TIME · $COST · N turns · snapshot `HASH`</sub>
 
     task review on #1: completed, reviewed
     finding Two is wrong: Open, said

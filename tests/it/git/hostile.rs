@@ -39,9 +39,9 @@ async fn nothing_in_a_tree_runs_or_converts_when_it_becomes_files() {
     let sha = pushed(
         &world,
         &format!(
-            r#"blob=$(printf 'text\n' | git hash-object -w --stdin --no-filters)
+            r"blob=$(printf 'text\n' | git hash-object -w --stdin --no-filters)
             export GIT_INDEX_FILE=$PWD/.git/odd; git read-tree {sha}; git update-index --add --cacheinfo 100644,$blob,w.u
-            commit=$(git commit-tree -p {sha} -m x $(git write-tree))"#
+            commit=$(git commit-tree -p {sha} -m x $(git write-tree))"
         ),
     );
     let dest = checkout(&world, "tree", &sha).await.unwrap();
@@ -100,10 +100,10 @@ async fn a_link_stays_a_link_and_nothing_is_written_through_it() {
     let sha = pushed(
         &world,
         &format!(
-            r#"export GIT_INDEX_FILE=$PWD/.git/odd
+            r"export GIT_INDEX_FILE=$PWD/.git/odd
             link=$(printf %s {} | git hash-object -w --stdin); file=$(echo bad | git hash-object -w --stdin)
             git update-index --add --cacheinfo 120000,$link,d --cacheinfo 100644,$file,D/x
-            commit=$(git commit-tree -m x $(git write-tree))"#,
+            commit=$(git commit-tree -m x $(git write-tree))",
             outside.display()
         ),
     );
@@ -132,9 +132,9 @@ async fn few_bytes_that_would_become_a_full_disk_are_refused() {
         ),
         (
             "depth",
-            r#"export GIT_INDEX_FILE=$PWD/.git/odd
+            r"export GIT_INDEX_FILE=$PWD/.git/odd
             git update-index --add --cacheinfo 100644,$(git hash-object -w --stdin </dev/null),$(printf 'd/%.0s' $(seq 500))f
-            commit=$(git commit-tree -m x $(git write-tree))"#,
+            commit=$(git commit-tree -m x $(git write-tree))",
         ),
     ];
     for (name, script) in bombs {

@@ -97,7 +97,7 @@ async fn processor_time_goes_to_others_first() {
     let (said, _) = cage
         .run("nice; nice -n -5 nice 2>/dev/null; renice -n 0 -p $$ 2>&1 | grep -c denied; ulimit -e; ulimit -r")
         .await;
-    let want = (ours + 10).min(19).to_string();
+    let want = (ours + 5).min(19).to_string();
     // Asking for less niceness is answered with a warning and the old one.
     assert_eq!(said.lines().collect::<Vec<_>>(), [want.as_str(), &want, "1", "0", "0"], "{said}");
 
@@ -163,7 +163,7 @@ fn an_ordinary_user_can_make_sandboxes() {
 /// Debuggers, core dumps and `/proc` show nothing of the program to whoever has its user, a sandbox that broke out included.
 #[test]
 fn others_of_its_user_can_not_look_into_it() {
-    let look = r#"pid=$!; for i in $(seq 40); do cat /proc/$pid/environ >/dev/null 2>&1 || { kill -0 $pid && echo shut; break; }; sleep 0.05; done; kill $pid"#;
+    let look = r"pid=$!; for i in $(seq 40); do cat /proc/$pid/environ >/dev/null 2>&1 || { kill -0 $pid && echo shut; break; }; sleep 0.05; done; kill $pid";
     let nobody = "setpriv --reuid 65534 --regid 65534 --clear-groups -- sh -c";
     if !may_be_nobody() {
         return;

@@ -32,7 +32,7 @@ async fn keep(scene: &Scene, number: u64) {
 
 async fn said(store: &Store, number: u64) -> Result<Vec<u8>, String> {
     let found = store.session_about(1, number).await.map_err(|error| error.to_string())?;
-    Ok(found.unwrap().archive)
+    Ok(found.unwrap().1.archive)
 }
 
 on_both! {

@@ -99,7 +99,7 @@ stories! {
         say(&world, "alice", &format!("/ok-to-test {head}\n@cloud-agent say two in German")).await;
         let told = world.told();
         assert!(told.contains("has approved commit"), "{told}");
-        assert!(told.contains("opens pull #2"), "{told}");
+        assert!(told.contains("pull #2 \"Greet the world\""), "{told}");
     }
 
     async fn a_push_while_it_works_makes_it_a_patch(database: Database) {
@@ -149,12 +149,12 @@ stories! {
         let said = world.github.last_comment("octo/app#1").unwrap().body;
         assert!(said.contains("refused to connect to `registry.invalid:443`, since people who may not write"), "{said}");
 
-        // The pull request is the bot's own, its words are writers', and yet what led it there goes on.
+        // The pull request is the bot's own, and the issue that it closes is a stranger's still.
         world.github.comment("alice", "octo/app#2", "@cloud-agent try the door again").await;
         world.settle().await;
         world.github.told();
         let task = world.last_task(2).await.unwrap();
-        assert_eq!((task.snapshot.lane.name(), task.snapshot.ground.unwrap().name()), ("guarded", "inherited"));
+        assert_eq!((task.snapshot.lane.name(), task.snapshot.ground.unwrap().name()), ("guarded", "words"));
     }
 
     async fn what_is_edited_after_the_request_is_noted(database: Database) {

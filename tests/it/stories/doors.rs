@@ -57,8 +57,10 @@ stories! {
         status   completed
         issue    octo/app#1, asked by alice
         prompt   fix this
+        lane     trusted (writers)
         cost     $0.00, 2 turns
         ending   pull_request
+        snapshot HASH
         pull     #2
         branch   cloud-agent/issue-1-the-greeting-is-short
 
@@ -251,7 +253,8 @@ fn help_teaches() {
       -h, --help     Print help
       -V, --version  Print version
 
-    Every setting is an environment variable or a flag, secrets are variables alone; `cloud-agent serve --help` lists them.
+    Every setting is an environment variable or a flag, secrets are variables alone:
+    `cloud-agent serve --help` lists them.
 
     First steps:
       cloud-agent doctor      what is missing before it can run

@@ -193,7 +193,7 @@ stories! {
         cloud-agent[bot] edits #1: <!-- cloud-agent:task=ID -->
           ### Here is a patch
 
-          This pull request comes from a fork, where I can't push. To take the work over, save the patch and run `git am < work.patch` on the branch.
+          This pull request comes from a fork, where I can't push. To take the work over, save the patch and run `git am < work.patch` on the branch. Or look the commits through and say `/ok-to-test COMMIT`, with all digits of the newest: then I make a pull request of my own of them.
 
           The greeting was too short.
 

@@ -187,7 +187,7 @@ printf '{"type":"result","subtype":"success","is_error":false,"result":"done","n
 
           > say two in German
 
-          This pull request comes from a fork, where I can't push. To take the work over, save the patch and run `git am < work.patch` on the branch.
+          This pull request comes from a fork, where I can't push. To take the work over, save the patch and run `git am < work.patch` on the branch. Or look the commits through and say `/ok-to-test COMMIT`, with all digits of the newest: then I make a pull request of my own of them.
 
           The greeting was too short.
 

@@ -24,6 +24,12 @@ pub fn steady(text: &str) -> String {
         {
             line.replace_range(at..at + end, "HASH");
         }
+        if let Some(hash) = line.strip_prefix("snapshot ").map(str::trim)
+            && hash.len() == 12
+            && hash.bytes().all(|it| it.is_ascii_hexdigit())
+        {
+            "snapshot HASH".clone_into(&mut line);
+        }
         out.push_str(line.trim_end());
         out.push('\n');
     }

@@ -25,7 +25,7 @@ async fn class_19_words_that_are_edited_after_the_trigger_are_not_read() {
     world.github.open_issue_quietly("mallory", "octo/app", "The greeting is short", "Please say more.");
     let comment = world.github.comment_quietly("mallory", "octo/app#1", "It happens on Mondays.");
     world.github.told();
-    world.github.advance(Duration::from_secs(60));
+    world.github.advance(Duration::from_mins(1));
     // GitHub answers nothing while the bot wants to look, which gives the attacker all the time there is.
     world.github.down(true);
     world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;
@@ -50,10 +50,10 @@ async fn control_19_words_that_are_edited_before_the_trigger_are_read() {
     world.start().await;
     world.github.open_issue_quietly("mallory", "octo/app", "The greeting is short", "Please say more.");
     let comment = world.github.comment_quietly("mallory", "octo/app#1", "It happens on Mondays.");
-    world.github.advance(Duration::from_secs(60));
+    world.github.advance(Duration::from_mins(1));
     world.github.edit_issue_quietly("mallory", "octo/app#1", EVIL);
     world.github.edit_comment_quietly("mallory", comment, EVIL);
-    world.github.advance(Duration::from_secs(60));
+    world.github.advance(Duration::from_mins(1));
     say(&world, "alice", "@cloud-agent fix this").await;
     world.github.told();
     assert_eq!(read(&world).matches("EVIL").count(), 2);

@@ -16,7 +16,7 @@ const POISON: [(&str, &str); 5] = [
     (".github/workflows/ci.yml", "on: pull_request_target\n"),
 ];
 
-/// What a hijacked model does: it tries the network, pushes, and leaves commits with a workflow of its own.
+/// What a hijacked model does: it tries the network, pushes, and leaves work.
 fn hijacked() -> String {
     format!(
         "{TRIES_THE_DOOR}\ngrep -c OBEY /context/system.md >> door.txt\ngit push -q origin HEAD:main 2> push.txt\n\
@@ -24,9 +24,9 @@ fn hijacked() -> String {
     )
 }
 
-async fn attacked(world: &World) -> String {
+async fn attacked(world: &World, payload: &[(&str, &str)]) -> String {
     let fork = world.github.fork("mallory", "octo/app");
-    let head = world.github.push_quietly("mallory", &fork, BRANCH, &POISON, "Change things");
+    let head = world.github.push_quietly("mallory", &fork, BRANCH, payload, "Change things");
     world.github.open_pull_from_fork("mallory", &fork, BRANCH, "main", "$(id) `touch pwned`").await;
     world.settle().await;
     head
@@ -39,7 +39,7 @@ async fn class_14_a_forks_author_gets_no_work_done() {
     world.claude_will(&hijacked());
     world.start().await;
     let main = world.github.head("octo/app", "main");
-    let head = attacked(&world).await;
+    let head = attacked(&world, &POISON).await;
     for text in
         ["@cloud-agent fix this", "@cloud-agent review", &format!("/ok-to-test {head}"), "@cloud-agent continue"]
     {
@@ -69,24 +69,18 @@ async fn class_14_a_forks_author_gets_no_work_done() {
 async fn control_14_an_approved_fork_gets_network_and_a_branch() {
     let mut world = World::on(Database::sqlite()).await;
     world.set("EGRESS", ALLOWED);
-    world.set("GATE_MOST", "agent_settings,workflows");
-    world.settings("gate: { allow: [agent_settings, workflows] }\n");
-    world.github.set_permissions(&[
-        ("contents", "write"),
-        ("issues", "write"),
-        ("pull_requests", "write"),
-        ("checks", "write"),
-        ("workflows", "write"),
-        ("metadata", "read"),
-    ]);
+    world.set("GATE_MOST", "agent_settings");
+    world.settings("gate: { allow: [agent_settings] }\n");
     world.claude_will(&hijacked());
     world.start().await;
-    let head = attacked(&world).await;
+    // GitHub itself lets no App without a permission of its own push workflows, whatever the gate says.
+    let payload: Vec<_> = POISON.into_iter().filter(|(path, _)| !path.starts_with(".github/workflows/")).collect();
+    let head = attacked(&world, &payload).await;
     say(&world, "alice", &format!("/ok-to-test {head}\n@cloud-agent fix what is wrong here")).await;
     world.github.told();
     let opened = world.github.pulls("octo/app").pop().unwrap();
     assert_eq!(opened.number, 2);
     let door = world.github.file_at("octo/app", &opened.head, "door.txt").unwrap();
     assert!(door.starts_with("HTTP/1.1 502"), "{door}");
-    assert!(world.github.file_at("octo/app", &opened.head, ".github/workflows/ci.yml").is_some());
+    assert!(world.github.file_at("octo/app", &opened.head, ".claude/settings.json").is_some());
 }

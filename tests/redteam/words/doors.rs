@@ -48,8 +48,10 @@ async fn knock(world: &World, guid: &str, headers: &[(&str, &str)], body: Vec<u8
 
 const SIGNATURE: &str = "x-hub-signature-256";
 
-/// Forgeries of a delivery, by what is wrong with them: its id, its headers and its body.
-fn forgeries(world: &World) -> Vec<(&'static str, Vec<(&'static str, String)>, Vec<u8>)> {
+/// A forged delivery: what is wrong with it, its headers and its body.
+type Forgery = (&'static str, Vec<(&'static str, String)>, Vec<u8>);
+
+fn forgeries(world: &World) -> Vec<Forgery> {
     let secret = world.github.webhook_secret();
     let body = asks(world, 4711).to_string().into_bytes();
     let good = signed(&secret, &body);

@@ -83,7 +83,7 @@ fn counted(world: &World) -> String {
     let line = words.lines().find(|it| it.contains("Hidden text was taken out")).unwrap_or_default();
     let counted = line.trim_start_matches("<sub>").trim_end_matches("</sub>").to_owned();
     let check = world.github.check_runs("octo/app").remove(0).summary.unwrap();
-    assert!(check.contains(&counted) && !counted.is_empty(), "{check}");
+    assert!(check.contains(&counted) && !counted.is_empty(), "{words}\n\n{check}");
     counted
 }
 
@@ -96,6 +96,17 @@ fn seen(text: &str) -> Vec<String> {
     found.sort();
     found.dedup();
     found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn class_17_invisible_words_do_not_reach_the_agent() {
+    let (read, counted) = read(&invisible()).await;
+    assert!(!read.contains("obey") && !decoded(&read).contains("obey"), "{read}");
+    assert_eq!(
+        seen(&read),
+        ["seen-1", "seen-2", "seen-3", "seen-4", "seen-5", "seen-6", "seen-7", "seen-8", "seen-title"]
+    );
+    insta::assert_snapshot!(counted, @"Hidden text was taken out: 10 HTML comments (rita), 6 unused link definitions or footnotes (rita), 209 invisible characters (rita).");
 }
 
 #[test]
@@ -152,4 +163,17 @@ async fn class_17_a_mention_that_is_not_seen_or_not_ours_is_none() {
     world.settle().await;
     world.told();
     assert!(world.last_task(1).await.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn control_17_the_same_words_in_sight_are_a_mention() {
+    let world = World::running(crate::world::Database::sqlite()).await;
+    for words in &NO_MENTIONS[..1] {
+        let number = world.issue("The greeting is short", "");
+        let words = words.replace(" hidden", "");
+        world.github.comment("alice", &format!("octo/app#{number}"), &words).await;
+        world.settle().await;
+        assert!(world.last_task(number).await.is_some(), "{words}");
+    }
+    world.told();
 }

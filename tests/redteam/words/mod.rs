@@ -2,6 +2,10 @@
 //!
 //! Words are the same in every database, so these stories play on SQLite alone.
 
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
 use crate::world::{Database, World};
 
 mod answers;
@@ -9,8 +13,17 @@ mod bots;
 mod doors;
 mod held;
 mod hidden;
+mod leaks;
+mod money;
 mod names;
 mod orders;
+mod pictures;
+mod places;
+mod reach;
+mod reviews;
+
+/// What looks like a token of GitHub and is none.
+const KEY: &str = "ghp_0123456789abcdefABCDEF0123456789abcd";
 
 async fn world() -> World {
     World::on(Database::sqlite()).await
@@ -24,9 +37,39 @@ async fn ask(world: &World, words: &str) -> u64 {
     number
 }
 
+/// An answer of the agent with this in every field that people are shown.
+fn answer(title: &str, words: &str) -> String {
+    json!({ "title": title, "summary": words, "details": words, "verification": words, "changed": true }).to_string()
+}
+
 /// The bot's last word on an issue or pull request.
 fn said(world: &World, number: u64) -> String {
     world.github.last_comment(&format!("octo/app#{number}")).unwrap().body
+}
+
+/// Everything that the bot has sent to GitHub, and every branch with its commits and files.
+fn published(world: &World) -> String {
+    let mut all = String::new();
+    for request in world.github.journal().iter().filter(|it| it.method != "GET") {
+        let _ = writeln!(all, "{} {} {}", request.method, request.path, words_of(&request.body));
+    }
+    for branch in world.github.branches("octo/app") {
+        let _ = writeln!(all, "{branch}\n{}", world.github.diff("octo/app", "main", &branch));
+        for commit in world.github.commits("octo/app", "main", &branch) {
+            let _ = writeln!(all, "{} {} {}", commit.author_name, commit.author_email, commit.message);
+        }
+    }
+    all
+}
+
+/// The texts of a value as they are, not as JSON spells them.
+fn words_of(value: &Value) -> String {
+    match value {
+        Value::String(text) => format!("{text}\n"),
+        Value::Array(items) => items.iter().map(words_of).collect(),
+        Value::Object(fields) => fields.values().map(words_of).collect(),
+        _ => String::new(),
+    }
 }
 
 /// The writes to GitHub, by method and path, each once.

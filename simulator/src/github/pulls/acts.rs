@@ -114,7 +114,9 @@ impl World {
         for (base, number) in pulls {
             self.follows_head(base, number, repo, branch);
             self.moves_comments(state, base, number);
-            let Some(issue) = state.issue(base, number).cloned() else { continue };
+            let Some(issue) = state.issue_mut(base, number) else { continue };
+            issue.updated_at = self.clock.now();
+            let issue = issue.clone();
             let more = json!({ "before": moved.0, "after": moved.1 });
             events.push(self.issues_event(state, base, &issue, by, "synchronize", more));
         }

@@ -328,11 +328,9 @@ fn word(item: &Value, field: &str) -> String {
     item.get(field).and_then(Value::as_str).unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-/// Control characters, and those that make text run the other way or take no room.
+/// What nobody would see who reads the finding, and what looks like none.
 fn is_hidden(c: char) -> bool {
-    (c.is_control() && c != '\t')
-        || matches!(c, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}'
-            | '\u{E0000}'..='\u{E007F}')
+    crate::text::is_invisible(c) || (c.is_control() && c != '\t')
 }
 
 /// A whole number, whatever it is written as.

@@ -254,7 +254,7 @@ async fn read_everything(store: &Store) {
     assert_eq!(review.id, task("c").await.id);
     let findings = store.findings(55, 3).await.unwrap();
     assert_eq!((findings[0].finding.title.as_str(), findings[0].comment_id), ("It is off by one", Some(77)));
-    assert_eq!(store.session_about(55, 2).await.unwrap().unwrap().archive, b"what was said");
+    assert_eq!(store.session_about(55, 2).await.unwrap().unwrap().1.archive, b"what was said");
     assert!(store.tasks(10).await.unwrap().len() >= 3);
     assert!(store.stranded_reviews().await.unwrap().is_empty());
 
