@@ -2,20 +2,29 @@
 //! people and agents wrote stands in tasks and logs, and what is wrong with the database may quote its address.
 
 use axum::body::{Body, to_bytes};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use http::{StatusCode, header};
 use serde_json::Value;
 
-use super::auth::problem;
+use super::problem::Problem;
 use crate::text;
 
 /// The largest answer is a page of a log.
 const LONGEST: usize = 64 << 20;
 
+/// Marks an answer that goes out as it is: a stream, whose lines are cleaned one by one, and the one answer that is meant to
+/// show a key.
+#[derive(Clone, Copy)]
+pub struct AsItIs;
+
 pub async fn clean(answer: Response) -> Response {
+    if answer.extensions().get::<AsItIs>().is_some() {
+        return answer;
+    }
     let (mut parts, body) = answer.into_parts();
     let Ok(bytes) = to_bytes(body, LONGEST).await else {
-        return problem(StatusCode::INTERNAL_SERVER_ERROR, "too_large", "ask for fewer items with `limit`");
+        let says = "ask for fewer items with `limit`";
+        return Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "too_large", says).into_response();
     };
     let said = String::from_utf8_lossy(&bytes);
     let clean = match serde_json::from_str::<Value>(&said) {

@@ -1,28 +1,72 @@
-//! Door: what programs ask. Health for now, and tasks to read, for those who hold the key.
+//! Door: what programs ask: tasks, deliveries, usage and keys over HTTP, for those who hold a key; and health for all.
 
 mod auth;
+mod address;
+mod again;
 mod clean;
+mod create;
+mod deliveries;
 mod health;
+mod keys;
+mod live;
+mod openapi;
+mod problem;
+mod request;
 mod tasks;
+mod usage;
 mod watch;
 
-use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::middleware::map_response;
 use axum::routing::get;
+use axum::{Extension, Router, middleware};
+use tokio_util::sync::CancellationToken;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::app::App;
+use auth::Door;
+use live::Hub;
 
-pub use tasks::{LogLine, TaskView};
+pub use again::Resumed;
+pub use auth::Scope;
+pub use create::{Accepted, NewOrder};
+pub use deliveries::{DeliveryPage, DeliveryView};
+pub use keys::{KeyView, Keys, MadeKey, NewKey};
+pub use tasks::{LogLine, LogPage, TaskPage, TaskView};
+pub use usage::{UsageLine, UsageView};
 pub use watch::watch;
 
-/// The routes of this door.
-pub fn router(app: App) -> Router {
-    Router::new()
+/// The routes of this door. `stop` lets those go who follow a task, so that the server can end.
+pub fn router(app: App, stop: CancellationToken) -> Router {
+    let door = Door::new(app.clone());
+    let guarded = OpenApiRouter::new()
+        .routes(routes!(tasks::list, create::create))
+        .routes(routes!(tasks::one))
+        .routes(routes!(tasks::logs))
+        .routes(routes!(again::cancel))
+        .routes(routes!(again::retry))
+        .routes(routes!(again::resume))
+        .routes(routes!(live::events))
+        .routes(routes!(deliveries::list))
+        .routes(routes!(deliveries::one, deliveries::forget))
+        .routes(routes!(usage::usage))
+        .routes(routes!(keys::create, keys::list))
+        .routes(routes!(keys::revoke))
+        .route_layer(middleware::from_fn_with_state(door.clone(), auth::guard));
+    // A WebSocket may show its key in its first message; the description is no secret.
+    let open = OpenApiRouter::new().routes(routes!(live::ws)).routes(routes!(openapi::serve));
+    let (api, described) = OpenApiRouter::with_openapi(openapi::base()).merge(guarded).merge(open).split_for_parts();
+    let hub = Hub::new(app.store.clone(), stop);
+    api.fallback(problem::no_route)
+        .method_not_allowed_fallback(problem::no_method)
+        .layer(Extension(hub))
+        .layer(Extension(door))
+        .layer(Extension(openapi::Described::new(&described)))
+        .layer(DefaultBodyLimit::max(problem::LARGEST))
+        .layer(middleware::from_fn(request::note))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
-        .route("/api/v1/tasks", get(tasks::list))
-        .route("/api/v1/tasks/{id}", get(tasks::one))
-        .route("/api/v1/tasks/{id}/logs", get(tasks::logs))
         .layer(map_response(clean::clean))
         .with_state(app)
 }

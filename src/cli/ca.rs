@@ -103,8 +103,12 @@ pub fn main() -> ExitCode {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("the server does not take this key: set CA_API_KEY to what stands in its DATA_DIR/admin-api-key")]
-struct NotAllowed;
+enum NotAllowed {
+    #[error("the server does not take this key: set CA_API_KEY to what stands in its DATA_DIR/admin-api-key")]
+    Key,
+    #[error("{0}")]
+    Scope(String),
+}
 
 async fn run(cli: &Cli) -> Result<ExitCode> {
     match &cli.command {
@@ -151,7 +155,7 @@ async fn logs(cli: &Cli, id: &str, follow: bool, print: bool) -> Result<ExitCode
             let Some(last) = page.events.last() else { break };
             after = last.seq;
             for event in page.events.iter().filter(|_| print) {
-                tell(&if cli.json { serde_json::to_string(event)? } else { event_line(event) });
+                tell(&if cli.json { serde_json::to_string(event)? } else { event.text() });
             }
         }
         if task.ended_at.is_some() {
@@ -182,13 +186,17 @@ async fn get<T: DeserializeOwned>(cli: &Cli, path: &str) -> Result<T> {
         request.send().await.with_context(|| format!("reach the server at {} (CA_URL); does it run?", cli.url))?;
     let status = answer.status();
     if status.as_u16() == 401 {
-        return Err(NotAllowed.into());
+        return Err(NotAllowed::Key.into());
     }
     let body = answer.text().await.context("read the server's answer")?;
     // `readyz` says what is wrong with a 503; that is an answer too.
     if !status.is_success() && path != "readyz" {
         let detail = serde_json::from_str::<Value>(&body).ok().and_then(|it| it["detail"].as_str().map(str::to_owned));
-        bail!("{}", detail.unwrap_or_else(|| format!("the server answered {status}")));
+        let says = detail.unwrap_or_else(|| format!("the server answered {status}"));
+        if status.as_u16() == 403 {
+            return Err(NotAllowed::Scope(says).into());
+        }
+        bail!(says);
     }
     serde_json::from_str(&body).context("the server's answer can't be read; is CA_URL a cloud-agent server?")
 }
@@ -237,12 +245,6 @@ fn waits(task: &TaskView) -> String {
     let until = task.waits_until.map(|at| format!(" until {}", text::time_of_day(at))).unwrap_or_default();
     let says = task.waits_says.as_ref().map(|says| format!(": {}", text::line(says, 100))).unwrap_or_default();
     format!(" for {on}{until}{says}")
-}
-
-fn event_line(event: &LogLine) -> String {
-    let brief = ["text", "brief", "step", "message"].iter().find_map(|key| event.body[*key].as_str());
-    let brief = brief.map_or_else(|| event.body.to_string(), str::to_owned);
-    format!("{:>4}  {:<14} {}", event.seq, event.kind, text::line(&brief, 120))
 }
 
 fn tell(line: &str) {

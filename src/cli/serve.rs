@@ -79,7 +79,7 @@ pub async fn start(config: Config, doors: bool) -> Result<Running> {
     let mut parts = JoinSet::new();
 
     if let Some(listener) = listener {
-        let router = webhook::router(app.clone()).merge(api::router(app.clone()));
+        let router = webhook::router(app.clone()).merge(api::router(app.clone(), stop.clone()));
         let closing = stop.clone();
         parts.spawn(async move {
             let stopped = async move { closing.cancelled().await };

@@ -153,15 +153,32 @@ impl Store {
         Ok(new.iter().filter_map(|id| Uuid::parse_str(id).ok()).collect())
     }
 
-    /// A delivery with its body unpacked.
+    /// A delivery with its body unpacked. An error when the body is not kept any more.
     pub async fn delivery(&self, id: &str) -> Result<Option<StoredDelivery>> {
+        let found = self.kept_delivery(id).await?;
+        anyhow::ensure!(
+            found.is_some() || !self.has_delivery(id).await?,
+            "the body of delivery {id} is not kept any more"
+        );
+        Ok(found)
+    }
+
+    async fn has_delivery(&self, id: &str) -> Result<bool> {
+        const SQL: &str = "select 1 from delivery where delivery_id = $1";
+        Ok(sqlx::query(SQL).bind(id).fetch_optional(&self.read).await?.is_some())
+    }
+
+    /// A delivery with its body unpacked, while that is kept.
+    pub async fn kept_delivery(&self, id: &str) -> Result<Option<StoredDelivery>> {
         const SQL: &str = "select delivery_id, guid, event, content_type, body, received_at
                            from delivery where delivery_id = $1";
         let Some(row) = sqlx::query(SQL).bind(id).fetch_optional(&self.read).await? else {
             return Ok(None);
         };
         let body: Vec<u8> = row.try_get(4)?;
-        anyhow::ensure!(!body.is_empty(), "the body of delivery {id} is not kept any more");
+        if body.is_empty() {
+            return Ok(None);
+        }
         Ok(Some(StoredDelivery {
             delivery_id: row.try_get(0)?,
             guid: row.try_get(1)?,

@@ -1,9 +1,9 @@
 //! The append-only log of a task.
 
 use serde::Deserialize;
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::{Any, AssertSqlSafe, Row as _, Transaction};
 
-use super::{Store, placeholders};
+use super::{Dialect, Store, placeholders, wake};
 use crate::clock::{self, Millis};
 use crate::task::Blocked;
 
@@ -54,7 +54,27 @@ impl Store {
             }
             query.execute(&mut *tx).await?;
         }
-        tx.commit().await
+        self.tell_followers(&mut tx, task_id).await?;
+        tx.commit().await?;
+        self.wakes.logged(task_id);
+        Ok(())
+    }
+
+    /// Tell other processes with this transaction that a task's log has grown, or that the task has ended. Whoever commits
+    /// rings the bell in this one.
+    pub(super) async fn tell_followers(&self, tx: &mut Transaction<'static, Any>, task_id: &str) -> sqlx::Result<()> {
+        const SQL: &str = "select pg_notify($1, $2)";
+        if self.dialect == Dialect::Postgres {
+            let says = format!("{}{task_id}", wake::LOG);
+            sqlx::query(SQL).bind(wake::CHANNEL).bind(says).execute(&mut **tx).await?;
+        }
+        Ok(())
+    }
+
+    /// The newest number of a task's log; 0 when it is empty.
+    pub async fn last_event(&self, task_id: &str) -> sqlx::Result<i64> {
+        const SQL: &str = "select coalesce(max(seq), 0) from task_event where task_id = $1";
+        sqlx::query_scalar(SQL).bind(task_id).fetch_one(&self.read).await
     }
 
     /// What the sandboxes of a task were refused, in all its attempts.

@@ -1,6 +1,7 @@
 //! Hints that a queue has work. Losing every one of them loses no work: the workers poll slowly all the same.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
@@ -14,17 +15,22 @@ use super::{Dialect, Queue, Store};
 /// The channel that PostgreSQL carries wake-ups on.
 pub(super) const CHANNEL: &str = "cloud_agent_wake";
 
-/// What a message about an installation begins with; its id follows.
+/// What a message begins with that tells of a task's log; its id follows.
+pub(super) const LOG: &str = "log:";
+/// The same of an installation.
 const INSTALLATION: &str = "installation:";
 /// What a message about a repository begins with; its id, its installation and its name follow.
 const REPOSITORY: &str = "repository:";
 
-/// One bell for each queue, and one for cancellations; and the installations and repositories that other processes tell of.
+/// One bell for each queue, one for cancellations, one for each log that is followed; and the installations and
+/// repositories that other processes tell of.
 #[derive(Clone)]
 pub struct Wakes {
     deliveries: Arc<Notify>,
     tasks: Arc<Notify>,
     cancels: Arc<Notify>,
+    /// One for each task whose log somebody follows.
+    logs: Arc<Mutex<HashMap<String, Weak<Notify>>>>,
     installations: broadcast::Sender<Changed>,
 }
 
@@ -49,6 +55,7 @@ impl Default for Wakes {
             deliveries: Arc::default(),
             tasks: Arc::default(),
             cancels: Arc::default(),
+            logs: Arc::default(),
             installations: broadcast::Sender::new(BEHIND),
         }
     }
@@ -73,6 +80,26 @@ impl Wakes {
     /// Returns when somebody in this process asked a task to stop.
     pub async fn cancelled(&self) {
         self.cancels.notified().await;
+    }
+
+    /// The bell of a task's log: it rings when something was written there. Whoever holds it hears it.
+    pub fn log_of(&self, task_id: &str) -> Arc<Notify> {
+        let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bell) = logs.get(task_id).and_then(Weak::upgrade) {
+            return bell;
+        }
+        logs.retain(|_, bell| bell.strong_count() > 0);
+        let bell = Arc::new(Notify::new());
+        logs.insert(task_id.to_owned(), Arc::downgrade(&bell));
+        bell
+    }
+
+    /// Something was written to a task's log, or the task has ended.
+    pub fn logged(&self, task_id: &str) {
+        let logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bell) = logs.get(task_id).and_then(Weak::upgrade) {
+            bell.notify_one();
+        }
     }
 
     /// Hears of installations that other processes tell of, from now on.
@@ -145,12 +172,13 @@ async fn listen_once(url: &SecretString, wakes: &Wakes) -> sqlx::Result<()> {
     loop {
         let heard = listener.recv().await?;
         let said = heard.payload();
-        match (Queue::named(said), changed(said)) {
-            (Some(queue), _) => wakes.wake(queue),
-            (None, Some(changed)) => {
+        match (Queue::named(said), changed(said), said.strip_prefix(LOG)) {
+            (Some(queue), ..) => wakes.wake(queue),
+            (_, Some(changed), _) => {
                 let _ = wakes.installations.send(changed);
             }
-            (None, None) => wakes.cancel(),
+            (.., Some(task_id)) => wakes.logged(task_id),
+            (None, None, None) => wakes.cancel(),
         }
     }
 }

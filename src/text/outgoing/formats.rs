@@ -89,7 +89,7 @@ const FORMATS: &[Format] = &[
     ("dckr_pat_", Of::Words, 20, ANY),
     ("AGE-SECRET-KEY-1", Of::Capitals, 50, ANY),
     // Our own API's
-    ("ca_", Of::Hex, 64, 64),
+    ("ca_", Of::Hex, 64, 76),
 ];
 /// Beginnings that are read by more than an alphabet.
 const JWT: &str = "eyJ";

@@ -73,6 +73,7 @@ fn formats_are_known_and_look_alikes_stay() {
         &format!("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.{b}"),
         &format!("glpat-{}", &b[..20]),
         &format!("ca_{b}bbbb"),
+        &format!("ca_{b}{}", &b[..16]),
     ] {
         assert_eq!(redact(&format!("({secret})")), "([redacted])");
     }

@@ -21,6 +21,9 @@ macro_rules! stories {
     };
 }
 
+mod api;
+mod api_again;
+mod api_tasks;
 pub mod approval;
 mod blocked;
 mod breaker;

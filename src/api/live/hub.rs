@@ -1,0 +1,270 @@
+//! One reader a task reads what is new from the store and gives it to all who follow, encoded once. The store's bell wakes
+//! it, from other processes too on PostgreSQL; a slow look is the net below.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Result;
+use bytes::Bytes;
+use serde_json::json;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::{self, Receiver, Sender};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::api::auth::{Caller, Door};
+use crate::api::tasks::LogLine;
+use crate::store::{Event, Store};
+
+/// Under load, what comes within this time goes out together; what comes after a pause goes out at once.
+const GATHER: Duration = Duration::from_millis(4);
+/// How often the log is looked at though no bell rang.
+const POLL: Duration = Duration::from_secs(1);
+/// How long a client hears nothing before it hears that the line still stands.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// How long a stream may go on after its key was revoked or has expired.
+const TRUST: Duration = Duration::from_secs(5);
+/// Events in one batch, and batches that a client may be behind before it is let go.
+const BATCH: i64 = 256;
+const BEHIND: usize = 256;
+
+/// Who follows what in this process.
+#[derive(Clone)]
+pub struct Hub {
+    store: Store,
+    feeds: Arc<Mutex<HashMap<String, Sender<News>>>>,
+    /// The server stops: clients are let go, and come back to the next one.
+    stop: CancellationToken,
+}
+
+#[derive(Clone)]
+enum News {
+    Events(Arc<Batch>),
+    /// The task has ended: how, as JSON.
+    End(Arc<str>),
+}
+
+/// Events that go out together.
+pub struct Batch {
+    lines: Vec<(i64, String)>,
+    /// All of them as server-sent events.
+    pub sse: Bytes,
+}
+
+impl Batch {
+    fn of(events: Vec<Event>) -> Self {
+        let lines = events.into_iter().map(LogLine::from).map(|line| {
+            let json = serde_json::to_string(&line).unwrap_or_default();
+            (line.seq, json)
+        });
+        Self::encode(lines.collect())
+    }
+
+    fn encode(lines: Vec<(i64, String)>) -> Self {
+        let sse = lines.iter().fold(String::new(), |mut sse, (seq, json)| {
+            let _ = write!(sse, "id: {seq}\ndata: {json}\n\n");
+            sse
+        });
+        Self { lines, sse: sse.into() }
+    }
+
+    /// Each as JSON, oldest first.
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
+        self.lines.iter().map(|(_, json)| json.as_str())
+    }
+
+    fn first(&self) -> i64 {
+        self.lines.first().map_or(0, |it| it.0)
+    }
+
+    fn last(&self) -> i64 {
+        self.lines.last().map_or(0, |it| it.0)
+    }
+
+    /// What of it is newer than `seq`.
+    fn after(self: Arc<Self>, seq: i64) -> Option<Arc<Self>> {
+        match (self.first() > seq, self.last() > seq) {
+            (true, _) => Some(self),
+            (_, false) => None,
+            _ => Some(Arc::new(Self::encode(self.lines.iter().filter(|it| it.0 > seq).cloned().collect()))),
+        }
+    }
+}
+
+/// What a client hears next.
+pub enum Next {
+    Events(Arc<Batch>),
+    /// The task has ended: how, as JSON.
+    End(Arc<str>),
+    /// Nothing for a while.
+    Quiet,
+    /// The key that opened the stream opens nothing any more.
+    Shut,
+    /// The client took too long, or the server stops.
+    Gone(&'static str),
+}
+
+impl Hub {
+    pub fn new(store: Store, stop: CancellationToken) -> Self {
+        Self { store, feeds: Arc::default(), stop }
+    }
+
+    /// Follow a task's log after `seq`, for as long as the caller may come in.
+    pub async fn follow(&self, task_id: &str, seq: i64, ticket: Ticket) -> Result<Follower> {
+        // Where a new reader begins. What is older, its first client reads from the store like all others.
+        let begin = self.store.last_event(task_id).await?;
+        let news = {
+            let mut feeds = self.feeds.lock().unwrap_or_else(PoisonError::into_inner);
+            match feeds.get(task_id) {
+                Some(feed) => feed.subscribe(),
+                None => {
+                    let (feed, news) = broadcast::channel(BEHIND);
+                    feeds.insert(task_id.to_owned(), feed.clone());
+                    tokio::spawn(self.clone().read(task_id.to_owned(), begin, feed));
+                    news
+                }
+            }
+        };
+        Ok(Follower { hub: self.clone(), task_id: task_id.to_owned(), seq, news, behind: true, ticket })
+    }
+
+    /// Read a log for as long as somebody follows it.
+    async fn read(self, task_id: String, begin: i64, feed: Sender<News>) {
+        let bell = self.store.wakes().log_of(&task_id);
+        let mut seq = begin;
+        loop {
+            let looked = Instant::now();
+            match self.look(&task_id, &mut seq, &feed).await {
+                Ok(true) => return,
+                Ok(false) => (),
+                Err(error) => warn!("Could not read a task's log, trying again: {error:#}"),
+            }
+            if self.leave(&task_id, &feed) {
+                return;
+            }
+            tokio::select! {
+                () = bell.notified() => (),
+                () = tokio::time::sleep(POLL) => (),
+                () = self.stop.cancelled() => return,
+            }
+            tokio::time::sleep_until(looked + GATHER).await;
+        }
+    }
+
+    /// Give out what is new. Whether the task has ended.
+    async fn look(&self, task_id: &str, seq: &mut i64, feed: &Sender<News>) -> Result<bool> {
+        // Looked at first: a task's log is whole before it ends.
+        let state = self.store.task_state(task_id).await?;
+        loop {
+            let events = self.store.events(task_id, *seq, BATCH).await?;
+            let Some(last) = events.last() else { break };
+            *seq = last.seq;
+            let _ = feed.send(News::Events(Arc::new(Batch::of(events))));
+        }
+        if state.is_some_and(|state| !state.is_final()) {
+            return Ok(false);
+        }
+        let ending = self.store.task(task_id).await?.and_then(|task| task.ending).map(|ending| ending.code);
+        let end = json!({ "status": state.map(crate::task::State::name), "ending": ending }).to_string();
+        // Together, so that nobody comes in between and waits for ever.
+        let mut feeds = self.feeds.lock().unwrap_or_else(PoisonError::into_inner);
+        feeds.remove(task_id);
+        let _ = feed.send(News::End(end.into()));
+        Ok(true)
+    }
+
+    /// Whether nobody is left who follows.
+    fn leave(&self, task_id: &str, feed: &Sender<News>) -> bool {
+        let mut feeds = self.feeds.lock().unwrap_or_else(PoisonError::into_inner);
+        let alone = feed.receiver_count() == 0;
+        if alone {
+            feeds.remove(task_id);
+        }
+        alone
+    }
+}
+
+/// What a stream was opened with. It is looked at again while the stream stands.
+pub struct Ticket {
+    door: Door,
+    caller: Caller,
+    look_at: Instant,
+}
+
+impl Ticket {
+    pub fn new(door: Door, caller: Caller) -> Self {
+        Self { door, caller, look_at: Instant::now() + TRUST }
+    }
+
+    /// Whether it is still good. A database that does not answer shuts nobody out: it gives no news either.
+    async fn is_good(&mut self) -> bool {
+        if Instant::now() < self.look_at {
+            return true;
+        }
+        self.look_at = Instant::now() + TRUST;
+        match self.door.still_opens(&self.caller).await {
+            Ok(good) => good,
+            Err(error) => {
+                warn!("Could not look at the key of a stream, trying again: {error:#}");
+                true
+            }
+        }
+    }
+}
+
+/// A client and how far it has come.
+pub struct Follower {
+    hub: Hub,
+    task_id: String,
+    seq: i64,
+    news: Receiver<News>,
+    /// It reads from the store what was there before it came.
+    behind: bool,
+    ticket: Ticket,
+}
+
+impl Follower {
+    pub async fn next(&mut self) -> Next {
+        if !self.ticket.is_good().await {
+            return Next::Shut;
+        }
+        while self.behind {
+            match self.hub.store.events(&self.task_id, self.seq, BATCH).await {
+                Ok(events) => {
+                    self.behind = events.len() as i64 == BATCH;
+                    if let Some(last) = events.last() {
+                        self.seq = last.seq;
+                        return Next::Events(Arc::new(Batch::of(events)));
+                    }
+                }
+                Err(_) => return Next::Gone("the database did not answer"),
+            }
+        }
+        let quiet = Instant::now() + HEARTBEAT;
+        loop {
+            let heard = tokio::select! {
+                heard = self.news.recv() => heard,
+                () = tokio::time::sleep_until(quiet) => return Next::Quiet,
+                () = tokio::time::sleep_until(self.ticket.look_at) => match self.ticket.is_good().await {
+                    true => continue,
+                    false => return Next::Shut,
+                },
+                () = self.hub.stop.cancelled() => return Next::Gone("the server stops"),
+            };
+            match heard {
+                Ok(News::Events(batch)) => {
+                    if let Some(batch) = batch.after(self.seq) {
+                        self.seq = batch.last();
+                        return Next::Events(batch);
+                    }
+                }
+                Ok(News::End(end)) => return Next::End(end),
+                Err(RecvError::Lagged(_)) => return Next::Gone("the client is too slow"),
+                Err(RecvError::Closed) => return Next::Gone("the server stops"),
+            }
+        }
+    }
+}

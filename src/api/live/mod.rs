@@ -1,0 +1,14 @@
+//! A task's log as it grows, for any number of clients: one reader a task, whatever their number.
+
+mod events;
+mod hub;
+mod ws;
+
+use std::time::Duration;
+
+/// How long a client may take for what it is sent, before it is let go.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub use events::{__path_events, events};
+pub use hub::Hub;
+pub use ws::{__path_ws, ws};

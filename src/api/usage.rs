@@ -1,0 +1,151 @@
+//! What tasks have cost: by day, repository or person, as JSON or CSV.
+
+use std::fmt::Write as _;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use http::header;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::auth::{May, UsageRead};
+use super::problem::{Problem, Query};
+use crate::app::App;
+use crate::clock::{self, Millis};
+use crate::store::{Usage, UsageBy};
+
+const DAY: Millis = 86_400_000;
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Asked {
+    /// What is added up together; by day when absent.
+    #[param(inline)]
+    by: Option<By>,
+    /// Tasks made from this moment on, in UTC milliseconds; the last 30 days when absent.
+    since: Option<Millis>,
+    /// Tasks made before this moment.
+    until: Option<Millis>,
+    #[param(inline)]
+    format: Option<Format>,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum By {
+    #[default]
+    Day,
+    Repository,
+    Person,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Format {
+    #[default]
+    Json,
+    Csv,
+}
+
+/// What was added up.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct UsageView {
+    pub usage: Vec<UsageLine>,
+}
+
+/// One line of it. Money is micro-dollars.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct UsageLine {
+    /// A day such as `2026-01-31`, a repository, or a login.
+    pub of: String,
+    pub tasks: i64,
+    pub completed: i64,
+    pub failed: i64,
+    pub cancelled: i64,
+    /// Pull requests that were opened.
+    pub pulls: i64,
+    pub cost_micros: i64,
+    pub turns: i64,
+}
+
+/// Tasks, outcomes and money, added up. Days are UTC's.
+#[utoipa::path(get, path = "/api/v1/usage", operation_id = "get_usage", tag = "usage", params(Asked),
+    responses((status = 200, content((UsageView = "application/json"), (String = "text/csv"))),
+              (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+pub async fn usage(
+    State(app): State<App>,
+    may: May<UsageRead>,
+    Query(asked): Query<Asked>,
+) -> Result<Response, Problem> {
+    let until = asked.until.unwrap_or(Millis::MAX);
+    let since = asked.since.unwrap_or_else(|| clock::now() / DAY * DAY - 29 * DAY);
+    let by = match asked.by.unwrap_or_default() {
+        By::Day => UsageBy::Day,
+        By::Repository => UsageBy::Repository,
+        By::Person => UsageBy::Person,
+    };
+    let lines: Vec<UsageLine> =
+        app.store.usage(by, since, until, may.0.among()).await?.into_iter().map(|it| line(by, it)).collect();
+    if asked.format.unwrap_or_default() == Format::Csv {
+        return Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], csv(&lines)).into_response());
+    }
+    Ok(Json(UsageView { usage: lines }).into_response())
+}
+
+fn line(by: UsageBy, it: Usage) -> UsageLine {
+    let of = match (by, it.of.parse()) {
+        (UsageBy::Day, Ok(at)) => clock::iso(at)[..10].to_owned(),
+        _ => it.of,
+    };
+    UsageLine {
+        of,
+        tasks: it.tasks,
+        completed: it.completed,
+        failed: it.failed,
+        cancelled: it.cancelled,
+        pulls: it.pulls,
+        cost_micros: it.cost_micros,
+        turns: it.turns,
+    }
+}
+
+fn csv(lines: &[UsageLine]) -> String {
+    let mut csv = "of,tasks,completed,failed,cancelled,pulls,cost_micros,turns\n".to_owned();
+    for it in lines {
+        let row = [it.tasks, it.completed, it.failed, it.cancelled, it.pulls, it.cost_micros, it.turns];
+        let row: Vec<String> = row.iter().map(ToString::to_string).collect();
+        let _ = writeln!(csv, "{},{}", cell(&it.of), row.join(","));
+    }
+    csv
+}
+
+/// A text that is one cell, and that no spreadsheet takes for a formula: GitHub's names begin with neither, but who knows.
+fn cell(text: &str) -> String {
+    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let text = if formula { format!("'{text}") } else { text.to_owned() };
+    match text.contains([',', '"', '\n', '\r']) {
+        true => format!("\"{}\"", text.replace('"', "\"\"")),
+        false => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cell;
+
+    #[test]
+    fn a_cell_is_neither_two_nor_a_formula() {
+        for (text, expected) in [
+            ("octo/app", "octo/app"),
+            ("=1+1", "'=1+1"),
+            ("@sum(a)", "'@sum(a)"),
+            ("a,b", "\"a,b\""),
+            ("a\"b", "\"a\"\"b\""),
+            ("-1,2", "\"'-1,2\""),
+        ] {
+            assert_eq!(cell(text), expected);
+        }
+    }
+}
