@@ -25,6 +25,7 @@ mod api;
 pub mod approval;
 mod blocked;
 mod breaker;
+mod ca;
 mod cage;
 mod data;
 mod deliveries;
