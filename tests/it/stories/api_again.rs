@@ -2,7 +2,7 @@
 
 use http::Method;
 use serde_json::{Value, json};
-use simulator::model::Script;
+use simulator::Script;
 
 use super::api::{Answer, ask, get, key};
 use super::api_tasks::{greeting, order, task_id};
