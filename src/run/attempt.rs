@@ -1,14 +1,12 @@
 //! One attempt at a task: what every step needs, and what it means when a step fails.
 
 use std::io;
-use std::sync::atomic::Ordering;
 
 use tokio::sync::watch;
 use tracing::warn;
 
 use super::{Halt, Pause, Run, stopped, wait};
 use crate::clock::{self, Millis};
-use crate::gateway::Gate;
 use crate::github;
 use crate::report::{Money, Undone, View};
 use crate::sandbox::git::Workbench;
@@ -67,11 +65,6 @@ impl Run<'_> {
 
     pub fn view(&self) -> View {
         self.views.borrow().clone()
-    }
-
-    /// Remember whether the model has answered at all.
-    pub fn note_answers(&self, gate: &Gate) {
-        self.answered.fetch_or(gate.has_answered(), Ordering::Relaxed);
     }
 
     pub fn money(&self) -> Money {

@@ -3,6 +3,7 @@
 //! Every step can be repeated: what is behind us stands in the task's `progress`, what stands on GitHub is found again by
 //! the outbox, and all of it is written under the job's claim, so that a worker which has lost it changes nothing.
 
+mod account;
 mod agent;
 mod attempt;
 mod checkout;
