@@ -47,7 +47,8 @@ pub async fn cancel(Shared(app): Shared<App>, may: May<TasksWrite>, Path(id): Pa
 #[utoipa::path(post, path = "/api/v1/tasks/{id}/retry", operation_id = "retry_task", tag = "tasks",
     params(("id" = String, Path, description = "`task_id`"),
            ("idempotency-key" = Option<String>, Header, description = "Up to 255 characters of your own choice")),
-    responses((status = 202, body = Accepted), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 202, body = Accepted), (status = "4XX", body = Problem, content_type = "application/problem+json"),
+              (status = "5XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn retry(
     Shared(app): Shared<App>,
     may: May<TasksWrite>,
@@ -65,7 +66,8 @@ pub async fn retry(
 #[utoipa::path(post, path = "/api/v1/tasks/{id}/resume", operation_id = "resume_task", tag = "tasks", request_body = Resumed,
     params(("id" = String, Path, description = "`task_id`"),
            ("idempotency-key" = Option<String>, Header, description = "Up to 255 characters of your own choice")),
-    responses((status = 202, body = Accepted), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 202, body = Accepted), (status = "4XX", body = Problem, content_type = "application/problem+json"),
+              (status = "5XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn resume(
     Shared(app): Shared<App>,
     may: May<TasksWrite>,
@@ -112,6 +114,9 @@ async fn child(
         order: create::of(caller, task.budget_micros, Some(task.id.to_string()), once),
         earlier: Some((Box::new(task), again)),
     };
+    if let Some(made) = order::before(app, &wanted.order).await.map_err(|no| create::problem(no, caller))? {
+        return Ok(Accepted::made(app, &made));
+    }
     let made = Box::pin(order::make(app, at, wanted, |name| caller.may_see(name))).await.map_err(|no| create::problem(no, caller))?;
     Ok(Accepted::made(app, &made))
 }

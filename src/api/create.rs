@@ -73,7 +73,8 @@ impl Accepted {
 /// Make a task. With an `idempotency-key` the same request makes no second one, for a week.
 #[utoipa::path(post, path = "/api/v1/tasks", operation_id = "create_task", tag = "tasks", request_body = NewOrder,
     params(("idempotency-key" = Option<String>, Header, description = "Up to 255 characters of your own choice")),
-    responses((status = 202, body = Accepted), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 202, body = Accepted), (status = "4XX", body = Problem, content_type = "application/problem+json"),
+              (status = "5XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn create(
     State(app): State<App>,
     may: May<TasksWrite>,
@@ -96,6 +97,9 @@ pub async fn create(
     };
     let says = |no| problem(no, &caller);
     // Boxed: looking at what it is about is a large future.
+    if let Some(made) = order::before(&app, &wanted.order).await.map_err(says)? {
+        return Ok(Accepted::made(&app, &made));
+    }
     let may_see = |name: &str| caller.may_see(name);
     let at = order::find(&app, &about.repository, may_see).await.map_err(says)?;
     let made = Box::pin(order::make(&app, at, wanted, may_see)).await.map_err(says)?;

@@ -97,6 +97,15 @@ impl From<Trouble> for No {
     }
 }
 
+/// What the same ask has made before, whatever has become of the repository since.
+pub async fn before(app: &App, order: &store::Order) -> Result<Option<Made>, No> {
+    let Some(once) = &order.once else { return Ok(None) };
+    match app.store.ordered_before(&order.key_id, once).await.map_err(Trouble::from)? {
+        Some(ordered) => made(app, ordered).await.map(Some),
+        None => Ok(None),
+    }
+}
+
 /// A repository by its name, as far as the caller may know of it.
 pub async fn find(app: &App, name: &str, may_see: impl Fn(&str) -> bool) -> Result<Place, No> {
     if !may_see(name) {
@@ -112,11 +121,6 @@ pub async fn find(app: &App, name: &str, may_see: impl Fn(&str) -> bool) -> Resu
 
 /// Make the task, or say why not.
 pub async fn make(app: &App, at: Place, wanted: Wanted, may_see: impl Fn(&str) -> bool) -> Result<Made, No> {
-    if let Some(once) = &wanted.order.once
-        && let Some(before) = app.store.ordered_before(&wanted.order.key_id, once).await.map_err(Trouble::from)?
-    {
-        return made(app, before).await;
-    }
     // A desk without a claim: it looks, and could write nothing.
     let lease = Lease { job_id: String::new(), owner: String::new(), epoch: 0 };
     let desk = Desk {
