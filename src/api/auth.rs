@@ -21,13 +21,14 @@ use utoipa::ToSchema;
 use super::problem::Problem;
 use crate::app::App;
 use crate::store::ApiKey;
+use crate::task::Account;
 
 /// What a key may be good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub enum Scope {
     #[serde(rename = "tasks:read")]
     TasksRead,
-    /// Stop tasks.
+    /// Make, stop and repeat tasks.
     #[serde(rename = "tasks:write")]
     TasksWrite,
     #[serde(rename = "deliveries:read")]
@@ -86,6 +87,16 @@ impl Caller {
 
     pub fn may_see(&self, repository: &str) -> bool {
         self.among().is_none_or(|them| them.contains(&repository.to_lowercase()))
+    }
+
+    /// The id of the key, under which its tasks are counted.
+    pub fn key_id(&self) -> &str {
+        self.key.as_ref().map_or("admin", |key| &key.key_id)
+    }
+
+    /// In whose name its tasks are made.
+    pub fn account(&self) -> Account {
+        Account::of_key(self.key_id(), self.key.as_ref().map_or("admin", |key| &key.name))
     }
 
     /// How people are told who it was. Names of keys are plain words.

@@ -6,6 +6,7 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
 
 use super::auth::{Caller, DeliveriesRead, DeliveriesWrite, May};
 use super::problem::{Path, Problem, Query};
@@ -73,6 +74,9 @@ pub async fn list(
     const STATES: [&str; 4] = ["waiting", "done", "ignored", "failed"];
     if asked.status.as_deref().is_some_and(|it| !STATES.contains(&it)) {
         return Err(Problem::invalid("status", format!("give one of {}", STATES.join(", "))));
+    }
+    if asked.cursor.as_deref().is_some_and(|it| Uuid::parse_str(it).is_err()) {
+        return Err(Problem::invalid("cursor", "give the `next_cursor` of the page before"));
     }
     let limit = page(asked.limit, 50)?;
     let query = DeliveryQuery {

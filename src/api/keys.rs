@@ -31,7 +31,7 @@ pub struct NewKey {
     /// Requests a minute; 600 when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<i64>,
-    /// What tasks made with this key may cost in a day. Kept with the key; this version makes no tasks by key.
+    /// What tasks made with this key may cost within 24 hours, those that have not ended with all that they may cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget_usd_per_day: Option<f64>,
 }

@@ -1,7 +1,10 @@
 //! Door: what programs ask: tasks, deliveries, usage and keys over HTTP, for those who hold a key; and health for all.
 
 mod auth;
+mod address;
+mod again;
 mod clean;
+mod create;
 mod deliveries;
 mod health;
 mod keys;
@@ -26,7 +29,9 @@ use crate::app::App;
 use auth::Door;
 use live::Hub;
 
+pub use again::Resumed;
 pub use auth::Scope;
+pub use create::{Accepted, NewOrder};
 pub use deliveries::{DeliveryPage, DeliveryView};
 pub use keys::{KeyView, Keys, MadeKey, NewKey};
 pub use own::OwnKey;
@@ -39,10 +44,12 @@ pub use watch::watch;
 pub fn router(app: App, stop: CancellationToken) -> Router {
     let door = Door::new(app.clone());
     let guarded = OpenApiRouter::new()
-        .routes(routes!(tasks::list))
+        .routes(routes!(tasks::list, create::create))
         .routes(routes!(tasks::one))
         .routes(routes!(tasks::logs))
-        .routes(routes!(tasks::cancel))
+        .routes(routes!(again::cancel))
+        .routes(routes!(again::retry))
+        .routes(routes!(again::resume))
         .routes(routes!(live::events))
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::one, deliveries::forget))

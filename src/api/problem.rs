@@ -123,8 +123,23 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
         })?;
         // In two steps: what is no JSON at all is another mistake than a field that can't be used.
         let json: Value = serde_json::from_slice(&raw).map_err(|error| malformed(&format!("no JSON: {error}")))?;
+        if has_nul(&json) {
+            return Err(malformed("a text holds the character NUL, which no database keeps"));
+        }
         let read = serde_path_to_error::deserialize(json);
         read.map(Self).map_err(|error| wrong(&error.path().to_string(), &error.inner().to_string()))
+    }
+}
+
+/// PostgreSQL takes no text with this character in it; better said here than as trouble with the database.
+const NUL: char = '\0';
+
+fn has_nul(json: &Value) -> bool {
+    match json {
+        Value::String(text) => text.contains(NUL),
+        Value::Array(items) => items.iter().any(has_nul),
+        Value::Object(fields) => fields.iter().any(|(name, value)| name.contains(NUL) || has_nul(value)),
+        _ => false,
     }
 }
 
@@ -150,6 +165,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let query = Bytes::copy_from_slice(parts.uri.query().unwrap_or_default().as_bytes());
+        if let Some((name, _)) = url::form_urlencoded::parse(&query).find(|(_, value)| value.contains(NUL)) {
+            return Err(Problem::invalid(&name, "leave the character NUL out"));
+        }
         let given = serde_urlencoded::Deserializer::new(url::form_urlencoded::parse(&query));
         let read = serde_path_to_error::deserialize(given);
         read.map(Self).map_err(|error| wrong(&error.path().to_string(), &error.inner().to_string()))
@@ -163,6 +181,9 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        if parts.uri.path().contains("%00") {
+            return Err(Problem::new(StatusCode::BAD_REQUEST, "malformed_path", "leave the character NUL out"));
+        }
         let read = axum::extract::Path::<T>::from_request_parts(parts, state).await;
         read.map(|axum::extract::Path(it)| Self(it))
             .map_err(|rejection| Problem::new(StatusCode::BAD_REQUEST, "malformed_path", rejection.body_text()))

@@ -1,4 +1,4 @@
-//! Tasks: the list, one, its log, and the way to stop it.
+//! Tasks: the list, one, and its log.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use super::auth::{Caller, May, TasksRead, TasksWrite};
+use super::auth::{Caller, May, TasksRead};
 use super::problem::{Path, Problem, Query};
 use crate::app::App;
 use crate::clock::Millis;
@@ -26,7 +26,7 @@ pub(super) const MOST: i64 = 200;
 pub struct TaskView {
     pub task_id: String,
     pub status: String,
-    /// `issue`, `pull` or `review`.
+    /// `issue`, `pull` or `review`; `task` without an issue or pull request.
     pub kind: String,
     /// `rate_limit`, `github`, `git`, `model` or `host`, while it waits.
     pub waits_for: Option<String>,
@@ -34,12 +34,14 @@ pub struct TaskView {
     /// What is wrong.
     pub waits_says: Option<String>,
     pub repository: String,
+    /// The issue or pull request; 0 for a task without one.
     pub number: u64,
+    /// A login, or `api:` and the name of a key.
     pub requester: String,
-    /// What asked: `comment`, `opened`, `labeled`, `review_comment`, `review`, `pull` or `button`.
+    /// What asked: `comment`, `opened`, `labeled`, `review_comment`, `review`, `pull`, `button` or `api`.
     #[serde(default)]
     pub source: String,
-    /// The delivery that asked.
+    /// The delivery that asked; empty where none did.
     #[serde(default)]
     pub delivery_id: String,
     pub prompt: String,
@@ -57,7 +59,16 @@ pub struct TaskView {
     pub pull: Option<u64>,
     pub branch: Option<String>,
     pub cost_micros: i64,
+    /// The most that it may cost, where that is less than any run may.
+    #[serde(default)]
+    pub budget_micros: Option<i64>,
     pub turns: i64,
+    /// The task that it repeats or goes on from.
+    #[serde(default)]
+    pub parent_id: Option<String>,
+    /// The tasks that repeat or go on from it; not in a list of tasks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub children: Option<Vec<String>>,
     pub created_at: i64,
     pub started_at: Option<i64>,
     pub ended_at: Option<i64>,
@@ -205,7 +216,8 @@ pub async fn one(
 ) -> Result<Json<TaskView>, Problem> {
     let task = seen(&app, &may.0, &id).await?;
     let blocked = app.store.blocked(&task.id.to_string()).await.map_err(anyhow::Error::from)?;
-    Ok(Json(TaskView { blocked: Some(blocked), ..view(&app, &task) }))
+    let children = app.store.children_of(&task.id.to_string()).await?;
+    Ok(Json(TaskView { blocked: Some(blocked), children: Some(children), ..view(&app, &task) }))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -258,28 +270,6 @@ pub async fn logs(
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response())
 }
 
-/// Stop a task. Repeating it changes nothing.
-#[utoipa::path(post, path = "/api/v1/tasks/{id}/cancel", operation_id = "cancel_task", tag = "tasks", params(("id" = String, Path, description = "`task_id`")),
-    responses((status = 202, body = TaskView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
-pub async fn cancel(
-    Shared(app): Shared<App>,
-    may: May<TasksWrite>,
-    Path(id): Path<String>,
-) -> Result<(StatusCode, Json<TaskView>), Problem> {
-    let task = seen(&app, &may.0, &id).await?;
-    let id = task.id.to_string();
-    if !task.state.is_final() {
-        app.store.request_cancel(&id, &may.0.says()).await.map_err(anyhow::Error::from)?;
-    }
-    // It may have come to its end meanwhile.
-    let task = seen(&app, &may.0, &id).await?;
-    if matches!(task.state, State::Completed | State::Failed) {
-        let says = format!("the task has already ended: {}; there is nothing left to stop", task.state.name());
-        return Err(Problem::new(StatusCode::CONFLICT, "already_ended", says));
-    }
-    Ok((StatusCode::ACCEPTED, Json(view(&app, &task))))
-}
-
 /// A task that this caller may see. Of one that it may not see it learns nothing.
 pub(super) async fn seen(app: &App, caller: &Caller, id: &str) -> Result<StoredTask, Problem> {
     let found = app.store.task(id).await?.filter(|task| caller.may_see(&task.place.repository));
@@ -325,12 +315,12 @@ pub(super) fn view(app: &App, task: &StoredTask) -> TaskView {
     TaskView {
         task_id: task.id.to_string(),
         status: task.state.name().to_owned(),
-        kind: task.kind.name().to_owned(),
+        kind: if task.place.has_thread() { task.kind.name() } else { "task" }.to_owned(),
         waits_for: task.waiting.on.map(|on| on.name().to_owned()),
         waits_until: task.waiting.until,
         waits_says: task.waiting.says.clone(),
         repository: task.place.repository.clone(),
-        number: task.place.number,
+        number: task.place.thread().unwrap_or_default(),
         requester: task.requester.login.clone(),
         source: source(&task.trigger).to_owned(),
         delivery_id: task.delivery_id.clone(),
@@ -344,7 +334,10 @@ pub(super) fn view(app: &App, task: &StoredTask) -> TaskView {
         pull: task.ending.as_ref().and_then(|it| it.pull),
         branch: task.progress.published.as_ref().map(|it| it.branch.clone()),
         cost_micros: task.spent_micros,
+        budget_micros: task.budget_micros,
         turns: task.turns,
+        parent_id: task.parent_id.clone(),
+        children: None,
         created_at: task.created_at,
         started_at: task.started_at,
         ended_at: task.ended_at,
@@ -388,5 +381,6 @@ fn source(trigger: &Trigger) -> &'static str {
         Trigger::Review { .. } => "review",
         Trigger::Pull => "pull",
         Trigger::Button => "button",
+        Trigger::Api => "api",
     }
 }

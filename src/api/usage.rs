@@ -109,13 +109,41 @@ fn line(by: UsageBy, it: Usage) -> UsageLine {
     }
 }
 
-/// Logins and names of repositories have neither commas nor quotes.
 fn csv(lines: &[UsageLine]) -> String {
     let mut csv = "of,tasks,completed,failed,cancelled,pulls,cost_micros,turns\n".to_owned();
     for it in lines {
         let row = [it.tasks, it.completed, it.failed, it.cancelled, it.pulls, it.cost_micros, it.turns];
         let row: Vec<String> = row.iter().map(ToString::to_string).collect();
-        csv.push_str(&format!("{},{}\n", it.of, row.join(",")));
+        csv.push_str(&format!("{},{}\n", cell(&it.of), row.join(",")));
     }
     csv
+}
+
+/// A text that is one cell, and that no spreadsheet takes for a formula: GitHub's names begin with neither, but who knows.
+fn cell(text: &str) -> String {
+    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let text = if formula { format!("'{text}") } else { text.to_owned() };
+    match text.contains([',', '"', '\n', '\r']) {
+        true => format!("\"{}\"", text.replace('"', "\"\"")),
+        false => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cell;
+
+    #[test]
+    fn a_cell_is_neither_two_nor_a_formula() {
+        for (text, expected) in [
+            ("octo/app", "octo/app"),
+            ("=1+1", "'=1+1"),
+            ("@sum(a)", "'@sum(a)"),
+            ("a,b", "\"a,b\""),
+            ("a\"b", "\"a\"\"b\""),
+            ("-1,2", "\"'-1,2\""),
+        ] {
+            assert_eq!(cell(text), expected);
+        }
+    }
 }

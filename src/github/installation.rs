@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use serde::Deserialize;
+use serde_json::json;
 
 use super::call::Ask;
-use super::repo::OrAbsent as _;
+use super::repo::{OrAbsent as _, encode};
 use super::token::grants;
 use super::{Error, Github};
 
@@ -65,6 +66,40 @@ impl Github {
         let route = format!("/repositories/{repository}/installation");
         let found = self.as_app(&Ask::get(&route)).await.or_absent()?;
         found.map(|answer| answer.json::<Installation>().map(|it| it.id)).transpose()
+    }
+
+    /// A repository by its name: the installation that covers it, its id and its name as GitHub writes it. None when there is
+    /// no such repository, or the App is not installed there, which GitHub tells nobody apart.
+    pub async fn find(&self, name: &str) -> Result<Option<(u64, u64, String)>, Error> {
+        #[derive(Deserialize)]
+        struct Narrowed {
+            #[serde(default)]
+            repositories: Vec<Named>,
+        }
+        #[derive(Deserialize)]
+        struct Named {
+            id: u64,
+            full_name: String,
+        }
+        let Some((owner, short)) = name.split_once('/') else { return Ok(None) };
+        let route = format!("/repos/{}/{}/installation", encode(owner), encode(short));
+        // Of a repository that was renamed the old name is none.
+        let found = match self.as_app(&Ask::get(&route)).await {
+            Err(Error::NotFound(_) | Error::Moved) => return Ok(None),
+            other => other?.json::<Installation>()?,
+        };
+        if found.is_suspended() {
+            return Err(Error::Suspended);
+        }
+        // A name alone opens nothing but a token for it, whose answer tells the id that all else goes by.
+        let route = format!("/app/installations/{}/access_tokens", found.id);
+        let body = json!({ "repositories": [short], "permissions": { "metadata": "read" } });
+        let narrowed: Narrowed = match self.as_app(&Ask::token(&route, &body)).await {
+            Err(Error::Invalid(_) | Error::NotFound(_)) => return Ok(None),
+            other => other?.json()?,
+        };
+        let named = narrowed.repositories.into_iter().find(|it| it.full_name.eq_ignore_ascii_case(name));
+        Ok(named.map(|it| (found.id, it.id, it.full_name)))
     }
 
     /// The same for all of them: it is not known which have changed.

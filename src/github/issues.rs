@@ -112,6 +112,9 @@ pub struct Issue {
     pub labels: Vec<Label>,
     #[serde(default)]
     pub updated_at: String,
+    /// There where it is a pull request.
+    #[serde(default)]
+    pub pull_request: Option<Value>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

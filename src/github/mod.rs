@@ -43,7 +43,7 @@ pub use issues::{Author, Issue, Label, ReactTo, Reaction, Remark};
 pub use line::{Limit, Line};
 pub use pace::Pace;
 pub use pulls::{NewPull, Pull, PullEnd, PullRepo, PullRequest};
-pub use repo::{Default, Repo};
+pub use repo::{About, Default, Repo};
 pub use reviews::{NewLine, NewReview, Review, ReviewComment, ReviewEvent};
 pub use since::{IssueNow, Labeling};
 pub use threads::{Thread, ThreadComment};

@@ -42,6 +42,16 @@ pub struct Default {
     pub head: Option<String>,
 }
 
+/// What a repository says of itself.
+#[derive(Debug, Clone, Deserialize)]
+pub struct About {
+    pub full_name: String,
+    pub default_branch: String,
+    /// Nobody can write there any more.
+    #[serde(default)]
+    pub archived: bool,
+}
+
 impl Repo {
     /// `owner/name`, as far as is known.
     pub fn name(&self) -> String {
@@ -162,14 +172,13 @@ impl Repo {
 
     /// Whether nobody can write here any more, asked by the id.
     pub async fn is_archived(&self) -> Result<bool, Error> {
-        #[derive(Deserialize)]
-        struct Archived {
-            #[serde(default)]
-            archived: bool,
-        }
+        Ok(self.about().await?.archived)
+    }
+
+    /// What the repository says of itself, asked by the id.
+    pub async fn about(&self) -> Result<About, Error> {
         let route = format!("/repositories/{}", self.id);
-        let found: Archived = self.send_once(&Ask::get(&route), Scope::Talk).await?.json()?;
-        Ok(found.archived)
+        self.send_once(&Ask::get(&route), Scope::Talk).await?.json()
     }
 
     /// The default branch and where it stands.

@@ -25,14 +25,15 @@ use crate::task::breaker::Tripped;
 use crate::task::{Account, Approval, Refusal, Trigger};
 use crate::text;
 
-/// What carries the reaction to a trigger on this thread. Nothing does where nobody said anything: the check run answers.
+/// What carries the reaction to a trigger on this thread. Nothing does where nobody said
+/// anything there: the check run or the comment answers.
 pub fn react_to(trigger: &Trigger, number: u64) -> Option<ReactTo> {
     match trigger {
         Trigger::Comment { id } => Some(ReactTo::Comment(*id)),
         Trigger::ReviewComment { id, .. } => Some(ReactTo::ReviewComment(*id)),
         // GitHub's REST API has no reactions on reviews.
         Trigger::Opened | Trigger::Labeled | Trigger::Review { .. } => Some(ReactTo::Issue(number)),
-        Trigger::Pull | Trigger::Button => None,
+        Trigger::Pull | Trigger::Button | Trigger::Api => None,
     }
 }
 

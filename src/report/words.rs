@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::View;
-use crate::config::Config;
+use crate::config::{Config, Dollars};
 use crate::store::StoredTask;
 use crate::task::{BLOCKED_NAMED, Blocked, Ending, Kind, Lane, Trigger, WaitsFor, Work};
 use crate::text::{self, Tally};
@@ -39,6 +39,7 @@ pub fn progress_words(config: &Config, task: &StoredTask, view: &View, ending: O
             "waits_on": view.waiting.on.map(WaitsFor::name),
             "step": view.step,
             "asked": asked,
+            "by_key": (task.trigger == Trigger::Api).then(|| requester(task)),
             "todos": view.todos,
             "removed": hidden(&view.removed),
             "later": later(task, view),
@@ -84,13 +85,17 @@ pub fn ending_words(config: &Config, task: &StoredTask, view: &View, ending: &En
             "contributed": work.map(|work| work.contributed.clone()).unwrap_or_default(),
             "thread": if task.kind == Kind::Issue { "issue" } else { "pull request" },
             "mention": config.github.mention,
-            "budget": task.snapshot.rules().budget.run.map_or(config.runs.budget_run_usd, |run| {
-                if run.micros < config.runs.budget_run_usd.micros { run } else { config.runs.budget_run_usd }
-            }).to_string(),
+            "budget": Dollars { micros: task.budget_within(config.runs.budget_run_usd.micros) }.to_string(),
             "turns_limit": config.runs.run_turns,
             "time_limit": text::elapsed(config.runs.run_timeout.0.as_millis() as i64),
         }),
     )
+}
+
+/// Who asked, as people are told: a person by a mention, a key by its name.
+fn requester(task: &StoredTask) -> String {
+    let login = &task.requester.login;
+    if task.requester.is_on_github() { format!("@{login}") } else { format!("`{login}`") }
 }
 
 /// A patch in a fence that nothing in it can close; nothing when it is too long to be a whole one.
@@ -111,11 +116,11 @@ pub fn pull_words(task: &StoredTask, work: &Work, money: Money, elapsed: i64) ->
             "summary": text::outgoing(&work.summary),
             "details": text::outgoing(&work.details),
             "verification": text::outgoing(&work.verification),
-            "number": task.place.number,
+            "number": task.place.thread(),
             "aside": work.aside,
             "head": head(task),
             "approved_by": approved_by(task),
-            "requester": format!("@{}", task.requester.login),
+            "requester": requester(task),
             "elapsed": text::elapsed(elapsed),
             "cost": text::dollars(money.micros),
             "turns": money.turns,

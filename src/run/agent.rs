@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 use uuid::Uuid;
 
@@ -18,15 +17,12 @@ use super::{Halt, Pause, Run, stopped, wait};
 use crate::agent::{self, Answer, Invocation, Line, Outcome, Session, ThreadAnswer, TodoState, Tools, Turn, Why};
 use crate::clock;
 use crate::gateway::{Gate, RunTerms};
-use crate::report::Money;
 use crate::sandbox::{Limits, Sandbox, SandboxError, SandboxRef, Spec};
 use crate::task::{AgentStep, Ending, Kind, Progress, ThreadLine, TodoLine, Wait, WaitsFor, Work};
 use crate::text;
 
 /// Packing and looking at the work come after the agent's own time.
 const AFTERWARDS: Duration = Duration::from_mins(10);
-/// How often the cost is written down while the agent works.
-const ACCOUNT: Duration = Duration::from_secs(2);
 
 /// A sandbox with a working tree in it, and the gate that it reaches the model through.
 pub struct Room {
@@ -314,38 +310,6 @@ impl Run<'_> {
                 })
                 .collect();
             self.show(|view| view.todos = todos);
-        }
-    }
-
-    /// Write down the cost as it grows: what an attempt has spent stays spent when it dies. A turn is a request to the
-    /// model, as far as is known before the end.
-    async fn keep_account(&self, gate: &Gate, turns: i64, requests: u64) -> std::convert::Infallible {
-        let mut tick = tokio::time::interval(ACCOUNT);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tick.tick().await;
-            self.show(|view| view.money.turns = turns + (gate.usage().requests - requests) as i64);
-            self.account(gate).await;
-        }
-    }
-
-    /// Turns that are left of a run's, after what earlier attempts have taken; one at least, which may be the answer.
-    fn turns_left(&self) -> u32 {
-        let taken = u32::try_from(self.task.turns).unwrap_or(u32::MAX);
-        self.app.config.runs.run_turns.saturating_sub(taken).max(1)
-    }
-
-    async fn account(&self, gate: &Gate) {
-        self.note_answers(gate);
-        let micros = self.task.spent_micros + gate.usage().micros;
-        let elapsed = self.elapsed();
-        self.show(|view| {
-            view.money.micros = micros;
-            view.elapsed = elapsed;
-        });
-        let Money { micros, turns } = self.money();
-        if let Err(error) = self.app.store.spent(self.job.lease(), micros, turns).await {
-            warn!("Could not write down the cost of a run: {error:#}");
         }
     }
 

@@ -1,14 +1,12 @@
 //! One attempt at a task: what every step needs, and what it means when a step fails.
 
 use std::io;
-use std::sync::atomic::Ordering;
 
 use tokio::sync::watch;
 use tracing::warn;
 
 use super::{Halt, Pause, Run, stopped, wait};
 use crate::clock::{self, Millis};
-use crate::gateway::Gate;
 use crate::github;
 use crate::report::{Money, Undone, View};
 use crate::sandbox::git::Workbench;
@@ -69,11 +67,6 @@ impl Run<'_> {
         self.views.borrow().clone()
     }
 
-    /// Remember whether the model has answered at all.
-    pub fn note_answers(&self, gate: &Gate) {
-        self.answered.fetch_or(gate.has_answered(), Ordering::Relaxed);
-    }
-
     pub fn money(&self) -> Money {
         self.views.borrow().money
     }
@@ -122,10 +115,9 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// What the run may spend, in micro-dollars: what the repository says, and never more than the operator.
+    /// What the run may spend, in micro-dollars: what the repository or the caller says, and never more than the operator.
     pub fn budget_micros(&self) -> i64 {
-        let most = self.app.config.runs.budget_run_usd.micros;
-        self.task.snapshot.rules().budget.run.map_or(most, |run| run.micros.min(most))
+        self.task.budget_within(self.app.config.runs.budget_run_usd.micros)
     }
 
     /// Whether what an earlier attempt left can still be published from this machine.
@@ -165,7 +157,7 @@ fn later_of(all: &[ChangeAfter], snapshot: &Snapshot, trigger: &Trigger, ours: O
         Trigger::ReviewComment { id, .. } => format!("review-comment:{id}"),
         Trigger::Review { id } => format!("review:{id}"),
         Trigger::Opened => "text".to_owned(),
-        Trigger::Labeled | Trigger::Pull | Trigger::Button => String::new(),
+        Trigger::Labeled | Trigger::Pull | Trigger::Button | Trigger::Api => String::new(),
     };
     // Tasks of older versions don't say when.
     let since = |it: &&ChangeAfter| !snapshot.asked_at.is_empty() && it.at >= snapshot.asked_at;

@@ -60,7 +60,7 @@ impl<'a> Pages<'a> {
     /// What every template may name, and more.
     pub fn with(&self, more: Value) -> Value {
         let mut all = json!({
-            "number": self.task.place.number,
+            "number": self.task.place.thread(),
             "repository": self.task.place.repository,
             "requester": self.task.requester.login,
         });
@@ -74,8 +74,11 @@ impl<'a> Pages<'a> {
         self.files.push((PathBuf::from("/context").join(name), text.into()));
     }
 
-    /// The issue or pull request itself.
+    /// The issue or pull request itself, if there is one.
     pub fn subject(&mut self) {
+        if !self.task.place.has_thread() {
+            return;
+        }
         let snapshot = &self.task.snapshot;
         let author = snapshot.author.as_str();
         let (title, body) = (marked(&self.plain(author, &snapshot.title)), self.seen(author, &snapshot.body));
@@ -187,6 +190,7 @@ impl Run<'_> {
         let common = json!({
             "base_sha": snapshot.base_sha,
             "base_branch": snapshot.base_branch,
+            "default_branch": snapshot.default_branch,
             "egress": self.egress().join(", "),
             "instructions": snapshot.rules().instructions,
             "guidance": guidance.words(),

@@ -73,7 +73,7 @@ impl Run<'_> {
         // They are the message of work that becomes one commit.
         let (title, body) = (text::redact(&work.title), text::redact(&work.summary));
         let plan = Plan {
-            co_author: Some(&requester),
+            co_author: requester.as_ref(),
             title: &title,
             body: &body,
             at: self.task.created_at / 1000,
@@ -179,11 +179,12 @@ impl Run<'_> {
         Halt::End(Ending { diff: text::cut(diff, LONGEST_DIFF), ..ending(&words) })
     }
 
-    /// The person who asked, as the co-author of the work, under the address that GitHub maps to the account.
-    fn requester(&self) -> Identity {
-        let asker = &self.task.requester;
+    /// The person who asked, as the co-author of the work, under the address that GitHub maps to the account. A key of the
+    /// API is nobody's.
+    fn requester(&self) -> Option<Identity> {
+        let asker = Some(&self.task.requester).filter(|it| it.is_on_github())?;
         let host = self.app.config.github.noreply_host();
-        Identity { name: asker.login.clone(), email: format!("{}+{}@{host}", asker.id, asker.login) }
+        Some(Identity { name: asker.login.clone(), email: format!("{}+{}@{host}", asker.id, asker.login) })
     }
 }
 

@@ -3,6 +3,7 @@
 //! Every step can be repeated: what is behind us stands in the task's `progress`, what stands on GitHub is found again by
 //! the outbox, and all of it is written under the job's claim, so that a worker which has lost it changes nothing.
 
+mod account;
 mod agent;
 mod attempt;
 mod checkout;
@@ -180,8 +181,13 @@ async fn act<'a>(
     place: &mut Option<Board<'a>>,
 ) -> Result<(), Pause> {
     let Run { app, job, task, .. } = *run;
-    match Board::open(outbox, &app.config, run.repo, task, &run.view()).await {
-        Ok(board) => *place = Some(board),
+    let board = match task.place.has_thread() {
+        true => Board::open(outbox, &app.config, run.repo, task, &run.view()).await.map(Some),
+        // Nobody talks about it on GitHub: who has asked follows it through the API.
+        false => Ok(None),
+    };
+    match board {
+        Ok(board) => *place = board,
         // The thread is locked, or we may not make checks: the work itself can still be done.
         Err(Undone::Refused(why)) => warn!("GitHub does not let us show how far we are: {why}"),
         Err(other) => return Err(other.into()),

@@ -32,6 +32,7 @@ impl Run<'_> {
         for name in 1..=NAMES {
             let text = match self.task.kind {
                 Kind::Pull => task::pull_branch(number, title, name),
+                _ if !self.task.place.has_thread() => task::own_branch(number, title, name),
                 _ => task::branch(number, title, name),
             };
             match self.send(&sha, &branch(&text)?, None).await? {

@@ -70,7 +70,7 @@ async fn open_pull(run: &Run<'_>, outbox: &Outbox<'_>, work: &Work, published: &
 
 /// A question has its answer, or there was nothing to do.
 async fn nothing_changed(run: &Run<'_>, outbox: &Outbox<'_>, work: Work) -> Result<Ending, Halt> {
-    if run.task.kind == Kind::Issue && run.may_push() {
+    if run.task.kind == Kind::Issue && run.task.place.has_thread() && run.may_push() {
         return Ok(Ending::new("no_change", work.summary));
     }
     answer(run, outbox, &work, None).await?;

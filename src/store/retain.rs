@@ -103,6 +103,7 @@ impl Cleaner {
         while let 1.. = step(self.store.drop_breakers(before(self.keep.tasks))).await? {}
         while let 1.. = step(self.store.drop_approvals(before(self.keep.tasks))).await? {}
         while let 1.. = step(self.store.drop_loose_effects(before(self.keep.tasks))).await? {}
+        while let 1.. = step(self.store.drop_orders(clock::now())).await? {}
         while self.store.seal_anew().await? {
             tokio::time::sleep(REST).await;
         }

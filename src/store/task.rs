@@ -4,7 +4,6 @@ use anyhow::{Context as _, Result};
 use sqlx::any::AnyRow;
 use sqlx::{Any, Row as _, Transaction};
 
-use super::snapshot::Stored;
 use super::{Lease, Queue, Store, Within};
 use crate::clock::{self, Millis};
 use crate::task::{Account, Ending, Kind, Place, Progress, Snapshot, State, TaskId, Trigger, Waiting};
@@ -65,12 +64,16 @@ pub struct StoredTask {
     pub waiting: Waiting,
     /// Digest of the request and the snapshot; tasks of older versions have none.
     pub snapshot_hash: Option<String>,
+    /// The most that it may cost, where that is less than any run may. Micro-dollars.
+    pub budget_micros: Option<i64>,
+    /// The task that it repeats or goes on from.
+    pub parent_id: Option<String>,
 }
 
 pub(super) const COLUMNS: &str =
     "task_id, kind, delivery_id, installation_id, repository_id, repository, number, requester_id, requester,
     trigger_json, prompt, snapshot, state, progress, ending, spent_micros, turns, created_at, started_at, ended_at,
-    waits_for, waits_until, waits_says, waits_since, waits_tries, snapshot_hash";
+    waits_for, waits_until, waits_says, waits_since, waits_tries, snapshot_hash, budget_micros, parent_id";
 
 impl Store {
     /// Make a task and its queue row, under the delivery's claim. A new review takes the place of one that waits.
@@ -94,18 +97,7 @@ impl Store {
             where repository_id = $3 and number = $4 and kind = 'review'
               and (state = 'queued' or state = 'waiting' and started_at is null) returning task_id";
         const OFF: &str = "delete from job where job_id = $1";
-        const TASK: &str =
-            "insert into task (task_id, installation_id, repository_id, repository, number, requester_id,
-                requester, trigger_json, prompt, snapshot, state, created_at, delivery_id, kind, head_sha, origin,
-                snapshot_hash)
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'queued', $11, $12, $13, $14, $15, $16)
-            on conflict do nothing";
         const DELIVERY: &str = "update delivery set task_id = $1 where delivery_id = $2";
-        let job = format!(
-            "insert into job (job_id, queue, lane, thread, run_at, created_at)
-             values ($1, $2, $3, $4, {} + $5, $6)",
-            self.dialect.now()
-        );
         let (id, now) = (new.id.to_string(), clock::now());
         let (repository, number) = (new.place.repository_id as i64, new.place.number as i64);
         let mut tx = self.begin().await?;
@@ -133,52 +125,13 @@ impl Store {
             // More than one only after a race; the sweep of check runs ends the others.
             superseded = waiting.into_iter().next();
         }
-        let (trigger, snapshot) = (serde_json::to_string(&new.trigger)?, serde_json::to_string(&new.snapshot)?);
-        let hash = Stored {
-            repository_id: repository,
-            number,
-            kind: new.kind.name(),
-            requester_id: new.requester.id as i64,
-            trigger: &trigger,
-            prompt: &new.prompt,
-            snapshot: &snapshot,
-        }
-        .hash();
-        let made = sqlx::query(TASK)
-            .bind(&id)
-            .bind(new.place.installation_id as i64)
-            .bind(repository)
-            .bind(&new.place.repository)
-            .bind(number)
-            .bind(new.requester.id as i64)
-            .bind(&new.requester.login)
-            .bind(&trigger)
-            .bind(&new.prompt)
-            .bind(&snapshot)
-            .bind(now)
-            .bind(&lease.job_id)
-            .bind(new.kind.name())
-            .bind(&head)
-            .bind(&new.origin)
-            .bind(&hash)
-            .execute(&mut *tx)
-            .await?;
-        if made.rows_affected() == 0 {
+        // A review begins once its check run is there: two who make it at the same time would make two.
+        let held: Millis = if new.kind == Kind::Review { HOLD } else { 0 };
+        if !self.insert_task(&mut tx, new, &lease.job_id, now, held).await? {
             let unseen = new.kind == Kind::Review && new.origin.is_none();
             return Ok((!unseen).then_some(Created::Busy));
         }
         sqlx::query(DELIVERY).bind(&id).bind(&lease.job_id).execute(&mut *tx).await?;
-        // A review begins once its check run is there: two who make it at the same time would make two.
-        let held: Millis = if new.kind == Kind::Review { HOLD } else { 0 };
-        sqlx::query(sqlx::AssertSqlSafe(job))
-            .bind(&id)
-            .bind(Queue::Task.name())
-            .bind(repository.to_string())
-            .bind(format!("{repository}#{number}"))
-            .bind(held)
-            .bind(now)
-            .execute(&mut *tx)
-            .await?;
         self.commit_and_wake(tx, Queue::Task).await?;
         Ok(Some(Created::Made { superseded }))
     }
@@ -392,5 +345,7 @@ pub(super) fn read(row: &AnyRow) -> Result<StoredTask> {
         ended_at: row.try_get("ended_at")?,
         waiting: super::waiting::read(row)?,
         snapshot_hash: row.try_get("snapshot_hash")?,
+        budget_micros: row.try_get("budget_micros")?,
+        parent_id: row.try_get("parent_id")?,
     })
 }

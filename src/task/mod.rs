@@ -29,7 +29,7 @@ pub use gone::Gone;
 pub use lane::{Approval, Asker, Ground, Lane, NotThis, Standing, lane, names_head};
 pub use progress::{AgentStep, FileLine, Pass, Progress, Published, ThreadLine, TodoLine, Work};
 pub use pull::{FailedCheck, LinkedIssue, PullSnapshot, Thread, ThreadRemark, closes};
-pub use slug::{branch, pull_branch};
+pub use slug::{branch, own_branch, pull_branch};
 pub use state::{Ending, State};
 pub use waiting::{Wait, Waiting, WaitsFor};
 
@@ -66,6 +66,22 @@ pub struct Account {
     pub login: String,
 }
 
+impl Account {
+    /// Whoever holds a key of the API, by the key's id and name. No login has a colon, and no account of GitHub's such an id.
+    pub fn of_key(key_id: &str, name: &str) -> Self {
+        let digits = digest([key_id]);
+        let id = u64::from_str_radix(&digits[..15], 16).unwrap_or_default() | Self::KEYS;
+        Self { id, login: format!("api:{name}") }
+    }
+
+    /// Whether GitHub knows it.
+    pub fn is_on_github(&self) -> bool {
+        self.id < Self::KEYS
+    }
+
+    const KEYS: u64 = 1 << 62;
+}
+
 /// The issue or pull request that a task belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
@@ -74,6 +90,26 @@ pub struct Place {
     /// `owner/name` as of the delivery.
     pub repository: String,
     pub number: u64,
+}
+
+impl Place {
+    /// From here on numbers are of our own making: GitHub never comes this far, and JSON's readers can count to it.
+    const OWN: u64 = 1 << 52;
+
+    /// The number of a task that belongs to nothing on GitHub: it and those that go on from it are a thread of their own.
+    pub fn own_number(id: TaskId) -> u64 {
+        id.0.as_u128() as u64 % Self::OWN | Self::OWN
+    }
+
+    /// Whether there is something on GitHub that people can talk on.
+    pub fn has_thread(&self) -> bool {
+        self.number < Self::OWN
+    }
+
+    /// The number, where it is GitHub's.
+    pub fn thread(&self) -> Option<u64> {
+        self.has_thread().then_some(self.number)
+    }
 }
 
 /// Who stops the tasks of a pull request that is closed: no login has brackets.
@@ -126,6 +162,8 @@ pub enum Trigger {
     Pull,
     /// A button on a check run: *Fix all* or *Re-run*.
     Button,
+    /// Somebody with a key of the API.
+    Api,
 }
 
 impl Trigger {

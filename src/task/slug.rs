@@ -5,15 +5,20 @@ const LONGEST: usize = 40;
 
 /// The branch for an issue's fix. `try_` above 1 is told apart by a suffix.
 pub fn branch(number: u64, title: &str, try_: u32) -> String {
-    named("issue", number, title, try_)
+    named("issue", &number.to_string(), title, try_)
 }
 
 /// The branch for work on a pull request that can't go onto the pull request's own.
 pub fn pull_branch(number: u64, title: &str, try_: u32) -> String {
-    named("pull", number, title, try_)
+    named("pull", &number.to_string(), title, try_)
 }
 
-fn named(kind: &str, number: u64, title: &str, try_: u32) -> String {
+/// The branch of a task that belongs to neither, by the number of its own: in hexadecimal, and not all of it.
+pub fn own_branch(number: u64, title: &str, try_: u32) -> String {
+    named("task", &format!("{:08x}", number as u32), title, try_)
+}
+
+fn named(kind: &str, number: &str, title: &str, try_: u32) -> String {
     let mut slug = String::new();
     for word in title.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()) {
         if slug.len() + word.len() + 1 > LONGEST {
@@ -53,5 +58,6 @@ mod tests {
         ] {
             assert_eq!(branch(7, title, try_), expected);
         }
+        assert_eq!(own_branch((1 << 52) + 0xab, "greet the world", 2), "cloud-agent/task-000000ab-greet-the-world-2");
     }
 }

@@ -189,7 +189,7 @@ fn review(asker: Asker) -> Order {
     Order { kind: Kind::Review, asker, prompt: String::new(), goes_on: false, origin: None }
 }
 
-fn pull_facts(pull: &PullRequest, tasks: &[StoredTask]) -> PullFacts {
+pub(super) fn pull_facts(pull: &PullRequest, tasks: &[StoredTask]) -> PullFacts {
     PullFacts {
         closed: pull.state != "open",
         review_open: review_asked(tasks.iter().map(|task| (task.kind, task.state, head_of(task))), &pull.head.sha),

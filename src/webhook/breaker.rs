@@ -2,6 +2,7 @@
 //! there until somebody who may write says `resume`.
 
 use super::handle::{Desk, Trouble, done, refused_is_fine};
+use crate::app::App;
 use crate::clock::{self, Millis};
 use crate::report;
 use crate::store::{Breaker, Decided, DeliveryState, Within};
@@ -20,19 +21,25 @@ pub enum May {
     NotNow,
 }
 
+/// What the operator lets be asked for.
+pub fn caps(app: &App) -> Caps {
+    let runs = &app.config.runs;
+    Caps {
+        thread: runs.tasks_per_thread_hour,
+        bots: runs.bot_tasks_per_thread_hour,
+        person: runs.tasks_per_person_hour,
+    }
+}
+
 /// Whether somebody's ask, push or click may become a task on this thread.
 pub async fn may(desk: &Desk<'_>, place: &Place, by: &Account, trigger: &Trigger) -> Result<May, Trouble> {
-    let (store, runs) = (&desk.app.store, &desk.app.config.runs);
+    let store = &desk.app.store;
     let by_bot = by.login.ends_with("[bot]");
     let breaker = store.breaker(place).await?;
     if let Some(open) = breaker.as_ref().filter(|it| it.resumed_at.is_none() && it.why.stops(by_bot)) {
         return Ok(May::NotHere(tell(desk, place, open).await?));
     }
-    let caps = Caps {
-        thread: runs.tasks_per_thread_hour,
-        bots: runs.bot_tasks_per_thread_hour,
-        person: runs.tasks_per_person_hour,
-    };
+    let caps = caps(desk.app);
     let cause = match trigger {
         _ if by_bot => Cause::Bot,
         Trigger::Pull => Cause::Pushed,

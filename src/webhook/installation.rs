@@ -208,7 +208,7 @@ async fn tell_stopped(app: &App, job: &Job, installation: u64) -> Result<usize, 
 }
 
 async fn tell(app: &App, job: &Job, task: &StoredTask) -> Result<bool, Trouble> {
-    let Some(ending) = &task.ending else { return Ok(false) };
+    let Some(ending) = task.ending.as_ref().filter(|_| task.place.has_thread()) else { return Ok(false) };
     let (id, place) = (task.id.to_string(), &task.place);
     let repo = app.github.repo(place.installation_id, place.repository_id, &place.repository);
     let outbox = Outbox { store: &app.store, lease: job.lease(), task_id: Some(&id) };

@@ -12,6 +12,7 @@ mod asof;
 mod breaker;
 mod late;
 mod moved;
+pub mod order;
 mod click;
 mod installation;
 mod snapshot;

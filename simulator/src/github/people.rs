@@ -41,6 +41,7 @@ impl World {
             default_branch: "main".to_owned(),
             roles: std::collections::BTreeMap::new(),
             issues: std::collections::BTreeMap::new(),
+            archived: false,
             created_at: SEEDED_AT,
         });
     }
@@ -49,6 +50,12 @@ impl World {
     pub fn make_public(&self, repo: &str) {
         let id = self.repo_id(repo);
         self.state().repo_mut(id).private = false;
+    }
+
+    /// Everybody may still read it, and nobody write.
+    pub fn archive_repo(&self, repo: &str) {
+        let id = self.repo_id(repo);
+        self.state().repo_mut(id).archived = true;
     }
 
     /// Renames a repository; the old name redirects.

@@ -68,7 +68,7 @@ impl World {
             "language": null,
             "license": null,
             "fork": repo.fork_of.is_some(),
-            "archived": false,
+            "archived": repo.archived,
             "disabled": false,
             "is_template": false,
             "topics": [],

@@ -81,6 +81,7 @@ pub(crate) struct Repo {
     pub default_branch: String,
     pub roles: BTreeMap<u64, Role>,
     pub issues: BTreeMap<u64, Issue>,
+    pub archived: bool,
     pub created_at: u64,
 }
 

@@ -8,12 +8,15 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use futures::stream;
+use futures::StreamExt as _;
 use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
+use tokio::sync::mpsc::{self, Sender};
+use tokio_stream::wrappers::ReceiverStream;
 use utoipa::IntoParams;
 
 use super::hub::{Follower, Hub, Next, Ticket};
+use super::PATIENCE;
 use crate::api::auth::{Door, May, TasksRead};
 use crate::api::clean::AsItIs;
 use crate::api::problem::{Path, Problem, Query};
@@ -61,43 +64,40 @@ pub async fn events(
         // nginx would gather it.
         (header::HeaderName::from_static("x-accel-buffering"), "no"),
     ];
-    let greeting = Bytes::from_static(b"retry: 1000\n\n");
-    let told = stream::unfold(Line { follower, greeting: Some(greeting), over: false }, Line::tell);
+    let (client, told) = mpsc::channel(1);
+    tokio::spawn(tell(follower, client));
+    let told = ReceiverStream::new(told).map(Ok::<_, Infallible>);
     Ok((headers, Extension(AsItIs), Body::from_stream(told)).into_response())
 }
 
-struct Line {
-    follower: Follower,
-    greeting: Option<Bytes>,
-    over: bool,
-}
-
-impl Line {
-    async fn tell(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
-        if self.over {
-            return None;
+/// Say what happens until the end, or until the client takes nothing any more: hyper asks for more only when the socket takes
+/// it, so a client that has stopped reading would be followed for ever.
+async fn tell(mut follower: Follower, client: Sender<Bytes>) {
+    let mut said = Bytes::from_static(b"retry: 1000\n\n");
+    loop {
+        if client.send_timeout(said, PATIENCE).await.is_err() {
+            return;
         }
-        let said = match self.greeting.take() {
-            Some(greeting) => greeting,
-            None => match self.follower.next().await {
-                Next::Events(batch) => batch.sse.clone(),
-                Next::Quiet => Bytes::from_static(b": still here\n\n"),
-                Next::End(how) => {
-                    self.over = true;
-                    end(&how)
-                }
-                Next::Shut => {
-                    self.over = true;
-                    Bytes::from_static(b": the key was revoked or has expired\n\n")
-                }
-                // It comes back with the id of what it heard last.
-                Next::Gone(why) => {
-                    self.over = true;
-                    Bytes::from(format!(": {why}\n\n"))
-                }
-            },
+        let next = tokio::select! {
+            next = follower.next() => next,
+            () = client.closed() => return,
         };
-        Some((Ok(said), self))
+        let last = match next {
+            Next::Events(batch) => {
+                said = batch.sse.clone();
+                continue;
+            }
+            Next::Quiet => {
+                said = Bytes::from_static(b": still here\n\n");
+                continue;
+            }
+            Next::End(how) => end(&how),
+            Next::Shut => Bytes::from_static(b": the key was revoked or has expired\n\n"),
+            // It comes back with the id of what it heard last.
+            Next::Gone(why) => Bytes::from(format!(": {why}\n\n")),
+        };
+        let _ = client.send_timeout(last, PATIENCE).await;
+        return;
     }
 }
 

@@ -4,6 +4,11 @@ mod events;
 mod hub;
 mod ws;
 
+use std::time::Duration;
+
+/// How long a client may take for what it is sent, before it is let go.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 pub use events::{__path_events, events};
 pub use hub::Hub;
 pub use ws::{__path_ws, ws};

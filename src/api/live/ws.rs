@@ -9,7 +9,9 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 
+use super::PATIENCE;
 use super::events::After;
 use super::hub::{Hub, Next, Ticket};
 use crate::api::auth::{Caller, Door, Scope, bearer};
@@ -17,9 +19,10 @@ use crate::api::problem::{Path, Problem, Query};
 use crate::api::tasks::seen;
 use crate::app::App;
 
-/// How long a client may take to show its key, and to take one message.
+/// How long a client may take to show its key, and how many may be about to: anybody can open a socket.
 const KEY: Duration = Duration::from_secs(10);
-const PATIENCE: Duration = Duration::from_secs(30);
+const KEYLESS: usize = 256;
+static ABOUT_TO: Semaphore = Semaphore::const_new(KEYLESS);
 /// Longest message of a client: it has only a key to say.
 const LONGEST: usize = 4 << 10;
 
@@ -93,7 +96,10 @@ impl Client {
     async fn tell(&self, socket: &mut WebSocket, entered: Option<(String, Caller)>) -> Result<(), Closed> {
         let (task, caller) = match entered {
             Some(entered) => entered,
-            None => self.enter(key(socket).await.as_deref()).await.map_err(Closed::Problem)?,
+            None => {
+                let Ok(_turn) = ABOUT_TO.try_acquire() else { return Err(Closed::Gone("too many come without a key")) };
+                self.enter(key(socket).await.as_deref()).await.map_err(Closed::Problem)?
+            }
         };
         let follower = self.hub.follow(&task, self.after, Ticket::new(self.door.clone(), caller)).await;
         let mut follower = follower.map_err(|error| Closed::Problem(error.into()))?;

@@ -22,13 +22,23 @@ static HELD: LazyLock<RwLock<Held>> = LazyLock::new(RwLock::default);
 
 #[derive(Default)]
 struct Held {
-    keys: Vec<SecretString>,
-    /// Each with the moment until which it may be good.
-    minted: Vec<(SecretString, Millis)>,
+    /// What no search knows yet: one is made when something goes out, not for each of many tokens.
+    fresh: Vec<Key>,
+    /// From large to small. A search is dear to make: a new one takes in those that are not much larger, so that each key
+    /// is built in a few times at most, however many there are, and a text is looked through a few times at most.
+    layers: Vec<Layer>,
     homes: Vec<String>,
+}
+
+struct Key {
+    text: SecretString,
+    /// The moment until which it may be good, if it does not last.
+    until: Option<Millis>,
+}
+
+struct Layer {
+    keys: Vec<Key>,
     search: Option<Arc<Search>>,
-    /// The search does not know all of them yet: it is made when something goes out, not for each of many tokens.
-    stale: bool,
 }
 
 struct Search {
@@ -41,20 +51,12 @@ struct Search {
 
 /// Let nothing out that contains this key.
 pub fn hold(key: &SecretString) {
-    let mut held = HELD.write().unwrap_or_else(PoisonError::into_inner);
-    if !held.keys.iter().any(|it| it.expose_secret() == key.expose_secret()) {
-        held.keys.push(key.clone());
-        held.stale = true;
-    }
+    HELD.write().unwrap_or_else(PoisonError::into_inner).add(key, None);
 }
 
 /// The same for a token that is good until then, however many there are.
 pub fn hold_until(token: &SecretString, until: Millis) {
-    let now = clock::now();
-    let mut held = HELD.write().unwrap_or_else(PoisonError::into_inner);
-    held.minted.retain(|(it, until)| *until > now && it.expose_secret() != token.expose_secret());
-    held.minted.push((token.clone(), until));
-    held.stale = true;
+    HELD.write().unwrap_or_else(PoisonError::into_inner).add(token, Some(until));
 }
 
 /// A host that links may lead to without a word: the GitHub that we work for.
@@ -77,34 +79,61 @@ fn is_in(homes: &[String], host: &str) -> bool {
 
 /// Where keys stand in a text.
 pub(super) fn find(text: &str) -> Vec<Range<usize>> {
-    let Some(search) = newest().filter(|_| text.len() >= LEAST) else {
+    if text.len() < LEAST {
         return Vec::new();
-    };
-    let mut found = search.find(&View::plain(text, bare));
+    }
+    let mut views = vec![View::plain(text, bare)];
     if text.contains(['<', '%', '\\', '&']) {
-        found.extend(search.find(&View::joined(text, bare)));
+        views.push(View::joined(text, bare));
     }
     // A key in a tag and spelled in escapes is in neither of the two.
     if text.contains('<') && text.contains(['%', '\\', '&']) {
-        found.extend(search.find(&View::unescaped(text, bare)));
+        views.push(View::unescaped(text, bare));
     }
-    found
+    let searches = searches();
+    searches.iter().flat_map(|search| views.iter().flat_map(|view| search.find(view))).collect()
 }
 
-/// The search for all that is held.
-fn newest() -> Option<Arc<Search>> {
+/// The searches for all that is held.
+fn searches() -> Vec<Arc<Search>> {
     {
         let held = HELD.read().unwrap_or_else(PoisonError::into_inner);
-        if !held.stale {
-            return held.search.clone();
+        if held.fresh.is_empty() {
+            return held.searches();
         }
     }
     let mut held = HELD.write().unwrap_or_else(PoisonError::into_inner);
-    if held.stale {
-        held.search = search(&held);
-        held.stale = false;
+    held.take_in(clock::now());
+    held.searches()
+}
+
+impl Held {
+    fn add(&mut self, text: &SecretString, until: Option<Millis>) {
+        let mut all = self.layers.iter_mut().flat_map(|layer| &mut layer.keys).chain(&mut self.fresh);
+        match all.find(|key| key.text.expose_secret() == text.expose_secret()) {
+            // What lasts goes on lasting.
+            Some(key) => key.until = key.until.zip(until).map(|(one, other)| one.max(other)),
+            None => self.fresh.push(Key { text: text.clone(), until }),
+        }
     }
-    held.search.clone()
+
+    /// Make a search of the fresh keys and of the layers that are not much larger, without what is no longer good.
+    fn take_in(&mut self, now: Millis) {
+        let mut keys = std::mem::take(&mut self.fresh);
+        if keys.is_empty() {
+            return;
+        }
+        while let Some(layer) = self.layers.pop_if(|layer| layer.keys.len() <= 2 * keys.len()) {
+            keys.extend(layer.keys);
+        }
+        keys.retain(|key| key.until.is_none_or(|until| until > now));
+        let search = search(&keys).map(Arc::new);
+        self.layers.push(Layer { keys, search });
+    }
+
+    fn searches(&self) -> Vec<Arc<Search>> {
+        self.layers.iter().filter_map(|layer| layer.search.clone()).collect()
+    }
 }
 
 /// Letters and digits, all of one case.
@@ -112,10 +141,10 @@ fn bare(c: char) -> Option<char> {
     c.is_ascii_alphanumeric().then(|| c.to_ascii_lowercase())
 }
 
-fn search(held: &Held) -> Option<Arc<Search>> {
+fn search(keys: &[Key]) -> Option<Search> {
     let mut needles: Vec<String> = Vec::new();
-    for key in held.keys.iter().chain(held.minted.iter().map(|(token, _)| token)) {
-        let key = key.expose_secret().trim();
+    for key in keys {
+        let key = key.text.expose_secret().trim();
         needles.extend(spellings(key));
         // A key in lines is as much of a key without its first and last.
         let lines = key.lines().filter(|line| !line.contains("-----") && line.len() >= 2 * PIECE);
@@ -131,7 +160,7 @@ fn search(held: &Held) -> Option<Arc<Search>> {
     }
     let texts = pieces.iter().map(|(needle, at)| &needles[*needle][*at..needles[*needle].len().min(at + PIECE)]);
     let automaton = AhoCorasick::new(texts).ok()?;
-    (!needles.is_empty()).then(|| Arc::new(Search { needles, pieces, automaton }))
+    (!needles.is_empty()).then_some(Search { needles, pieces, automaton })
 }
 
 /// All ways to write a key, reduced to letters and digits.
@@ -170,5 +199,46 @@ impl Search {
             }
         }
         found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(n: u64) -> SecretString {
+        format!("ghs_{:036}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15)).into()
+    }
+
+    fn is_found(held: &Held, token: &SecretString) -> bool {
+        let text = format!("it is {}.", token.expose_secret());
+        held.searches().iter().any(|search| !search.find(&View::plain(&text, bare)).is_empty())
+    }
+
+    #[test]
+    fn many_tokens_are_found_by_few_searches() {
+        let mut held = Held::default();
+        for n in 0..500 {
+            held.add(&token(n), Some(1000));
+            held.take_in(0);
+        }
+        assert!(held.layers.len() <= 9, "{}", held.layers.len());
+        assert!((0..500).all(|n| is_found(&held, &token(n))));
+        assert!(!is_found(&held, &token(500)));
+    }
+
+    #[test]
+    fn what_is_no_longer_good_goes_and_what_lasts_stays() {
+        let mut held = Held::default();
+        held.add(&token(0), None);
+        held.add(&token(0), Some(10));
+        held.add(&token(1), Some(10));
+        held.add(&token(1), Some(30));
+        (2..20).for_each(|n| held.add(&token(n), Some(10)));
+        held.take_in(0);
+        (20..50).for_each(|n| held.add(&token(n), Some(30)));
+        held.take_in(20);
+        assert_eq!(held.layers.len(), 1);
+        assert!(is_found(&held, &token(0)) && is_found(&held, &token(1)) && !is_found(&held, &token(2)));
     }
 }

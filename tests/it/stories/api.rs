@@ -11,20 +11,20 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use crate::world::World;
 
 /// What the API answers.
-struct Answer {
-    status: u16,
-    kind: String,
-    text: String,
-    headers: http::HeaderMap,
+pub struct Answer {
+    pub status: u16,
+    pub kind: String,
+    pub text: String,
+    pub headers: http::HeaderMap,
 }
 
 impl Answer {
-    fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_default()
     }
 
     /// `status code`, as it stands in a problem.
-    fn problem(&self) -> String {
+    pub fn problem(&self) -> String {
         assert_eq!(self.kind, "application/problem+json", "{}", self.text);
         let json = self.json();
         let field = json["field"].as_str().map(|it| format!(" {it}")).unwrap_or_default();
@@ -32,7 +32,7 @@ impl Answer {
     }
 }
 
-async fn ask(world: &World, key: &str, method: Method, path: &str, body: Option<Value>) -> Answer {
+pub async fn ask(world: &World, key: &str, method: Method, path: &str, body: Option<Value>) -> Answer {
     let client = reqwest::Client::new();
     let mut request = client.request(method, format!("http://{}/api/v1/{path}", world.address()));
     if !key.is_empty() {
@@ -44,17 +44,17 @@ async fn ask(world: &World, key: &str, method: Method, path: &str, body: Option<
     read(request.send().await.unwrap()).await
 }
 
-async fn get(world: &World, key: &str, path: &str) -> Answer {
+pub async fn get(world: &World, key: &str, path: &str) -> Answer {
     ask(world, key, Method::GET, path, None).await
 }
 
-async fn read(answer: reqwest::Response) -> Answer {
+pub async fn read(answer: reqwest::Response) -> Answer {
     let kind = answer.headers().get("content-type").map(|it| it.to_str().unwrap().to_owned()).unwrap_or_default();
     let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
     Answer { status, kind, headers, text: answer.text().await.unwrap() }
 }
 
-async fn key(world: &World, new: Value) -> (String, String) {
+pub async fn key(world: &World, new: Value) -> (String, String) {
     let made = ask(world, "ca_test", Method::POST, "admin/api-keys", Some(new)).await;
     assert_eq!(made.status, 201, "{}", made.text);
     let made = made.json();

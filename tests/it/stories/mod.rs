@@ -22,6 +22,8 @@ macro_rules! stories {
 }
 
 mod api;
+mod api_again;
+mod api_tasks;
 pub mod approval;
 mod blocked;
 mod breaker;

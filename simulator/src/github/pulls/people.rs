@@ -121,6 +121,7 @@ impl World {
             default_branch,
             roles: BTreeMap::from([(by, Role::Admin)]),
             issues: BTreeMap::new(),
+            archived: false,
             created_at: SEEDED_AT,
         });
         full

@@ -262,6 +262,9 @@ fn carry_out(
         }
     }
     permit(state, route, method, repo, &credential)?;
+    if repo != 0 && method != Method::GET && state.repo(repo).archived {
+        return Err(Answer::refuse(403, "Repository was archived so is read-only."));
+    }
     let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     let text = headers.get(header::AUTHORIZATION).and_then(|it| it.to_str().ok()).unwrap_or_default();
     let below = named.splitn(5, '/').nth(4).map(|it| format!("/{it}")).unwrap_or_default();

@@ -1,0 +1,122 @@
+//! What is done with a task that is there: it is stopped, done again, or gone on from.
+
+use axum::Json;
+use axum::extract::State as Shared;
+use http::{HeaderMap, StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::ToSchema;
+
+use super::auth::{Caller, May, TasksWrite};
+use super::create::{self, Accepted};
+use super::problem::{Body, Path, Problem};
+use super::tasks::seen;
+use crate::app::App;
+use crate::store::{Once, StoredTask};
+use crate::task::{Kind, Place, State};
+use crate::webhook::order::{self, Again, Wanted};
+
+/// How to go on.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Resumed {
+    pub prompt: String,
+}
+
+type Answer = Result<(StatusCode, Json<Accepted>), Problem>;
+
+/// Stop a task. Repeating it changes nothing.
+#[utoipa::path(post, path = "/api/v1/tasks/{id}/cancel", operation_id = "cancel_task", tag = "tasks", params(("id" = String, Path, description = "`task_id`")),
+    responses((status = 202, body = Accepted), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+pub async fn cancel(Shared(app): Shared<App>, may: May<TasksWrite>, Path(id): Path<String>) -> Answer {
+    let task = seen(&app, &may.0, &id).await?;
+    let id = task.id.to_string();
+    if !task.state.is_final() {
+        app.store.request_cancel(&id, &may.0.says()).await.map_err(anyhow::Error::from)?;
+    }
+    // It may have come to its end meanwhile.
+    let task = seen(&app, &may.0, &id).await?;
+    if matches!(task.state, State::Completed | State::Failed) {
+        let says = format!("the task has already ended: {}; there is nothing left to stop", task.state.name());
+        return Err(Problem::new(StatusCode::CONFLICT, "already_ended", says));
+    }
+    Ok(Accepted::new(&app, &id, task.state.name(), task.created_at))
+}
+
+/// Do the same again, with everything as it is now: a new task.
+#[utoipa::path(post, path = "/api/v1/tasks/{id}/retry", operation_id = "retry_task", tag = "tasks",
+    params(("id" = String, Path, description = "`task_id`"),
+           ("idempotency-key" = Option<String>, Header, description = "Up to 255 characters of your own choice")),
+    responses((status = 202, body = Accepted), (status = "4XX", body = Problem, content_type = "application/problem+json"),
+              (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+pub async fn retry(
+    Shared(app): Shared<App>,
+    may: May<TasksWrite>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Answer {
+    let task = ended(&app, &may.0, &id).await?;
+    let once = create::once(&headers, &format!("tasks/{id}/retry"), &json!({}))?;
+    let (words, number) = (task.prompt.clone(), task.place.number);
+    child(&app, &may.0, task, Again::Retry, words, number, once).await
+}
+
+/// Go on from a task that has ended: a new task, with the conversation of the old one, on the pull request that it has
+/// opened or was about.
+#[utoipa::path(post, path = "/api/v1/tasks/{id}/resume", operation_id = "resume_task", tag = "tasks", request_body = Resumed,
+    params(("id" = String, Path, description = "`task_id`"),
+           ("idempotency-key" = Option<String>, Header, description = "Up to 255 characters of your own choice")),
+    responses((status = 202, body = Accepted), (status = "4XX", body = Problem, content_type = "application/problem+json"),
+              (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+pub async fn resume(
+    Shared(app): Shared<App>,
+    may: May<TasksWrite>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    Body(resumed): Body<Resumed>,
+) -> Answer {
+    create::check_prompt(&resumed.prompt)?;
+    let task = ended(&app, &may.0, &id).await?;
+    let once = create::once(&headers, &format!("tasks/{id}/resume"), &resumed)?;
+    let published = task.progress.published.as_ref().and_then(|it| it.pull);
+    let opened = task.ending.as_ref().and_then(|it| it.pull).or(published).filter(|_| task.kind != Kind::Review);
+    let number = opened.unwrap_or(task.place.number);
+    child(&app, &may.0, task, Again::Resume, resumed.prompt, number, once).await
+}
+
+/// A task that has come to its end.
+async fn ended(app: &App, caller: &Caller, id: &str) -> Result<StoredTask, Problem> {
+    let task = seen(app, caller, id).await?;
+    match task.state.is_final() {
+        true => Ok(task),
+        false => {
+            let says = "the task has not ended; wait for it, or cancel it";
+            Err(Problem::new(StatusCode::CONFLICT, "not_ended", says))
+        }
+    }
+}
+
+async fn child(
+    app: &App,
+    caller: &Caller,
+    task: StoredTask,
+    again: Again,
+    words: String,
+    number: u64,
+    once: Option<Once>,
+) -> Answer {
+    let at = Place { number: 0, ..task.place.clone() };
+    let wanted = Wanted {
+        words,
+        number: Some(number),
+        branch: None,
+        by: caller.account(),
+        order: create::of(caller, task.budget_micros, Some(task.id.to_string()), once),
+        earlier: Some((Box::new(task), again)),
+    };
+    if let Some(made) = order::before(app, &wanted.order).await.map_err(|no| create::problem(no, caller))? {
+        return Ok(Accepted::made(app, &made));
+    }
+    let made = Box::pin(order::make(app, at, wanted, |name| caller.may_see(name))).await.map_err(|no| create::problem(no, caller))?;
+    Ok(Accepted::made(app, &made))
+}

@@ -1,0 +1,248 @@
+//! `POST /api/v1/tasks`: work in words, on a repository or on what stands on an issue or pull request.
+
+use axum::Json;
+use axum::extract::State;
+use http::{HeaderMap, StatusCode};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::address::{self, Address};
+use super::auth::{Caller, May, TasksWrite};
+use super::problem::{Body, Problem};
+use crate::app::App;
+use crate::clock::{self, Millis};
+use crate::store::{Once, Order};
+use crate::task::{self, Refusal};
+use crate::text;
+use crate::webhook::order::{self, Made, No, Wanted};
+
+/// Longest request, in characters.
+const LONGEST: usize = 65_536;
+/// The least that a task may be given, in US dollars.
+const LEAST: f64 = 0.01;
+
+/// What is to be done.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewOrder {
+    /// In words. The address of an issue or pull request in it says what it is about: that is read, and answered there too.
+    pub prompt: String,
+    /// `owner/name`; not needed where the prompt names an issue or pull request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repo: Option<String>,
+    /// The same as an address, which may be that of an issue or pull request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository_url: Option<String>,
+    /// The branch to begin with and to go into; the default branch when absent.
+    #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// The most that it may cost; what any run may cost when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_usd: Option<f64>,
+}
+
+/// A task that was made, or asked to change.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Accepted {
+    pub task_id: String,
+    pub status: String,
+    /// UTC milliseconds.
+    pub created_at: Millis,
+    /// Where the API shows it.
+    pub url: String,
+}
+
+impl Accepted {
+    pub fn new(app: &App, task_id: &str, status: &str, created_at: Millis) -> (StatusCode, Json<Self>) {
+        let base = app.config.server.public_url.as_str().trim_end_matches('/');
+        let accepted = Self {
+            task_id: task_id.to_owned(),
+            status: status.to_owned(),
+            created_at,
+            url: format!("{base}/api/v1/tasks/{task_id}"),
+        };
+        (StatusCode::ACCEPTED, Json(accepted))
+    }
+
+    /// What was made begins by waiting; the same ask has the same answer.
+    pub fn made(app: &App, made: &Made) -> (StatusCode, Json<Self>) {
+        Self::new(app, &made.task_id, task::State::Queued.name(), made.created_at)
+    }
+}
+
+/// Make a task. With an `idempotency-key` the same request makes no second one, for a week.
+#[utoipa::path(post, path = "/api/v1/tasks", operation_id = "create_task", tag = "tasks", request_body = NewOrder,
+    params(("idempotency-key" = Option<String>, Header, description = "Up to 255 characters of your own choice")),
+    responses((status = 202, body = Accepted), (status = "4XX", body = Problem, content_type = "application/problem+json"),
+              (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+pub async fn create(
+    State(app): State<App>,
+    may: May<TasksWrite>,
+    headers: HeaderMap,
+    Body(new): Body<NewOrder>,
+) -> Result<(StatusCode, Json<Accepted>), Problem> {
+    let caller = may.0;
+    let once = once(&headers, "tasks", &new)?;
+    let budget = budget(new.budget_usd)?;
+    check_prompt(&new.prompt)?;
+    let branch = branch(new.branch.as_deref())?;
+    let about = about(&app, &new)?;
+    let wanted = Wanted {
+        words: new.prompt,
+        number: about.number,
+        branch,
+        earlier: None,
+        by: caller.account(),
+        order: of(&caller, budget, None, once),
+    };
+    let says = |no| problem(no, &caller);
+    // Boxed: looking at what it is about is a large future.
+    if let Some(made) = order::before(&app, &wanted.order).await.map_err(says)? {
+        return Ok(Accepted::made(&app, &made));
+    }
+    let may_see = |name: &str| caller.may_see(name);
+    let at = order::find(&app, &about.repository, may_see).await.map_err(says)?;
+    let made = Box::pin(order::make(&app, at, wanted, may_see)).await.map_err(says)?;
+    Ok(Accepted::made(&app, &made))
+}
+
+/// What the order is besides the words.
+pub fn of(caller: &Caller, budget: Option<i64>, parent_id: Option<String>, once: Option<Once>) -> Order {
+    Order {
+        key_id: caller.key_id().to_owned(),
+        budget_per_day: caller.key.as_ref().and_then(|key| key.budget_micros_per_day),
+        budget,
+        parent_id,
+        once,
+    }
+}
+
+/// The `Idempotency-Key`, with the digest of what it stands for.
+pub fn once(headers: &HeaderMap, route: &str, body: &impl Serialize) -> Result<Option<Once>, Problem> {
+    const NAME: &str = "idempotency-key";
+    let Some(given) = headers.get(NAME) else { return Ok(None) };
+    let key = given.to_str().ok().filter(|it| (1..=255).contains(&it.len()));
+    let key = key.ok_or_else(|| Problem::invalid(NAME, "give 1 to 255 ASCII characters"))?;
+    let body = serde_json::to_string(body).map_err(anyhow::Error::from)?;
+    Ok(Some(Once { key: key.to_owned(), digest: task::digest([route, body.as_str()]) }))
+}
+
+pub fn check_prompt(prompt: &str) -> Result<(), Problem> {
+    match prompt.trim().is_empty() || prompt.chars().count() > LONGEST {
+        true => Err(Problem::invalid("prompt", format!("say what is to be done, in 1 to {LONGEST} characters"))),
+        false => Ok(()),
+    }
+}
+
+fn budget(usd: Option<f64>) -> Result<Option<i64>, Problem> {
+    match usd {
+        Some(usd) if !(LEAST..=1e6).contains(&usd) => {
+            Err(Problem::invalid("budget_usd", format!("give {LEAST} to 1000000 US dollars")))
+        }
+        usd => Ok(usd.map(|usd| (usd * 1e6).round() as i64)),
+    }
+}
+
+fn branch(given: Option<&str>) -> Result<Option<String>, Problem> {
+    let Some(given) = given else { return Ok(None) };
+    let name = given.strip_prefix("refs/heads/").unwrap_or(given);
+    match name.is_empty() || name.len() > 255 || name.chars().any(char::is_control) {
+        true => Err(no_branch()),
+        false => Ok(Some(name.to_owned())),
+    }
+}
+
+fn no_branch() -> Problem {
+    Problem::invalid("ref", "give the name of a branch of the repository")
+}
+
+/// The repository, and the issue or pull request on it.
+fn about(app: &App, new: &NewOrder) -> Result<Address, Problem> {
+    let github = &app.config.github.url;
+    let read = |field: &str, given: Option<&String>| match given {
+        None => Ok(None),
+        Some(given) => match address::read(given, github) {
+            Some(found) => Ok(Some(found)),
+            None => {
+                let host = github.host_str().unwrap_or_default();
+                Err(Problem::invalid(field, format!("give `owner/name` or an address on {host}")))
+            }
+        },
+    };
+    let (repo, url) = (read("repo", new.repo.as_ref())?, read("repository_url", new.repository_url.as_ref())?);
+    if let (Some(repo), Some(url)) = (&repo, &url)
+        && !repo.repository.eq_ignore_ascii_case(&url.repository)
+    {
+        return Err(Problem::invalid("repository_url", "it is another repository than `repo`; give one of the two"));
+    }
+    let given = url.filter(|it| it.number.is_some() || repo.is_none()).or(repo);
+    if let Some(given @ Address { number: Some(_), .. }) = given {
+        return Ok(given);
+    }
+    let named = address::named(&new.prompt, github, given.as_ref().map(|it| it.repository.as_str()));
+    named.or(given).ok_or_else(|| {
+        Problem::invalid("repo", "give `owner/name`, or name an issue or pull request by its address in the prompt")
+    })
+}
+
+/// Why nothing was made, and what to do about it.
+pub fn problem(no: No, caller: &Caller) -> Problem {
+    let conflict = |code: &str, says: &str| Problem::new(StatusCode::CONFLICT, code, says);
+    let later = |code: &str, says: &str| {
+        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, code, says);
+        Problem { retry_after: Some(600), ..problem }
+    };
+    match no {
+        No::NoRepository => {
+            Problem::no_such("repository", "the App has to be installed on it, and the key has to be for it")
+        }
+        No::NoThread => Problem::no_such("issue", "look at the number"),
+        No::NoBranch => no_branch(),
+        No::BranchOfPull => Problem::invalid("ref", "leave it out: a pull request is worked on where it is"),
+        No::Suspended => {
+            conflict("installation_suspended", "the App's installation is suspended; its owner has to take that back")
+        }
+        No::Archived => conflict("repository_archived", "the repository is archived: nothing can be changed there"),
+        No::Refused(refusal) => conflict(refusal.code(), refusal_says(refusal)),
+        No::Paused => conflict(
+            "paused",
+            "too much was asked on this issue or pull request within an hour; somebody who may write has to say `resume` there",
+        ),
+        No::TooMuchThere => later(
+            "too_many_tasks",
+            "as many tasks as may be were made on this issue or pull request within the last hour; wait",
+        ),
+        No::TooMuch => later("too_many_tasks", "this key has made as many tasks as it may within the last hour; wait"),
+        No::OverBudget { spent } => {
+            let day = caller.key.as_ref().and_then(|key| key.budget_micros_per_day).unwrap_or_default();
+            let says = format!(
+                "this key's tasks may cost ${} within 24 hours, and have cost or may still cost ${}; wait, or ask for less \
+                 with `budget_usd`",
+                text::dollars(day),
+                text::dollars(spent)
+            );
+            Problem::new(StatusCode::PAYMENT_REQUIRED, "over_budget", says)
+        }
+        No::Reused => Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "idempotency_key_reused",
+            "something else was asked for under this `idempotency-key`; take a new one for a new request",
+        ),
+        No::Later { at, why } => {
+            let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "github_away", why);
+            Problem { retry_after: Some((at - clock::now()).clamp(1_000, 3_600_000) as u64 / 1000), ..problem }
+        }
+        No::Github(why) => Problem::new(StatusCode::BAD_GATEWAY, "github_refused", why),
+        No::Ours(error) => error.into(),
+    }
+}
+
+fn refusal_says(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::AlreadyRunning => "a task of this issue or pull request has not ended; wait for it, or cancel it",
+        Refusal::AlreadyReviewing => "a review of this pull request waits or runs already; wait for it",
+        Refusal::PullClosed => "the pull request is closed; reopen it first",
+        Refusal::EmptyRepository => "the repository has no commit to begin with; push one first",
+        _ => "this can't be done there",
+    }
+}

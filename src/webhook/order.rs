@@ -1,0 +1,332 @@
+//! Somebody asks through the API. The facts, the decision, the snapshot and its lane are those of a mention by somebody who
+//! may write; what differs is that the answer is given at once, and to the caller alone.
+
+use super::ask::{Order, pull_facts};
+use super::breaker;
+use super::event::Ask;
+use super::handle::{Desk, Trouble};
+use super::snapshot::{self, Setting};
+use crate::app::App;
+use crate::clock::{self, Millis};
+use crate::github::{self, Error, PullRequest, Repo};
+use crate::report::Outbox;
+use crate::store::{self, Breaker, Lease, NewTask, Ordered, StoredTask, Within};
+use crate::task::breaker::{Cause, Weighed, weigh};
+use crate::task::{
+    Account, Admission, Asker, Command, Facts, Gone, Kind, Place, Refusal, Role, Snapshot, TaskId, Trigger, admit, parse,
+};
+use crate::text;
+
+const HOUR: Millis = 3_600_000;
+/// Characters of the request that name its branch.
+const TITLE: usize = 80;
+
+/// What the caller wants.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    pub words: String,
+    /// The issue or pull request that it is about.
+    pub number: Option<u64>,
+    /// The branch to begin with, where that is not the default one.
+    pub branch: Option<String>,
+    /// An earlier task, and whether this goes on from it or does the same again.
+    pub earlier: Option<(Box<StoredTask>, Again)>,
+    /// In whose name.
+    pub by: Account,
+    pub order: store::Order,
+}
+
+/// What is done with an earlier task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    Retry,
+    Resume,
+}
+
+/// Why nothing comes of it.
+#[derive(Debug)]
+pub enum No {
+    /// There is none, or the App is not installed there, or the caller may not know of it.
+    NoRepository,
+    NoThread,
+    NoBranch,
+    /// A pull request has a branch.
+    BranchOfPull,
+    Suspended,
+    Archived,
+    Refused(Refusal),
+    /// Too much was asked there, and nobody has resumed.
+    Paused,
+    /// Too much within an hour: there, or by this key.
+    TooMuchThere,
+    TooMuch,
+    OverBudget {
+        spent: i64,
+    },
+    /// The idempotency key stands for something else.
+    Reused,
+    /// GitHub, or what we do there, has to wait.
+    Later {
+        at: Millis,
+        why: String,
+    },
+    /// GitHub does not let us look.
+    Github(String),
+    Ours(anyhow::Error),
+}
+
+/// What was made, now or by the same ask before.
+#[derive(Debug)]
+pub struct Made {
+    pub task_id: String,
+    pub created_at: Millis,
+}
+
+impl From<Trouble> for No {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Later { at, why } => Self::Later { at, why },
+            Trouble::Gone(Gone::Suspended) => Self::Suspended,
+            Trouble::Gone(_) => Self::NoRepository,
+            Trouble::Lost => Self::Ours(anyhow::anyhow!("something was to be written without a claim")),
+            Trouble::Ours(error) => match error.downcast::<Error>() {
+                Ok(error) => Self::Github(error.to_string()),
+                Err(error) => Self::Ours(error),
+            },
+        }
+    }
+}
+
+/// What the same ask has made before, whatever has become of the repository since.
+pub async fn before(app: &App, order: &store::Order) -> Result<Option<Made>, No> {
+    let Some(once) = &order.once else { return Ok(None) };
+    match app.store.ordered_before(&order.key_id, once).await.map_err(Trouble::from)? {
+        Some(ordered) => made(app, ordered).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// A repository by its name, as far as the caller may know of it.
+pub async fn find(app: &App, name: &str, may_see: impl Fn(&str) -> bool) -> Result<Place, No> {
+    if !may_see(name) {
+        return Err(No::NoRepository);
+    }
+    let found = app.github.find(name).await.map_err(Trouble::from)?;
+    // Under its present name it may be another one's.
+    let Some((installation_id, repository_id, repository)) = found.filter(|it| may_see(&it.2)) else {
+        return Err(No::NoRepository);
+    };
+    Ok(Place { installation_id, repository_id, repository, number: 0 })
+}
+
+/// Make the task, or say why not.
+pub async fn make(app: &App, at: Place, wanted: Wanted, may_see: impl Fn(&str) -> bool) -> Result<Made, No> {
+    // A desk without a claim: it looks, and could write nothing.
+    let lease = Lease { job_id: String::new(), owner: String::new(), epoch: 0 };
+    let desk = Desk {
+        app,
+        repo: app.github.repo(at.installation_id, at.repository_id, &at.repository),
+        outbox: Outbox { store: &app.store, lease: &lease, task_id: None },
+        delivery_id: "",
+        us: app.github.identity().await.map_err(Trouble::from)?.bot_id,
+    };
+    let about = match desk.repo.about().await {
+        Err(Error::NotFound(_)) => return Err(No::NoRepository),
+        other => other.map_err(Trouble::from)?,
+    };
+    // It may have been given to somebody else since.
+    if !may_see(&about.full_name) {
+        return Err(No::NoRepository);
+    }
+    if about.archived {
+        return Err(No::Archived);
+    }
+    let id = TaskId::fresh();
+    let number = wanted.number.unwrap_or_else(|| Place::own_number(id));
+    let (installation_id, repository_id, repository) = desk.repo.place();
+    let place = Place { installation_id, repository_id, repository, number };
+    let (subject, setting) = tokio::join!(subject(&desk.repo, &place), Setting::of(&desk, &about.default_branch));
+    let (subject, setting) = (subject?, setting?);
+    let tasks = app.store.tasks_of_thread(place.repository_id, number).await.map_err(Trouble::from)?;
+    let order = order(&desk, &wanted, &subject, &setting, &tasks)?;
+    let within = within(&desk, &place, &wanted.by).await?;
+    let ask = ask(&wanted, place, &subject, &setting);
+    let snapshot = snapshot::take(&desk, &ask, &setting, subject.pull(), &order, Vec::new()).await?;
+    let snapshot = begin(&desk, &wanted, &subject, snapshot).await?;
+    let new = NewTask {
+        id,
+        place: ask.place,
+        requester: wanted.by,
+        trigger: Trigger::Api,
+        prompt: order.prompt,
+        snapshot,
+        kind: order.kind,
+        origin: None,
+        within: Some(within),
+    };
+    let most = app.config.runs.budget_run_usd.micros;
+    match app.store.order_task(&new, &wanted.order, most).await.map_err(Trouble::from)? {
+        Ordered::Made { created_at } => Ok(Made { task_id: id.to_string(), created_at }),
+        Ordered::Busy if new.kind == Kind::Review => Err(No::Refused(Refusal::AlreadyReviewing)),
+        other => made(app, other).await,
+    }
+}
+
+async fn made(app: &App, ordered: Ordered) -> Result<Made, No> {
+    match ordered {
+        Ordered::Made { .. } | Ordered::Busy => Err(No::Refused(Refusal::AlreadyRunning)),
+        Ordered::Reused => Err(No::Reused),
+        Ordered::TooMuch => Err(No::TooMuch),
+        Ordered::OverBudget { spent } => Err(No::OverBudget { spent }),
+        Ordered::Before(task_id) => {
+            let task = app.store.task(&task_id).await.map_err(Trouble::from)?;
+            // Tasks are kept for longer than what made them.
+            let task = task.ok_or_else(|| No::Ours(anyhow::anyhow!("task {task_id} is gone")))?;
+            Ok(Made { task_id, created_at: task.created_at })
+        }
+    }
+}
+
+/// What a task is about.
+enum Subject {
+    Nothing,
+    Issue(Box<github::Issue>),
+    Pull(Box<github::Issue>, Box<PullRequest>),
+}
+
+impl Subject {
+    fn issue(&self) -> Option<&github::Issue> {
+        match self {
+            Self::Nothing => None,
+            Self::Issue(issue) | Self::Pull(issue, _) => Some(issue),
+        }
+    }
+
+    fn pull(&self) -> Option<&PullRequest> {
+        match self {
+            Self::Pull(_, pull) => Some(pull),
+            _ => None,
+        }
+    }
+}
+
+async fn subject(repo: &Repo, place: &Place) -> Result<Subject, No> {
+    let Some(number) = place.thread() else { return Ok(Subject::Nothing) };
+    let issue = match repo.issue(number).await {
+        Err(Error::NotFound(_) | Error::Moved) => return Err(No::NoThread),
+        other => Box::new(other.map_err(Trouble::from)?),
+    };
+    match issue.pull_request {
+        Some(_) => Ok(Subject::Pull(issue, Box::new(repo.pull(number).await.map_err(Trouble::from)?))),
+        None => Ok(Subject::Issue(issue)),
+    }
+}
+
+/// Decide as for somebody who may write: whoever runs the server has given them the key.
+fn order(
+    desk: &Desk<'_>,
+    wanted: &Wanted,
+    subject: &Subject,
+    setting: &Setting,
+    tasks: &[StoredTask],
+) -> Result<Order, No> {
+    let pull = subject.pull();
+    let mention = &desk.app.config.github.mention;
+    let earlier = wanted.earlier.as_ref();
+    // Of all the commands only this one makes a task; the others have routes of their own.
+    let said = without_address(&wanted.words);
+    let review = match earlier {
+        Some((task, Again::Retry)) => task.kind == Kind::Review,
+        Some((_, Again::Resume)) => false,
+        None => pull.is_some() && parse(&format!("@{mention} {said}"), mention) == Some(Command::Review),
+    };
+    let facts = Facts {
+        role: Role::Write,
+        who: setting.rules.ask.who,
+        pull: pull.map(|pull| pull_facts(pull, tasks)),
+        open_task: tasks.iter().any(|task| task.kind != Kind::Review && !task.state.is_final()),
+        ended_task: false,
+        has_commits: setting.default.head.is_some() || pull.is_some(),
+        broken: false,
+    };
+    let command = if review { Command::Review } else { Command::Do(wanted.words.clone()) };
+    // What others have asked for is worth no more than it was then.
+    let asker = match earlier {
+        Some((task, Again::Retry)) if !task.snapshot.asker_writes() => Asker::Other,
+        _ => Asker::Writer,
+    };
+    let goes_on = pull.is_some() || earlier.is_some_and(|(_, again)| *again == Again::Resume);
+    match admit(&command, false, &facts) {
+        Admission::Review => Ok(Order { kind: Kind::Review, asker, prompt: String::new(), goes_on: false, origin: None }),
+        Admission::Start { prompt } => {
+            let kind = if pull.is_some() { Kind::Pull } else { Kind::Issue };
+            Ok(Order { kind, asker, prompt, goes_on, origin: None })
+        }
+        Admission::Refuse(refusal) => Err(No::Refused(refusal)),
+        other => Err(No::Ours(anyhow::anyhow!("{other:?} is no answer to an order"))),
+    }
+}
+
+/// The words without the address of what they are about.
+fn without_address(words: &str) -> String {
+    words.split_whitespace().filter(|it| !it.contains("://")).collect::<Vec<_>>().join(" ")
+}
+
+/// Hold the ask against the caps, as for a mention. No breaker opens for it: the caller hears of it, and can wait.
+async fn within(desk: &Desk<'_>, place: &Place, by: &Account) -> Result<Within, No> {
+    let (store, caps) = (&desk.app.store, breaker::caps(desk.app));
+    let known = store.breaker(place).await.map_err(Trouble::from)?;
+    let is_open = |it: &Breaker| it.resumed_at.is_none() && it.why.stops(false);
+    if known.as_ref().is_some_and(is_open) {
+        return Err(No::Paused);
+    }
+    let lately = clock::now() - HOUR;
+    let since = lately.max(known.and_then(|it| it.resumed_at).unwrap_or_default());
+    let tally = store.tally(place, since, by.id, lately).await.map_err(Trouble::from)?;
+    match weigh(caps, tally, Cause::Asked) {
+        Weighed::Fine => Ok(Within { caps, cause: Cause::Asked, since, lately }),
+        Weighed::Trips(_) => Err(No::TooMuchThere),
+        Weighed::TooMuchOfOne => Err(No::TooMuch),
+    }
+}
+
+/// The same as of a mention, with the request itself as what it is about where there is nothing else.
+fn ask(wanted: &Wanted, place: Place, subject: &Subject, setting: &Setting) -> Ask {
+    let issue = subject.issue();
+    let account = |user: &github::Author| Account { id: user.id, login: user.login.clone() };
+    let author = match issue {
+        Some(issue) => issue.user.as_ref().map(account),
+        None => Some(wanted.by.clone()),
+    };
+    Ask {
+        place,
+        asker: wanted.by.clone(),
+        trigger: Trigger::Api,
+        command: Command::Do(wanted.words.clone()),
+        label: None,
+        on_pull: subject.pull().is_some(),
+        default_branch: setting.default.branch.clone(),
+        title: issue.map_or_else(|| text::line(&wanted.words, TITLE), |issue| issue.title.clone()),
+        body: issue.and_then(|issue| issue.body.clone()).unwrap_or_default(),
+        author,
+        labels: issue.map(|it| it.labels.iter().map(|it| it.name.clone()).collect()).unwrap_or_default(),
+        has_comments: issue.is_some(),
+        comment: None,
+        review: None,
+        unnamed: false,
+        asked_at: clock::iso(clock::now()),
+    }
+}
+
+/// Begin with the branch that was asked for, or that an earlier task began with.
+async fn begin(desk: &Desk<'_>, wanted: &Wanted, subject: &Subject, snapshot: Snapshot) -> Result<Snapshot, No> {
+    let before = wanted.earlier.as_ref().filter(|_| subject.pull().is_none()).map(|it| &it.0.snapshot.base_branch);
+    let Some(branch) = wanted.branch.as_ref().or(before).filter(|it| **it != snapshot.base_branch) else {
+        return Ok(snapshot);
+    };
+    if subject.pull().is_some() {
+        return Err(No::BranchOfPull);
+    }
+    let head = desk.repo.branch_head(branch).await.map_err(Trouble::from)?.ok_or(No::NoBranch)?;
+    Ok(Snapshot { base_branch: branch.clone(), base_sha: head, ..snapshot })
+}
