@@ -86,7 +86,7 @@ pub enum Task {
         /// `owner/name`, or its address.
         #[arg(long)]
         repo: Option<String>,
-        /// The branch, tag or commit to begin from.
+        /// The branch to begin with and to go into; the default branch when absent.
         #[arg(long)]
         r#ref: Option<String>,
         #[command(flatten)]

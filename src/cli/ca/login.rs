@@ -47,7 +47,11 @@ pub async fn login(cli: &Cli, server: Option<&Url>) -> Result<ExitCode> {
 pub fn logout() -> Result<ExitCode> {
     let path = saved::path()?;
     let was_there = saved::remove(&path)?;
-    tell(if was_there { "Forgotten. The key itself still opens the server: `ca keys revoke` ends it." } else { "Nothing was kept." });
+    tell(if was_there {
+        "Forgotten. The key itself still opens the server: `ca keys revoke` ends it."
+    } else {
+        "Nothing was kept."
+    });
     Ok(ExitCode::SUCCESS)
 }
 

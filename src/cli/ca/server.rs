@@ -50,7 +50,8 @@ pub struct Answer {
 
 impl Answer {
     pub fn read<T: DeserializeOwned>(self) -> Result<T> {
-        serde_json::from_value(self.value).context("understand the server's answer; this `ca` may be of another version")
+        serde_json::from_value(self.value)
+            .context("understand the server's answer; this `ca` may be of another version")
     }
 }
 
@@ -68,7 +69,11 @@ impl Server {
             }
             // To read all root certificates takes longer than the rest of a request.
             "http" => client.tls_certs_only([]),
-            other => return Err(Trouble::Usage(format!("a server's address begins with http:// or https://, not {other}:")).into()),
+            other => {
+                return Err(
+                    Trouble::Usage(format!("a server's address begins with http:// or https://, not {other}:")).into()
+                );
+            }
         };
         Ok(Self { url, key, client: client.build()? })
     }
@@ -108,7 +113,9 @@ impl Server {
             let request = self.post_request(path, body)?.header("idempotency-key", key);
             let sent = self.send(request).await;
             let (pause, why) = match &sent {
-                Err(error) if matches!(error.downcast_ref(), Some(Trouble::Unreached { .. })) => (None, error.to_string()),
+                Err(error) if matches!(error.downcast_ref(), Some(Trouble::Unreached { .. })) => {
+                    (None, error.to_string())
+                }
                 Ok(answer) if answer.status() == StatusCode::SERVICE_UNAVAILABLE => {
                     (retry_after(answer.headers()), "the server is not ready".to_owned())
                 }

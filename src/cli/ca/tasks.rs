@@ -4,8 +4,7 @@ use std::io::Read as _;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
-use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde::Serialize;
 use url::Url;
 use uuid::Uuid;
 
@@ -15,34 +14,13 @@ use super::screen::{escaped_json, hint, tell};
 use super::server::Answer;
 use super::trouble::Trouble;
 use super::{Ca, picture, screen, show};
-use crate::api::{LogPage, TaskPage, TaskView};
-use crate::config::Dollars;
-
-/// What is asked for.
-#[derive(Debug, Default, Serialize)]
-pub struct NewTask {
-    pub prompt: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub repo: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub repository_url: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub r#ref: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub budget_usd: Option<f64>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Made {
-    task_id: String,
-    status: String,
-}
+use crate::api::{Accepted, LogPage, NewOrder, Resumed, TaskPage, TaskView};
 
 pub async fn run(ca: &Ca, command: &Task) -> Result<ExitCode> {
     match command {
         Task::Create { prompt, repo, r#ref, terms } => {
             let prompt = words(prompt)?;
-            create(ca, NewTask { prompt, r#ref: r#ref.clone(), ..NewTask::in_repo(repo.as_deref()) }, terms).await
+            create(ca, prompt, repo.clone(), r#ref.clone(), terms).await
         }
         Task::Get { task } => {
             let answer = ca.server.get(&["api", "v1", "tasks", task], &[]).await?;
@@ -55,25 +33,15 @@ pub async fn run(ca: &Ca, command: &Task) -> Result<ExitCode> {
         Task::Cancel { task } => {
             let answer = ca.server.post::<()>(&["api", "v1", "tasks", task, "cancel"], None).await?;
             let json = answer.json.clone();
-            let made: Made = answer.read()?;
+            let made: Accepted = answer.read()?;
             tell(&if ca.json { json } else { format!("{}  {}", made.task_id, screen::status(&made.status)) });
             Ok(ExitCode::SUCCESS)
         }
         Task::Resume { task, prompt, again } => {
-            let body = json!({ "prompt": words(prompt)? });
+            let body = Resumed { prompt: words(prompt)? };
             make(ca, &["api", "v1", "tasks", task, "resume"], Some(&body), again).await
         }
         Task::Retry { task, again } => make::<()>(ca, &["api", "v1", "tasks", task, "retry"], None, again).await,
-    }
-}
-
-impl NewTask {
-    fn in_repo(repo: Option<&str>) -> Self {
-        let (url, name) = match repo {
-            Some(repo) if repo.contains("://") => (Some(repo.to_owned()), None),
-            other => (None, other.map(str::to_owned)),
-        };
-        Self { repo: name, repository_url: url, ..Self::default() }
     }
 }
 
@@ -84,13 +52,16 @@ pub async fn on_subject(ca: &Ca, verb: &str, kind: &str, subject: &Subject, more
     if let Some(more) = more {
         prompt = format!("{prompt}\n\n{}", words(more)?);
     }
-    create(ca, NewTask { prompt, repo: Some(repo), ..NewTask::default() }, &subject.terms).await
+    create(ca, prompt, Some(repo), None, &subject.terms).await
 }
 
 /// Its address, and the repository that it is in.
 fn address(kind: &str, subject: &Subject) -> Result<(Url, String)> {
     let wrong = || {
-        let says = format!("give the number with `--repo owner/name`, or an address such as {}octo/app/{kind}/123", subject.github_url);
+        let says = format!(
+            "give the number with `--repo owner/name`, or an address such as {}octo/app/{kind}/123",
+            subject.github_url
+        );
         Trouble::Usage(says)
     };
     if let Ok(number) = subject.number.trim_start_matches('#').parse::<u64>() {
@@ -112,9 +83,19 @@ fn address(kind: &str, subject: &Subject) -> Result<(Url, String)> {
     }
 }
 
-async fn create(ca: &Ca, new: NewTask, terms: &Terms) -> Result<ExitCode> {
-    let usd = |budget: Dollars| budget.micros as f64 / 1e6;
-    let new = NewTask { budget_usd: terms.budget.map(usd), ..new };
+async fn create(
+    ca: &Ca,
+    prompt: String,
+    repo: Option<String>,
+    branch: Option<String>,
+    terms: &Terms,
+) -> Result<ExitCode> {
+    let (repository_url, repo) = match repo {
+        Some(url) if url.contains("://") => (Some(url), None),
+        name => (None, name),
+    };
+    let budget_usd = terms.budget.map(|it| it.micros as f64 / 1e6);
+    let new = NewOrder { prompt, repo, repository_url, branch, budget_usd };
     make(ca, &["api", "v1", "tasks"], Some(&new), &terms.again).await
 }
 
@@ -123,7 +104,7 @@ async fn make<T: Serialize>(ca: &Ca, path: &[&str], body: Option<&T>, again: &Ag
     let key = again.idempotency_key.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
     let answer = ca.server.post_once(path, body, &key).await?;
     let json = answer.json.clone();
-    let made: Made = answer.read()?;
+    let made: Accepted = answer.read()?;
     tell(if ca.json { &json } else { &made.task_id });
     if again.follow {
         return follow(ca, &made.task_id, Show::View, None).await;
@@ -244,7 +225,12 @@ mod tests {
         let own = ["7", "--repo", "octo/app", "--github-url", "https://git.example.com/gh"];
         check(&own, Some("https://git.example.com/gh/octo/app/pull/7 in octo/app"));
         check(&["https://github.com/octo/app/pull/7"], Some("https://github.com/octo/app/pull/7 in octo/app"));
-        for wrong in [&["7"][..], &["7", "--repo", "octo"], &["seven", "--repo", "octo/app"], &["https://github.com/octo/app/issues/7"]] {
+        for wrong in [
+            &["7"][..],
+            &["7", "--repo", "octo"],
+            &["seven", "--repo", "octo/app"],
+            &["https://github.com/octo/app/issues/7"],
+        ] {
             check(wrong, None);
         }
     }

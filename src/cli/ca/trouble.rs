@@ -17,7 +17,9 @@ pub const INTERRUPTED: u8 = 130;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Trouble {
-    #[error("no server answers at {url}: {why}\n  Start it with `cloud-agent serve`, or name another one: `ca login URL` or CA_URL.")]
+    #[error(
+        "no server answers at {url}: {why}\n  Start it with `cloud-agent serve`, or name another one: `ca login URL` or CA_URL."
+    )]
     Unreached { url: Url, why: String },
     #[error("{url} answered with something else than JSON ({status}); is a cloud-agent server there? See CA_URL.")]
     Strange { url: Url, status: u16 },
