@@ -108,7 +108,11 @@ mod tests {
             ("see [it](https://github.com/octo/app/pull/4), please", None, "octo/app#4"),
             ("as in https://github.com/octo/lib do https://github.com/octo/app/issues/3", None, "octo/app#3"),
             ("as in https://github.com/octo/lib/issues/1", Some("octo/app"), "-"),
-            ("as in https://github.com/octo/lib/issues/1, https://github.com/Octo/App/issues/2", Some("octo/app"), "Octo/App#2"),
+            (
+                "as in https://github.com/octo/lib/issues/1, https://github.com/Octo/App/issues/2",
+                Some("octo/app"),
+                "Octo/App#2",
+            ),
             ("work on https://github.com/octo/app", None, "octo/app"),
         ] {
             assert_eq!(shown(named(words, &github(), within)), expected, "{words}");

@@ -117,6 +117,8 @@ async fn child(
     if let Some(made) = order::before(app, &wanted.order).await.map_err(|no| create::problem(no, caller))? {
         return Ok(Accepted::made(app, &made));
     }
-    let made = Box::pin(order::make(app, at, wanted, |name| caller.may_see(name))).await.map_err(|no| create::problem(no, caller))?;
+    let made = Box::pin(order::make(app, at, wanted, |name| caller.may_see(name)))
+        .await
+        .map_err(|no| create::problem(no, caller))?;
     Ok(Accepted::made(app, &made))
 }

@@ -1,5 +1,7 @@
 //! What tasks have cost: by day, repository or person, as JSON or CSV.
 
+use std::fmt::Write as _;
+
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
@@ -114,7 +116,7 @@ fn csv(lines: &[UsageLine]) -> String {
     for it in lines {
         let row = [it.tasks, it.completed, it.failed, it.cancelled, it.pulls, it.cost_micros, it.turns];
         let row: Vec<String> = row.iter().map(ToString::to_string).collect();
-        csv.push_str(&format!("{},{}\n", cell(&it.of), row.join(",")));
+        let _ = writeln!(csv, "{},{}", cell(&it.of), row.join(","));
     }
     csv
 }

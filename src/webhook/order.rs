@@ -13,7 +13,8 @@ use crate::report::Outbox;
 use crate::store::{self, Breaker, Lease, NewTask, Ordered, StoredTask, Within};
 use crate::task::breaker::{Cause, Weighed, weigh};
 use crate::task::{
-    Account, Admission, Asker, Command, Facts, Gone, Kind, Place, Refusal, Role, Snapshot, TaskId, Trigger, admit, parse,
+    Account, Admission, Asker, Command, Facts, Gone, Kind, Place, Refusal, Role, Snapshot, TaskId, Trigger, admit,
+    parse,
 };
 use crate::text;
 
@@ -257,7 +258,9 @@ fn order(
     };
     let goes_on = pull.is_some() || earlier.is_some_and(|(_, again)| *again == Again::Resume);
     match admit(&command, false, &facts) {
-        Admission::Review => Ok(Order { kind: Kind::Review, asker, prompt: String::new(), goes_on: false, origin: None }),
+        Admission::Review => {
+            Ok(Order { kind: Kind::Review, asker, prompt: String::new(), goes_on: false, origin: None })
+        }
         Admission::Start { prompt } => {
             let kind = if pull.is_some() { Kind::Pull } else { Kind::Issue };
             Ok(Order { kind, asker, prompt, goes_on, origin: None })
@@ -320,13 +323,13 @@ fn ask(wanted: &Wanted, place: Place, subject: &Subject, setting: &Setting) -> A
 
 /// Begin with the branch that was asked for, or that an earlier task began with.
 async fn begin(desk: &Desk<'_>, wanted: &Wanted, subject: &Subject, snapshot: Snapshot) -> Result<Snapshot, No> {
-    let before = wanted.earlier.as_ref().filter(|_| subject.pull().is_none()).map(|it| &it.0.snapshot.base_branch);
+    if subject.pull().is_some() {
+        return if wanted.branch.is_some() { Err(No::BranchOfPull) } else { Ok(snapshot) };
+    }
+    let before = wanted.earlier.as_ref().map(|it| &it.0.snapshot.base_branch);
     let Some(branch) = wanted.branch.as_ref().or(before).filter(|it| **it != snapshot.base_branch) else {
         return Ok(snapshot);
     };
-    if subject.pull().is_some() {
-        return Err(No::BranchOfPull);
-    }
     let head = desk.repo.branch_head(branch).await.map_err(Trouble::from)?.ok_or(No::NoBranch)?;
     Ok(Snapshot { base_branch: branch.clone(), base_sha: head, ..snapshot })
 }

@@ -15,8 +15,8 @@ use tokio::sync::mpsc::{self, Sender};
 use tokio_stream::wrappers::ReceiverStream;
 use utoipa::IntoParams;
 
-use super::hub::{Follower, Hub, Next, Ticket};
 use super::PATIENCE;
+use super::hub::{Follower, Hub, Next, Ticket};
 use crate::api::auth::{Door, May, TasksRead};
 use crate::api::clean::AsItIs;
 use crate::api::problem::{Path, Problem, Query};

@@ -2,6 +2,7 @@
 //! it, from other processes too on PostgreSQL; a slow look is the net below.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -63,7 +64,10 @@ impl Batch {
     }
 
     fn encode(lines: Vec<(i64, String)>) -> Self {
-        let sse: String = lines.iter().map(|(seq, json)| format!("id: {seq}\ndata: {json}\n\n")).collect();
+        let sse = lines.iter().fold(String::new(), |mut sse, (seq, json)| {
+            let _ = write!(sse, "id: {seq}\ndata: {json}\n\n");
+            sse
+        });
         Self { lines, sse: sse.into() }
     }
 

@@ -65,7 +65,21 @@ stories! {
         let heard = get(&world, &key, &format!("tasks/{id}/events")).await.text;
         assert!(heard.contains("agent started") && heard.contains(r#"{"ending":"pull_request","status":"completed"}"#), "{heard}");
         world.settle().await;
-        assert_snapshot!(steady_branch(&world.told()), @"");
+        assert_snapshot!(steady_branch(&world.told()), @r#"
+        push cloud-agent/task-DIGITS-greet-the-world
+        pull #1 "Greet the world" cloud-agent/task-DIGITS-greet-the-world -> main
+          The greeting was too short.
+
+          ### How it was checked
+
+          I read it again.
+
+          ---
+          <sub>Asked for by `api:desk`. Written by Claude Code in a sandbox; please review it like anybody's work. TIME · $COST · 2 turns</sub>
+          <!-- cloud-agent:task=ID -->
+          README.md: -hello +hello, world
+        check cloud-agent completed success on cloud-agent/task-DIGITS-greet-the-world: Changed 1 file
+        "#);
         let commit = world.github.commits("octo/app", "main", &world.github.pulls("octo/app")[0].head).pop().unwrap();
         assert!(!commit.message.contains("Co-authored-by"), "a key is nobody: {}", commit.message);
 
@@ -189,22 +203,22 @@ stories! {
         let first = task_id(&order(&world, &desk, body("one")).await);
         world.claude_is_waiting().await;
         // What has not ended counts with all that it may cost: 5 of 6 dollars.
-        let dear = json!({ "prompt": "two", "repo": "octo/app", "budget_usd": 2 });
+        let dear = json!({ "prompt": "two", "repo": "octo/app", "budget_usd": 2.5 });
         let refused = order(&world, &desk, dear.clone()).await;
         assert_eq!(refused.problem(), "402 over_budget");
         assert_snapshot!(refused.json()["detail"].as_str().unwrap(), @"");
         world.claude_goes_on();
         world.settle().await;
         assert_eq!(task(&world, &first).await["status"], "completed");
-        // It has cost next to nothing. Four at once are counted one after the other: 2 dollars each.
+        // It has cost next to nothing. Four at once are counted one after the other.
         world.claude_waits("true");
         let all = futures::future::join_all((0..4).map(|_| order(&world, &desk, dear.clone()))).await;
         let made: Vec<_> = all.iter().filter(|it| it.status == 202).map(task_id).collect();
-        assert_eq!(made.len(), 2, "with what the first has cost a third would be too much");
-        assert_eq!(task(&world, &made[0]).await["budget_micros"], 2_000_000);
+        assert_eq!(made.len(), 2, "a third would be too much");
+        assert_eq!(task(&world, &made[0]).await["budget_micros"], 2_500_000);
         let rest = task_id(&order(&world, &desk, body("the rest of it")).await);
         let left = task(&world, &rest).await["budget_micros"].as_i64().unwrap();
-        assert!((1_000_000..2_000_000).contains(&left), "{left}");
+        assert!((900_000..=1_000_000).contains(&left), "{left}");
         for id in made.iter().chain([&rest]) {
             assert_eq!(ask(&world, &desk, Method::POST, &format!("tasks/{id}/cancel"), None).await.status, 202);
         }
