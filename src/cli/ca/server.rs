@@ -62,6 +62,8 @@ impl Server {
     pub fn new(url: Url, key: Option<SecretString>) -> Result<Self> {
         // No redirect is followed: it would take the key elsewhere, or make a GET of a POST.
         let client = Client::builder().redirect(Policy::none()).read_timeout(SILENCE).connect_timeout(PATIENCE);
+        // None is kept for later either: between two questions a balancer may have closed it.
+        let client = client.pool_max_idle_per_host(0);
         let client = match url.scheme() {
             "https" => {
                 let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();

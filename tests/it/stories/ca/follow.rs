@@ -90,7 +90,10 @@ stories! {
         let (world, task) = working(database).await;
         let me = Machine::of(&world);
         let late = me.ca(&["task", "wait", &task, "--timeout", "200ms"]).await;
-        assert_snapshot!(late.steady(), @"");
+        assert_snapshot!(late.steady(), @"
+        # 4
+        ca: the task has not ended within 200ms. Come back with: ca task wait ID
+        ");
         assert_eq!(me.ca(&["task", "cancel", &task]).await.code, 0);
         assert_eq!(me.ca(&["task", "wait", &task]).await.code, 3);
         world.settle().await;
@@ -106,7 +109,10 @@ stories! {
         world.told();
         let task = world.last_task(1).await.unwrap().id.to_string();
         let failed = Machine::of(&world).ca(&["task", "wait", &task]).await;
-        assert_snapshot!(failed.steady(), @"");
+        assert_snapshot!(failed.steady(), @"
+        # 1
+        failed: crashed. TIME · $COST
+        ");
     }
 
     async fn ctrl_c_asks_whether_the_task_is_to_go_on(database: Database) {
@@ -131,7 +137,7 @@ stories! {
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
         let left = child.wait_with_output().await.unwrap();
         assert_eq!(left.status.code(), Some(130));
-        assert_snapshot!(crate::world::steady(&String::from_utf8(left.stderr).unwrap()), @"");
+        assert_snapshot!(crate::world::steady(&String::from_utf8(left.stderr).unwrap()), @"ca: the task goes on. Come back with: ca task logs --follow ID");
 
         let mut terminal = Machine::of(&world).terminal(&["task", "wait", &task]);
         terminal.shows(&world, "\x1b[36mrunning").await;
