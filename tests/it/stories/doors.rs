@@ -81,7 +81,7 @@ stories! {
         ID  completed  pull_request   octo/app#1  fix this  $0.00
 
         $ ca task get nope # 1
-        ca: there is no such task; `ca task list` shows the newest
+        ca: there is no such task; `GET /api/v1/tasks` lists the newest
 
         $ CA_API_KEY=guess ca task list # 5
         ca: the server does not take this key: set CA_API_KEY to what stands in its DATA_DIR/admin-api-key
