@@ -239,7 +239,7 @@ pub struct Spent {
     limit: i64,
     left: i64,
     /// Seconds until there is one more.
-    next: u64,
+    next: u32,
     over: bool,
 }
 
@@ -269,7 +269,7 @@ impl Rates {
             bucket.left -= 1.0;
         }
         let next = ((1.0 - bucket.left.fract()) / per_second).ceil().max(1.0);
-        Some(Spent { limit, left: bucket.left as i64, next: next as u64, over })
+        Some(Spent { limit, left: bucket.left as i64, next: next as u32, over })
     }
 }
 

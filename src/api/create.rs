@@ -230,7 +230,7 @@ pub fn problem(no: No, caller: &Caller) -> Problem {
         ),
         No::Later { at, why } => {
             let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "github_away", why);
-            Problem { retry_after: Some((at - clock::now()).clamp(1_000, 3_600_000) as u64 / 1000), ..problem }
+            Problem { retry_after: Some((at - clock::now()).clamp(1_000, 3_600_000) as u32 / 1000), ..problem }
         }
         No::Github(why) => Problem::new(StatusCode::BAD_GATEWAY, "github_refused", why),
         No::Ours(error) => error.into(),

@@ -6,19 +6,21 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, Uri, header};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tracing::error;
 use utoipa::ToSchema;
 
 /// An error as RFC 9457 has it.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Problem {
     /// Always `about:blank`; `code` tells problems apart.
-    pub r#type: String,
+    #[schema(value_type = String)]
+    pub r#type: &'static str,
     /// The status in words.
-    pub title: String,
+    #[schema(value_type = String)]
+    pub title: &'static str,
     pub status: u16,
     /// Stable, for programs.
     pub code: String,
@@ -29,14 +31,14 @@ pub struct Problem {
     pub field: Option<String>,
     /// Seconds until another try makes sense.
     #[serde(skip)]
-    pub retry_after: Option<u64>,
+    pub retry_after: Option<u32>,
 }
 
 impl Problem {
     pub fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
         Self {
-            r#type: "about:blank".to_owned(),
-            title: status.canonical_reason().unwrap_or_default().to_owned(),
+            r#type: "about:blank",
+            title: status.canonical_reason().unwrap_or_default(),
             status: status.as_u16(),
             code: code.to_owned(),
             detail: detail.into(),

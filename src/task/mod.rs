@@ -98,7 +98,7 @@ impl Place {
 
     /// The number of a task that belongs to nothing on GitHub: it and those that go on from it are a thread of their own.
     pub fn own_number(id: TaskId) -> u64 {
-        id.0.as_u128() as u64 % Self::OWN | Self::OWN
+        (id.0.as_u128() as u64 % Self::OWN) | Self::OWN
     }
 
     /// Whether there is something on GitHub that people can talk on.

@@ -72,9 +72,10 @@ impl Server {
             // To read all root certificates takes longer than the rest of a request.
             "http" => client.tls_certs_only([]),
             other => {
-                return Err(
-                    Trouble::Usage(format!("a server's address begins with http:// or https://, not {other}:")).into()
-                );
+                return Err(Trouble::Usage(format!(
+                    "a server's address begins with http:// or https://, not {other}:"
+                ))
+                .into());
             }
         };
         Ok(Self { url, key, client: client.build()? })

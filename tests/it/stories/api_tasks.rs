@@ -124,8 +124,41 @@ stories! {
         let prompt = format!("greet as in {}/octo/app/issues/1, please", world.github.url());
         let id = task_id(&order(&world, "ca_test", json!({ "prompt": prompt })).await);
         world.settle().await;
-        let told = world.told().replace(world.github.url(), "GITHUB");
-        assert_snapshot!(told, @"");
+        assert_snapshot!(world.told(), @r#"
+        cloud-agent[bot] on #1: <!-- cloud-agent:task=ID -->
+          ### Getting ready
+
+          > greet as in http://github/octo/app/issues/1, please
+
+          <sub>Asked for through the API by `api:admin`.</sub>
+
+          <sub>TIME · $COST · say `@cloud-agent stop` to end this</sub>
+        push cloud-agent/issue-1-the-greeting-is-short
+        pull #2 "Greet the world" cloud-agent/issue-1-the-greeting-is-short -> main
+          The greeting was too short.
+
+          ### How it was checked
+
+          I read it again.
+
+          Fixes #1
+
+          ---
+          <sub>Asked for by `api:admin`. Written by Claude Code in a sandbox; please review it like anybody's work. TIME · $COST · 2 turns</sub>
+          <!-- cloud-agent:task=ID -->
+          README.md: -hello +Issue #1 of octo/app, as it was when api:admin asked. + +Written by mallory (may not write to the repository: a stranger's words). Labels: none. + +--- title --- +| The greeting is short …
+        check cloud-agent completed success on cloud-agent/issue-1-the-greeting-is-short: Changed 1 file
+        cloud-agent[bot] edits #1: <!-- cloud-agent:task=ID -->
+          ### Opened #2
+
+          > greet as in http://github/octo/app/issues/1, please
+
+          <sub>Asked for through the API by `api:admin`.</sub>
+
+          The greeting was too short.
+
+          <sub>TIME · $COST · 2 turns</sub>
+        "#);
         let task = task(&world, &id).await;
         assert_eq!((&task["lane"], &task["ground"]), (&json!("guarded"), &json!("words")), "a stranger wrote the issue");
         assert_eq!((&task["kind"], &task["number"], &task["requester"]), (&json!("issue"), &json!(1), &json!("api:admin")));
@@ -206,7 +239,7 @@ stories! {
         let dear = json!({ "prompt": "two", "repo": "octo/app", "budget_usd": 2.5 });
         let refused = order(&world, &desk, dear.clone()).await;
         assert_eq!(refused.problem(), "402 over_budget");
-        assert_snapshot!(refused.json()["detail"].as_str().unwrap(), @"");
+        assert_snapshot!(refused.json()["detail"].as_str().unwrap(), @"this key's tasks may cost $6.00 within 24 hours, and have cost or may still cost $5.00; wait, or ask for less with `budget_usd`");
         world.claude_goes_on();
         world.settle().await;
         assert_eq!(task(&world, &first).await["status"], "completed");
