@@ -35,7 +35,6 @@ pub use create::{Accepted, NewOrder};
 pub use deliveries::{DeliveryPage, DeliveryView};
 pub use keys::{KeyView, Keys, MadeKey, NewKey};
 pub use own::OwnKey;
-pub use problem::Problem;
 pub use tasks::{LogLine, LogPage, TaskPage, TaskView};
 pub use usage::{UsageLine, UsageView};
 pub use watch::watch;

@@ -14,8 +14,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::screen::{escaped_json, harmless, harmless_json, hint};
-use super::trouble::Trouble;
-use crate::api::Problem;
+use super::trouble::{Told, Trouble};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -149,7 +148,7 @@ impl Server {
         if status.is_success() || (status == StatusCode::SERVICE_UNAVAILABLE && value["parts"].is_object()) {
             return Ok(Answer { status, json: escaped_json(&body), value });
         }
-        let problem: Problem = serde_json::from_value(value).map_err(|_| strange())?;
+        let problem: Told = serde_json::from_value(value).map_err(|_| strange())?;
         Err(match status {
             StatusCode::UNAUTHORIZED => self.unauthorized().into(),
             _ => Trouble::Told(Box::new(problem)).into(),

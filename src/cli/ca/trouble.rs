@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
+use serde::Deserialize;
 use url::Url;
-
-use crate::api::Problem;
 
 /// How `ca` ends, as its help tells.
 pub const FAILED: u8 = 1;
@@ -14,6 +13,16 @@ pub const TIMED_OUT: u8 = 4;
 pub const NOT_ALLOWED: u8 = 5;
 /// What shells make of Ctrl-C.
 pub const INTERRUPTED: u8 = 130;
+
+/// What a server's problem says, as far as it is shown.
+#[derive(Debug, Deserialize)]
+pub struct Told {
+    pub status: u16,
+    pub code: String,
+    pub detail: String,
+    #[serde(default)]
+    pub field: Option<String>,
+}
 
 #[derive(Debug, thiserror::Error)]
 pub enum Trouble {
@@ -32,7 +41,7 @@ pub enum Trouble {
     #[error("{0} does not take this key: run `ca login` with one that is valid, or set CA_API_KEY. (unauthorized)")]
     BadKey(Url),
     #[error("{}", problem(.0))]
-    Told(Box<Problem>),
+    Told(Box<Told>),
     #[error("{0}")]
     Usage(String),
     #[error("{why}; the task goes on. Come back with: ca task logs --follow {task}")]
@@ -55,7 +64,7 @@ impl Trouble {
 }
 
 /// What the server says is wrong, with its code, and the command that helps.
-fn problem(it: &Problem) -> String {
+fn problem(it: &Told) -> String {
     let field = it.field.as_ref().map(|field| format!("{field}: ")).unwrap_or_default();
     let next = match it.code.as_str() {
         "no_such_task" => "\n  `ca task list` shows the newest.",
