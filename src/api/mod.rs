@@ -10,6 +10,7 @@ mod health;
 mod keys;
 mod live;
 mod openapi;
+mod own;
 mod problem;
 mod request;
 mod tasks;
@@ -33,6 +34,7 @@ pub use auth::Scope;
 pub use create::{Accepted, NewOrder};
 pub use deliveries::{DeliveryPage, DeliveryView};
 pub use keys::{KeyView, Keys, MadeKey, NewKey};
+pub use own::OwnKey;
 pub use tasks::{LogLine, LogPage, TaskPage, TaskView};
 pub use usage::{UsageLine, UsageView};
 pub use watch::watch;
@@ -51,6 +53,7 @@ pub fn router(app: App, stop: CancellationToken) -> Router {
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::one, deliveries::forget))
         .routes(routes!(usage::usage))
+        .routes(routes!(own::own))
         .routes(routes!(keys::create, keys::list))
         .routes(routes!(keys::revoke))
         .route_layer(middleware::from_fn_with_state(door.clone(), auth::guard));

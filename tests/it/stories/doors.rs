@@ -1,4 +1,4 @@
-//! The other doors: the command lines as people type them, health, and the tasks that `ca` shows.
+//! The other doors: the server's command lines as people type them, and health.
 
 use std::process::{Command, Output};
 
@@ -16,77 +16,6 @@ fn run(program: &str, args: &[&str], env: &[(&str, &str)]) -> (Option<i32>, Stri
         .unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
     (status.code(), steady(&text))
-}
-
-fn ca(args: &[&str], env: &[(&str, &str)]) -> (Option<i32>, String) {
-    run(env!("CARGO_BIN_EXE_ca"), args, env)
-}
-
-stories! {
-    async fn ca_shows_tasks(database: Database) {
-        let mut world = World::on(database).await;
-        world.claude_will("echo 'hello, world' > README.md");
-        world.set("ADMIN_API_KEY", "ca_test");
-        world.start().await;
-        world.issue("The greeting is short", "");
-        world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;
-        world.settle().await;
-        world.told();
-        let url = format!("http://{}", world.address());
-        let id = world.last_task(1).await.unwrap().id.to_string();
-
-        let told = tokio::task::spawn_blocking(move || {
-            let env = [("CA_URL", url.as_str()), ("CA_API_KEY", "ca_test")];
-            let mut told = Vec::new();
-            for args in [vec!["task", "list"], vec!["task", "get", &id], vec!["task", "logs", &id], vec!["task", "wait", &id], vec!["task", "get", "nope"]] {
-                let (code, text) = ca(&args, &env);
-                told.push(format!("$ ca {} # {}\n{text}", args.join(" ").replace(&id, "ID"), code.unwrap()));
-            }
-            let (code, text) = ca(&["task", "list"], &[("CA_URL", &url), ("CA_API_KEY", "guess")]);
-            told.push(format!("$ CA_API_KEY=guess ca task list # {}\n{text}", code.unwrap()));
-            told.join("\n\n")
-        })
-        .await
-        .unwrap();
-        assert_snapshot!(told, @r#"
-        $ ca task list # 0
-        ID  completed  pull_request   octo/app#1  fix this  $0.00
-
-        $ ca task get ID # 0
-        task     ID
-        status   completed
-        issue    octo/app#1, asked by alice
-        prompt   fix this
-        lane     trusted (writers)
-        cost     $0.00, 2 turns
-        ending   pull_request
-        snapshot HASH
-        pull     #2
-        branch   cloud-agent/issue-1-the-greeting-is-short
-
-        $ ca task logs ID # 0
-           1  run            checkout SHA
-           2  run            sandbox local
-           3  run            agent started, session ID
-           4  init           {"model":"claude-actor","session_id":"s","version":"0"}
-           5  result         done
-           6  run            answered
-           7  run            inspect
-           8  run            branch cloud-agent/issue-1-the-greeting-is-short pushed
-           9  run            pull_request #2
-          10  run            ended pull_request
-          11  run            told
-
-        $ ca task wait ID # 0
-        ID  completed  pull_request   octo/app#1  fix this  $0.00
-
-        $ ca task get nope # 1
-        ca: there is no such task; `GET /api/v1/tasks` lists the newest
-
-        $ CA_API_KEY=guess ca task list # 5
-        ca: the server does not take this key: set CA_API_KEY to what stands in its DATA_DIR/admin-api-key
-        "#);
-    }
 }
 
 #[test]
@@ -261,33 +190,6 @@ fn help_teaches() {
       cloud-agent serve       take webhooks on http://127.0.0.1:3000/webhooks/github
       cloud-agent config      what is set, and what the defaults are
     ");
-    let (_, text) = ca(&["--help"], &[]);
-    assert_snapshot!(text, @"
-    Watch the tasks of a cloud-agent server
-
-    Usage: ca [OPTIONS] <COMMAND>
-
-    Commands:
-      task    Tasks: what was asked, and what became of it
-      status  Whether the server is ready, and what is wrong
-      help    Print this message or the help of the given subcommand(s)
-
-    Options:
-          --url <URL>          The server [env: CA_URL=] [default: http://localhost:3000]
-          --api-key <API_KEY>  The key; the server keeps its own in DATA_DIR/admin-api-key [env:
-                               CA_API_KEY]
-          --json               Print JSON as the server sent it
-      -h, --help               Print help
-      -V, --version            Print version
-
-    export CA_API_KEY=$(cat data/admin-api-key)
-      ca task list
-      ca task logs --follow 0197…
-
-    Exit codes: 0 done, 1 failed or not reached, 2 wrong usage, 3 cancelled, 5 not allowed.
-    ");
-    let (_, text) = ca(&["status"], &[("CA_URL", "http://127.0.0.1:1")]);
-    assert_snapshot!(text, @"ca: reach the server at http://127.0.0.1:1/ (CA_URL); does it run?: error sending request for url (http://127.0.0.1:1/readyz): client error (Connect): tcp connect error: Connection refused (os error 111)");
 }
 
 #[tokio::test(flavor = "multi_thread")]

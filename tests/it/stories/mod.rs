@@ -27,6 +27,7 @@ mod api_tasks;
 pub mod approval;
 mod blocked;
 mod breaker;
+mod ca;
 mod cage;
 mod data;
 mod deliveries;

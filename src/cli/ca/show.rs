@@ -1,0 +1,195 @@
+//! What the server sent, as lines for people. Whatever comes here is harmless to a terminal already.
+
+use std::time::Duration;
+
+use super::screen::{self, dim};
+use crate::api::{DeliveryView, KeyView, TaskView, UsageLine};
+use crate::clock;
+use crate::config::Span;
+use crate::text;
+
+/// A task in a list.
+pub fn row(task: &TaskView) -> String {
+    let what = task.ending.as_deref().filter(|code| *code != task.status);
+    let what = what.or(task.waits_for.as_deref()).unwrap_or_default();
+    format!(
+        "{}  {} {what:<14} {}  {}  ${}",
+        task.task_id,
+        padded(&task.status, 10),
+        about(task),
+        text::line(&task.prompt, 50),
+        text::dollars(task.cost_micros)
+    )
+}
+
+/// One task.
+pub fn card(task: &TaskView) -> String {
+    let mut lines = vec![
+        format!("task     {}", task.task_id),
+        format!("status   {}{}", screen::status(&task.status), waits(task)),
+        format!("about    {}, asked by {}", about(task), task.requester),
+        format!("prompt   {}", text::line(&task.prompt, 100)),
+        format!("lane     {}{}", task.lane, task.ground.as_ref().map(|it| format!(" ({it})")).unwrap_or_default()),
+        format!("cost     ${}, {} turns", text::dollars(task.cost_micros), task.turns),
+    ];
+    lines.extend(task.ending.as_ref().map(|ending| format!("ending   {ending}")));
+    lines.extend(task.snapshot.as_ref().map(|hash| format!("snapshot {}", hash.chars().take(12).collect::<String>())));
+    lines.extend(address(task).map(|url| format!("pull     {url}")));
+    lines.extend(task.branch.as_ref().map(|branch| format!("branch   {branch}")));
+    if let Some(blocked) = &task.blocked {
+        lines.extend(blocked.hosts.iter().map(|it| format!("refused  {} ({} times)", it.host, it.times)));
+        if blocked.more > 0 {
+            lines.push(format!("refused  and {} more ({} times)", blocked.more, blocked.more_times));
+        }
+    }
+    if let Some(result) = &task.result {
+        lines.extend(
+            result.artifacts.files.iter().map(|it| format!("file     {} +{} -{}", it.path, it.added, it.deleted)),
+        );
+    }
+    lines.extend(said(task).map(|says| format!("\n{says}")));
+    lines.join("\n")
+}
+
+/// What it is about: an issue, a pull request, or a repository.
+fn about(task: &TaskView) -> String {
+    match task.number {
+        0 => task.repository.clone(),
+        number => format!("{}#{number}", task.repository),
+    }
+}
+
+/// How a watched task has ended, and where its work is.
+pub fn ended(task: &TaskView) -> String {
+    let how = task.ending.as_ref().filter(|code| **code != task.status).map(|code| format!(": {code}"));
+    let took = task.ended_at.unwrap_or_default() - task.started_at.unwrap_or(task.created_at);
+    let mut lines = vec![format!(
+        "{}{}. {} · ${}",
+        screen::status(&task.status),
+        how.unwrap_or_default(),
+        text::elapsed(took),
+        text::dollars(task.cost_micros)
+    )];
+    lines.extend(said(task));
+    lines.extend(address(task));
+    lines.join("\n")
+}
+
+/// What there is to know of its ending.
+fn said(task: &TaskView) -> Option<String> {
+    let summary = task.result.as_ref().map(|it| it.summary.clone()).filter(|it| !it.is_empty());
+    summary.or_else(|| task.says.clone())
+}
+
+/// Where its work can be read.
+fn address(task: &TaskView) -> Option<String> {
+    let url = task.result.as_ref().and_then(|it| it.artifacts.pr_url.clone());
+    url.or_else(|| task.pull.map(|pull| format!("#{pull}")))
+}
+
+/// What it waits for, and until when.
+fn waits(task: &TaskView) -> String {
+    let Some(on) = &task.waits_for else { return String::new() };
+    let until = task.waits_until.map(|at| format!(" until {}", text::time_of_day(at))).unwrap_or_default();
+    let says = task.waits_says.as_ref().map(|says| format!(": {}", text::line(says, 100))).unwrap_or_default();
+    format!(" for {on}{until}{says}")
+}
+
+/// A delivery in a list.
+pub fn delivery_row(it: &DeliveryView) -> String {
+    let line = format!(
+        "{}  {}  {} {:<28} {:<20} {}",
+        it.delivery_id,
+        clock::iso(it.received_at),
+        padded(&it.status, 8),
+        event(it),
+        it.repository.as_deref().unwrap_or_default(),
+        text::line(it.decision.as_deref().unwrap_or_default(), 80)
+    );
+    line.trim_end().to_owned()
+}
+
+/// One delivery.
+pub fn delivery_card(it: &DeliveryView) -> String {
+    let mut lines = vec![
+        format!("delivery {}", it.delivery_id),
+        format!("guid     {}", it.guid),
+        format!("event    {}", event(it)),
+        format!("received {}", clock::iso(it.received_at)),
+        format!("status   {}", screen::status(&it.status)),
+    ];
+    lines.extend(it.repository.as_ref().map(|it| format!("for      {it}")));
+    lines.extend(it.decision.as_ref().map(|it| format!("decision {it}")));
+    lines.extend(it.task_id.as_ref().map(|it| format!("task     {it}")));
+    lines.extend(it.payload.as_ref().and_then(|it| serde_json::to_string_pretty(it).ok()).map(|it| format!("\n{it}")));
+    lines.join("\n")
+}
+
+fn event(it: &DeliveryView) -> String {
+    it.action.as_ref().map_or_else(|| it.event.clone(), |action| format!("{}.{action}", it.event))
+}
+
+/// A key in a list.
+pub fn key_row(key: &KeyView) -> String {
+    let ends = key.expires_at.map(|at| format!(", until {}", clock::iso(at))).unwrap_or_default();
+    let used = key.last_used_at.map_or_else(|| "never used".to_owned(), |at| format!("used {}", clock::iso(at)));
+    let of = key.repositories.as_ref().map(|them| format!(" of {}", them.join(", "))).unwrap_or_default();
+    let (id, prefix, name) = (&key.key_id, &key.prefix, text::line(&key.name, 64));
+    format!("{id}  {prefix}…  {name:<20}  {}{of}{ends}  {}", key.scopes.join(","), dim().apply_to(used))
+}
+
+/// What was used, as a table with its sum.
+pub fn usage(lines: &[UsageLine]) -> String {
+    let mut sum = UsageLine {
+        of: "all".to_owned(),
+        tasks: 0,
+        completed: 0,
+        failed: 0,
+        cancelled: 0,
+        pulls: 0,
+        cost_micros: 0,
+        turns: 0,
+    };
+    for it in lines {
+        sum.tasks += it.tasks;
+        sum.completed += it.completed;
+        sum.failed += it.failed;
+        sum.cancelled += it.cancelled;
+        sum.pulls += it.pulls;
+        sum.cost_micros += it.cost_micros;
+        sum.turns += it.turns;
+    }
+    let wide = lines.iter().map(|it| it.of.chars().count()).max().unwrap_or_default().max(3);
+    let row = |it: &UsageLine| {
+        format!(
+            "{:<wide$}  {:>6}  {:>9}  {:>6}  {:>9}  {:>5}  {:>6}  {:>10}",
+            it.of,
+            it.tasks,
+            it.completed,
+            it.failed,
+            it.cancelled,
+            it.pulls,
+            it.turns,
+            format!("${}", text::dollars(it.cost_micros))
+        )
+    };
+    let head = format!(
+        "{:<wide$}  {:>6}  {:>9}  {:>6}  {:>9}  {:>5}  {:>6}  {:>10}",
+        "", "tasks", "completed", "failed", "cancelled", "pulls", "turns", "cost"
+    );
+    let mut table = vec![dim().apply_to(head).to_string()];
+    table.extend(lines.iter().map(row));
+    table.push(row(&sum));
+    table.join("\n")
+}
+
+/// A length of time as it is typed.
+pub fn span(it: Duration) -> String {
+    Span(it).to_string()
+}
+
+/// A status in its colour, in a column. Colours have no width.
+fn padded(status: &str, width: usize) -> String {
+    let room = width.saturating_sub(status.chars().count());
+    screen::status(status) + &" ".repeat(room)
+}
