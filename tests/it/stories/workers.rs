@@ -113,28 +113,6 @@ echo '{"said":"a teapot"}' >> $HOME/.claude/projects/-workspace/$ID.jsonl
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_one_process_hears_of_a_repository_the_others_learn() {
-    let mut world = World::on(Database::postgres()).await;
-    world.claude_will("true");
-    world.start().await;
-    world.issue("The greeting is short", "");
-    let (repository, installation) = (world.github.repo_id("octo/app"), world.github.installation_id());
-    // As another process that was brought the event. GitHub knows no such name, so that nothing else can lead there.
-    let tell = async |name: &str| world.store().tell_of_repository(repository, installation, name).await.unwrap();
-    world
-        .wait_for("the name to be used", async || {
-            // Who does not listen yet hears nothing.
-            tell("octo/elsewhere").await;
-            world.github.comment("alice", "octo/app#1", "@cloud-agent help").await;
-            tokio::time::sleep(Duration::from_millis(300)).await;
-            world.github.journal().iter().any(|it| it.path.starts_with("/repos/octo/elsewhere/"))
-        })
-        .await;
-    world.settle().await;
-    world.told();
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn what_one_process_hears_of_an_installation_the_others_act_on() {
     let mut world = World::on(Database::postgres()).await;
     world.claude_will("true");
