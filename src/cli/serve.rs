@@ -140,12 +140,11 @@ pub async fn start(config: Config, doors: bool) -> Result<Running> {
     Ok(Running { app, address, stop, hurry, parts, _sole: sole })
 }
 
-/// Drop tokens and what was read, and learn names, where another process has heard of a change.
+/// Drop tokens and what was read, where another process has heard of a change.
 async fn forget_what_changes(mut heard: Installations, github: Github) {
     while let Some(changed) = heard.changed().await {
         match changed {
             Changed::One(installation) => github.forget_installation(installation),
-            Changed::Repository { id, installation, name } => github.learn(id, Some(&name), Some(installation)),
             Changed::Any => github.forget_installations(),
         }
     }

@@ -19,11 +19,9 @@ pub(super) const CHANNEL: &str = "cloud_agent_wake";
 pub(super) const LOG: &str = "log:";
 /// The same of an installation.
 const INSTALLATION: &str = "installation:";
-/// What a message about a repository begins with; its id, its installation and its name follow.
-const REPOSITORY: &str = "repository:";
 
-/// One bell for each queue, one for cancellations, one for each log that is followed; and the installations and
-/// repositories that other processes tell of.
+/// One bell for each queue, one for cancellations, one for each log that is followed; and the installations that other
+/// processes tell of.
 #[derive(Clone)]
 pub struct Wakes {
     deliveries: Arc<Notify>,
@@ -34,15 +32,10 @@ pub struct Wakes {
     installations: broadcast::Sender<Changed>,
 }
 
-/// What another process has heard of: the state of an installation, or what a repository has become.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What another process has heard of: the state of an installation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Changed {
     One(u64),
-    Repository {
-        id: u64,
-        installation: u64,
-        name: String,
-    },
     /// Which ones is not known.
     Any,
 }
@@ -132,20 +125,11 @@ impl Installations {
 impl Store {
     /// Tell the other processes that what they keep of an installation may be of no use any more.
     pub async fn tell_of_installation(&self, id: u64) -> sqlx::Result<()> {
-        self.tell(format!("{INSTALLATION}{id}")).await
-    }
-
-    /// Tell the other processes what a repository is called now, and whose installation covers it.
-    pub async fn tell_of_repository(&self, id: u64, installation: u64, name: &str) -> sqlx::Result<()> {
-        self.tell(format!("{REPOSITORY}{id}:{installation}:{name}")).await
-    }
-
-    async fn tell(&self, what: String) -> sqlx::Result<()> {
         const SQL: &str = "select pg_notify($1, $2)";
         if self.dialect == Dialect::Sqlite {
             return Ok(());
         }
-        sqlx::query(SQL).bind(CHANNEL).bind(what).execute(&self.write).await.map(drop)
+        sqlx::query(SQL).bind(CHANNEL).bind(format!("{INSTALLATION}{id}")).execute(&self.write).await.map(drop)
     }
 }
 
@@ -172,44 +156,13 @@ async fn listen_once(url: &SecretString, wakes: &Wakes) -> sqlx::Result<()> {
     loop {
         let heard = listener.recv().await?;
         let said = heard.payload();
-        match (Queue::named(said), changed(said), said.strip_prefix(LOG)) {
+        match (Queue::named(said), said.strip_prefix(INSTALLATION), said.strip_prefix(LOG)) {
             (Some(queue), ..) => wakes.wake(queue),
-            (_, Some(changed), _) => {
-                let _ = wakes.installations.send(changed);
+            (_, Some(id), _) => {
+                let _ = wakes.installations.send(id.parse().map_or(Changed::Any, Changed::One));
             }
             (.., Some(task_id)) => wakes.logged(task_id),
             (None, None, None) => wakes.cancel(),
-        }
-    }
-}
-
-/// What a message says of an installation or a repository.
-fn changed(said: &str) -> Option<Changed> {
-    if let Some(id) = said.strip_prefix(INSTALLATION) {
-        return Some(id.parse().map_or(Changed::Any, Changed::One));
-    }
-    let mut parts = said.strip_prefix(REPOSITORY)?.splitn(3, ':');
-    let mut number = || parts.next()?.parse().ok();
-    let (id, installation) = (number()?, number()?);
-    Some(Changed::Repository { id, installation, name: parts.next()?.to_owned() })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn messages_of_other_processes_are_read() {
-        let repository = |name: &str| Changed::Repository { id: 7, installation: 3, name: name.to_owned() };
-        for (said, expected) in [
-            ("installation:3", Some(Changed::One(3))),
-            ("installation:?", Some(Changed::Any)),
-            ("repository:7:3:octo/app", Some(repository("octo/app"))),
-            ("repository:7:3:odd:name", Some(repository("odd:name"))),
-            ("repository:7:octo/app", None),
-            ("cancel", None),
-        ] {
-            assert_eq!(changed(said), expected, "{said}");
         }
     }
 }

@@ -179,7 +179,7 @@ async fn look(app: &App, job: &Job) -> Result<Decided, Trouble> {
         Err(error) => return Ok(done(DeliveryState::Failed, &format!("the payload is not as expected: {error}"))),
     };
     let place = heard.place().cloned();
-    let decided = decide(app, job, us, heard).await;
+    let decided = Box::pin(decide(app, job, us, heard)).await;
     if let (Err(Trouble::Gone(Gone::Suspended)), Some(place)) = (&decided, place)
         && !installation::is_suspended(app, place.installation_id).await?
     {

@@ -147,7 +147,6 @@ pub(super) async fn decide(app: &App, job: &Job, it: &Change) -> Result<Decided,
         }
         What::Named { repository, name } => {
             app.github.learn(*repository, Some(name), Some(installation));
-            app.store.tell_of_repository(*repository, installation, name).await?;
             let moved = app.store.move_repository(*repository, name, installation).await?;
             Ok(done(DeliveryState::Done, &format!("the repository is {name} now, {moved} open tasks follow")))
         }

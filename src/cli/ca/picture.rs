@@ -81,7 +81,7 @@ impl Picture {
         lines.extend(self.checklist());
         match &self.lost {
             Some(why) => {
-                lines.push(Style::new().yellow().apply_to(format!("  not connected: {why}; trying again")).to_string())
+                lines.push(Style::new().yellow().apply_to(format!("  not connected: {why}; trying again")).to_string());
             }
             None if !self.does.is_empty() => lines.push(screen::dim().apply_to(format!("  {}", self.does)).to_string()),
             None => (),
@@ -151,7 +151,7 @@ mod tests {
         assert_eq!(drawn(&picture, 80), "⠋ queued · 1 min 5 s · $0.00");
         picture.hear(&event("run", json!({ "text": "checkout 4711" })));
         let todos: Vec<_> = (0..12)
-            .map(|n| json!({ "text": format!("step {n}"), "state": if n < 7 { "done" } else if n == 7 { "active" } else { "pending" } }))
+            .map(|n| json!({ "text": format!("step {n}"), "state": match n { 0..7 => "done", 7 => "active", _ => "pending" } }))
             .collect();
         picture.hear(&event("todos", json!({ "todos": todos })));
         picture.hear(&event("tool", json!({ "brief": "Bash: sh test.sh\nmore" })));

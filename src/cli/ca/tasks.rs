@@ -167,7 +167,9 @@ pub async fn pages(
         if ca.json {
             tell(&json);
         } else {
-            rows.iter().for_each(|row| tell(row));
+            for row in &rows {
+                tell(row);
+            }
         }
         match next {
             Some(next) if page.all => cursor = Some(next),
