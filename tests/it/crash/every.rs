@@ -12,9 +12,9 @@ use crate::world::Postgres;
 /// Points at once.
 const LANES: usize = 3;
 /// One in so many points is tried unless all are asked for. After one write is before the next: with those before and those
-/// after in turn, every second state is seen that a crash can leave in SQLite. PostgreSQL's are near those.
-const OF_SQLITE: usize = 4;
-const OF_POSTGRES: usize = 8;
+/// after in turn, every third state is seen that a crash can leave in SQLite. PostgreSQL's are near those.
+const OF_SQLITE: usize = 6;
+const OF_POSTGRES: usize = 12;
 /// No story has so many points; if one does, the counting is broken.
 const MOST: usize = 500;
 
