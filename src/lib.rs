@@ -22,7 +22,7 @@
 //! | `agent/` | stage 4: who: Claude Code's command line, its stream, its answer |
 //! | `gateway/` | stage 4: all that a sandbox may reach: model proxy, egress allow-list |
 //! | `report/` | stage 5: GitHub hears: reaction, comment, check run, pull request, review |
-//! | `api/`, `cli/` | doors: health and tasks over HTTP, the command lines |
+//! | `api/`, `cli/` | doors: tasks, live streams, deliveries, usage and keys over HTTP; the command lines, `ca` among them |
 //! | `github/`, `store/`, `health.rs`, `app.rs`, `config/`, `clock.rs`, `text/` | tools |
 //!
 //! # Invariants
