@@ -12,7 +12,7 @@ use super::problem::{Body, Problem};
 use crate::app::App;
 use crate::clock::{self, Millis};
 use crate::store::{Once, Order};
-use crate::task::{self, Refusal};
+use crate::task::{self, Place, Refusal};
 use crate::text;
 use crate::webhook::order::{self, Made, No, Wanted};
 
@@ -102,8 +102,26 @@ pub async fn create(
     }
     let may_see = |name: &str| caller.may_see(name);
     let at = order::find(&app, &about.repository, may_see).await.map_err(says)?;
-    let made = Box::pin(order::make(&app, at, wanted, may_see)).await.map_err(says)?;
-    Ok(Accepted::made(&app, &made))
+    make(&app, &caller, at, wanted).await
+}
+
+/// Make the task, or answer as for the one that the same ask has made meanwhile.
+pub async fn make(
+    app: &App,
+    caller: &Caller,
+    at: Place,
+    wanted: Wanted,
+) -> Result<(StatusCode, Json<Accepted>), Problem> {
+    let order = wanted.order.clone();
+    // Boxed: looking at what it is about is a large future.
+    let made = match Box::pin(order::make(app, at, wanted, |name| caller.may_see(name))).await {
+        Ok(made) => made,
+        Err(no) => match order::before(app, &order).await {
+            Ok(Some(made)) => made,
+            _ => return Err(problem(no, caller)),
+        },
+    };
+    Ok(Accepted::made(app, &made))
 }
 
 /// What the order is besides the words.

@@ -81,12 +81,14 @@ impl Repo {
         Ok(self.find_comments(number, marker).await?.first().copied())
     }
 
-    /// All of our own with it, as far as the newest hundreds show. Anybody can write the marker, so the author counts too.
+    /// All of our own that begin with it, as far as the newest hundreds show. Anybody can write the marker, so the author counts
+    /// too; and we quote what others wrote, so its place does.
     pub async fn find_comments(&self, number: u64, marker: &str) -> Result<Vec<u64>, Error> {
         let us = self.us().await?;
         let path = format!("issues/{number}/comments?per_page=100");
         let comments = self.list_newest(&path, |page: Vec<Remark>| page).await?;
-        let ours = comments.into_iter().filter(|it| is_ours(us, it.user.as_ref(), it.body.as_deref(), marker));
+        let begins = |it: &Remark| it.body.as_deref().is_some_and(|body| body.starts_with(marker));
+        let ours = comments.into_iter().filter(|it| it.user.as_ref().is_some_and(|user| user.id == us) && begins(it));
         Ok(ours.map(|remark| remark.id).collect())
     }
 

@@ -209,6 +209,7 @@ impl Run<'_> {
     /// The agent's title, or one made of the subject's.
     fn title(&self, said: String) -> String {
         match (said.trim(), self.task.kind) {
+            ("", _) if !self.task.place.has_thread() => text::line(&self.task.snapshot.title, 60),
             ("", Kind::Issue) => {
                 format!("Fix #{}: {}", self.task.place.number, text::line(&self.task.snapshot.title, 60))
             }

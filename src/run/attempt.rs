@@ -202,10 +202,11 @@ impl From<Pause> for Halt {
 }
 
 impl From<github::Error> for Halt {
-    /// What GitHub refuses for good is an end that people are told: asking again would leave them waiting for nothing.
+    /// What is not there, or refused for good, is an end that people are told: asking again would leave them waiting for
+    /// nothing. A permission may come back with the next look.
     fn from(error: github::Error) -> Self {
         match error {
-            github::Error::NotFound(_) | github::Error::Forbidden(_) | github::Error::Invalid(_) => {
+            github::Error::NotFound(_) | github::Error::Invalid(_) => {
                 Self::End(Ending::new("github_refused", error.to_string()))
             }
             error => Self::Pause(error.into()),

@@ -103,10 +103,12 @@ impl Store {
         Ok(self.find_deliveries(&query, 1).await?.pop())
     }
 
-    /// Forget what a delivery said. Its row stays, so that the same delivery is never taken in again. False while it waits
-    /// to be looked at.
+    /// Forget what a delivery said. Its row stays, so that the same delivery is never taken in again, also if it had failed.
+    /// False while it waits to be looked at.
     pub async fn forget_delivery(&self, id: &str) -> Result<bool> {
-        const SQL: &str = "update delivery set body = $1 where delivery_id = $2 and state <> 'waiting'";
+        const SQL: &str =
+            "update delivery set body = $1, state = case state when 'failed' then 'ignored' else state end
+                           where delivery_id = $2 and state <> 'waiting'";
         let emptied = sqlx::query(SQL).bind(Vec::<u8>::new()).bind(id).execute(&self.write).await?;
         Ok(emptied.rows_affected() == 1)
     }

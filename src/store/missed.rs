@@ -136,6 +136,12 @@ impl Store {
         Ok(ids.into_iter().map(|id| id as u64).collect())
     }
 
+    /// Whether a delivery waits to be looked at, which may ask for something anywhere.
+    pub async fn has_waiting_deliveries(&self) -> sqlx::Result<bool> {
+        const SQL: &str = "select 1 from job where queue = 'delivery' limit 1";
+        Ok(sqlx::query(SQL).fetch_optional(&self.read).await?.is_some())
+    }
+
     /// Note how a delivery was found, before it is accepted.
     pub async fn note_late(&self, delivery_id: &str, source: Source) -> sqlx::Result<()> {
         const SQL: &str = "insert into late (delivery_id, source, created_at) values ($1, $2, $3)

@@ -115,7 +115,7 @@ impl Store {
         const SQL: &str = "select cast(coalesce(sum(
                                case when ended_at is null and coalesce(budget_micros, $1) > spent_micros
                                     then coalesce(budget_micros, $1) else spent_micros end), 0) as bigint)
-                           from task where key_id = $2 and created_at > $3";
+                           from task where key_id = $2 and (created_at > $3 or ended_at is null or ended_at > $3)";
         if self.dialect == Dialect::Postgres {
             sqlx::query(LOCK).bind(format!("cloud-agent key {key_id}")).execute(&mut **tx).await?;
         }

@@ -6,7 +6,7 @@ use super::handle::{Desk, Trouble, done, refused_is_fine};
 use crate::clock;
 use crate::github::{PullRequest, Reaction};
 use crate::report;
-use crate::store::DeliveryState;
+use crate::store::{DeliveryState, Source};
 use crate::task::{Approval, Command, NotThis, Refusal, names_head, words_digest};
 
 /// Approve the head, if that is what was named; what else was asked for in the same breath comes after.
@@ -23,11 +23,18 @@ pub async fn decide(desk: &Desk<'_>, ask: &Ask, said: &str, pull: &PullRequest) 
         return Ok(Asked::Answered(told));
     }
     let at = if ask.asked_at.is_empty() { clock::iso(clock::now()) } else { ask.asked_at.clone() };
+    // What was found by looking through the repository brings the text as it is now, and nobody knows as it was then: then no
+    // text counts as looked at.
+    let late = desk.app.store.late_source(desk.delivery_id).await?;
+    let words = match late.as_deref() == Some(Source::Listed.name()) {
+        true => String::new(),
+        false => words_digest(&ask.title, &ask.body),
+    };
     let approval = Approval {
         head_sha: head.clone(),
         by: ask.asker.login.clone(),
         at,
-        words: words_digest(&ask.title, &ask.body),
+        words,
         base: Some(pull.base.branch.clone()),
     };
     desk.app.store.approve(&ask.place, &ask.asker, &approval).await?;

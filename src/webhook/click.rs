@@ -25,6 +25,10 @@ pub async fn decide(desk: &Desk<'_>, click: &Click) -> Result<Decided, Trouble> 
     let tasks = app.store.tasks_of_head(click.place.repository_id, &click.head_sha).await?;
     let clicked = tasks.iter().find(|task| click.task_id.as_ref().is_none_or(|id| task.id.to_string() == *id));
     let number = match clicked {
+        // The check of work stands on what that has opened, not on what it was asked on.
+        Some(task) if task.kind == Kind::Issue => {
+            task.ending.as_ref().and_then(|it| it.pull).or(task.progress.published.as_ref().and_then(|it| it.pull))
+        }
         Some(task) => Some(task.place.number),
         None => number_of(desk, click).await?,
     };

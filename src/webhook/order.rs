@@ -13,8 +13,8 @@ use crate::report::Outbox;
 use crate::store::{self, Breaker, Lease, NewTask, Ordered, StoredTask, Within};
 use crate::task::breaker::{Cause, Weighed, weigh};
 use crate::task::{
-    Account, Admission, Asker, Command, Facts, Gone, Kind, Place, Refusal, Role, Snapshot, TaskId, Trigger, admit,
-    parse,
+    Account, Admission, Asker, Command, Facts, Gone, Ground, Kind, Lane, Place, Refusal, Role, Snapshot, TaskId,
+    Trigger, admit, parse,
 };
 use crate::text;
 
@@ -331,5 +331,26 @@ async fn begin(desk: &Desk<'_>, wanted: &Wanted, subject: &Subject, snapshot: Sn
         return Ok(snapshot);
     };
     let head = desk.repo.branch_head(branch).await.map_err(Trouble::from)?.ok_or(No::NoBranch)?;
-    Ok(Snapshot { base_branch: branch.clone(), base_sha: head, ..snapshot })
+    let (lane, ground) = match snapshot.lane {
+        Lane::Trusted if is_led(desk, branch, &head).await? => (Lane::Guarded, Some(Ground::Inherited)),
+        lane => (lane, snapshot.ground),
+    };
+    Ok(Snapshot { base_branch: branch.clone(), base_sha: head, lane, ground, ..snapshot })
+}
+
+/// Whether what stands on a branch may have been led by a stranger's words: our own work that nobody has merged, and what a
+/// pull request holds on which guarded work was done.
+async fn is_led(desk: &Desk<'_>, branch: &str, head: &str) -> Result<bool, No> {
+    if branch.starts_with("cloud-agent/") {
+        return Ok(true);
+    }
+    let (store, id) = (&desk.app.store, desk.repo.place().1);
+    for pull in desk.repo.pulls_of_commit(head).await.map_err(Trouble::from)? {
+        let opener = store.task_that_opened(id, pull.number).await.map_err(Trouble::from)?;
+        let on_it = store.tasks_of_thread(id, pull.number).await.map_err(Trouble::from)?;
+        if opener.iter().chain(&on_it).any(|task| task.snapshot.lane == Lane::Guarded) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

@@ -112,7 +112,8 @@ pub enum Task {
     },
     /// Stop a task.
     Cancel { task: String },
-    /// Go on with a task that has ended, in the same conversation and on the same branch.
+    /// Go on with a task that has ended: with the newest conversation about its issue or pull request, on the pull request that it
+    /// has opened.
     Resume {
         task: String,
         /// What to do next; `-` reads it from standard input.

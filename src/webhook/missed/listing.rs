@@ -277,7 +277,8 @@ impl<'a> Shelf<'a> {
         if !by_person || text(comment, "created_at") < since || !speaks(text(comment, "body"), self.mention) {
             return Ok(true);
         }
-        let keys = [Reaction::Eyes, Reaction::Confused].map(|it| report::reaction_key(&self.repo, on, it));
+        let keys =
+            [Reaction::Eyes, Reaction::Confused, Reaction::Rocket].map(|it| report::reaction_key(&self.repo, on, it));
         Ok(self.turn.app.store.is_intended(&keys).await?)
     }
 

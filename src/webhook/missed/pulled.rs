@@ -69,6 +69,9 @@ async fn busy(turn: &Turn<'_>, missed: &[Delivered]) -> Result<HashSet<u64>> {
     let mut busy = turn.app.store.busy_repositories().await?;
     let asks = missed.iter().filter(|it| never_read(&it.event, action(it)).is_none());
     busy.extend(asks.filter_map(|it| it.repository_id));
+    if turn.app.store.has_waiting_deliveries().await? {
+        busy.extend(missed.iter().filter_map(|it| it.repository_id));
+    }
     Ok(busy)
 }
 

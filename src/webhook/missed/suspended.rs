@@ -14,15 +14,16 @@ use crate::store::Suspension;
 /// something aside only after its end.
 const GRACE: Millis = 3_600_000;
 
+/// For so long after its end the search is begun anew when something stands in its way, such as a limit that it has itself used
+/// up: it may not go on for ever at the cost of all other work.
+const PATIENCE: Millis = 6 * 3_600_000;
+
 /// See which are over. One that can't be looked at now does not keep the others from it.
 pub(super) async fn look(turn: &Turn<'_>) -> Result<()> {
     for it in turn.app.store.suspensions(turn.app_id).await? {
         turn.keep().await?;
-        match one(turn, &it).await {
-            Err(error) if !matches!(error.downcast_ref(), Some(Error::Limited { .. })) => {
-                warn!(installation.id = it.installation, "Can't look yet for what a suspension has kept: {error:#}");
-            }
-            other => other?,
+        if let Err(error) = one(turn, &it).await {
+            warn!(installation.id = it.installation, "Can't look yet for what a suspension has kept: {error:#}");
         }
     }
     Ok(())
@@ -45,7 +46,12 @@ async fn one(turn: &Turn<'_>, it: &Suspension) -> Result<()> {
     take_up_kept(app, id, since.map_or_else(clock::now, |since| since - OVERLAP)).await?;
     match since {
         Some(since) => {
-            listing::list_one(turn, id, since).await?;
+            if let Err(error) = listing::list_one(turn, id, since).await {
+                if it.ended_at.is_none_or(|ended| ended > clock::now() - PATIENCE) {
+                    return Err(error);
+                }
+                warn!(installation.id = id, "Gave up looking for what a suspension has kept: {error:#}");
+            }
             Ok(store.suspension_was_searched(turn.app_id, id, it.since.unwrap_or_default()).await?)
         }
         None if it.ended_at.is_some_and(|ended| ended < clock::now() - GRACE) => {

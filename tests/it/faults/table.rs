@@ -32,6 +32,12 @@ pub fn is_played(heading: &str, row: &str, column: usize) -> bool {
     standing(section(&text, heading).1, row).get(column).is_some_and(|it| it != UNPLAYED)
 }
 
+/// What stands in the first cell of a row.
+pub fn stands(heading: &str, row: &str) -> String {
+    let text = std::fs::read_to_string(document()).unwrap();
+    standing(section(&text, heading).1, row).first().cloned().unwrap_or_default()
+}
+
 /// Whether the `n`-th cell, which has this name, is to be played.
 pub fn is_asked_for(name: &str, n: usize) -> bool {
     match std::env::var("FAULTS").as_deref() {
