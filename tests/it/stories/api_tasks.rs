@@ -193,11 +193,19 @@ stories! {
         world.github.push_quietly("bob", "octo/app", "release/1", &[("NOTES", "one\n")], "Note it");
         world.github.told();
         let body = json!({ "prompt": "greet", "repo": "OCTO/app", "ref": "refs/heads/release/1" });
-        task_id(&order(&world, "ca_test", body).await);
+        let id = task_id(&order(&world, "ca_test", body).await);
         world.settle().await;
         world.told();
+        assert_eq!(get(&world, "ca_test", &format!("tasks/{id}")).await.json()["lane"], "trusted");
         let pull = world.github.pulls("octo/app").pop().unwrap();
         assert_eq!(pull.base, "release/1");
+        // What the bot has made and nobody has merged may have been led by anybody.
+        let body = json!({ "prompt": "greet", "repo": "octo/app", "ref": &pull.head });
+        let id = task_id(&order(&world, "ca_test", body).await);
+        world.settle().await;
+        world.told();
+        let task = get(&world, "ca_test", &format!("tasks/{id}")).await.json();
+        assert_eq!((&task["lane"], &task["ground"]), (&json!("guarded"), &json!("inherited")));
         assert!(world.github.file_at("octo/app", &pull.head, "NOTES").is_some());
         let nowhere = json!({ "prompt": "greet", "repo": "octo/app", "ref": "nowhere" });
         assert_eq!(order(&world, "ca_test", nowhere).await.problem(), "422 invalid ref");
