@@ -138,19 +138,25 @@ impl Run<'_> {
         CloseView(&self.views)
     }
 
-    /// Remove the run's files, and put the mirror in order. What a crash leaves is removed by `sweep`.
-    pub async fn tidy_up(&self) {
+    /// End the task, whose ending is written down and told as far as it can be. The files go first: nothing is done with them
+    /// any more, and an answer of the database that is lost here leaves nothing. What a crash leaves is removed by `sweep`.
+    pub async fn end(&self, state: State) -> Result<(), Pause> {
+        if let Err(error) = tokio::fs::remove_dir_all(&self.dir).await
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            warn!("Could not remove {}: {error}", self.dir.display());
+        }
+        if !self.app.store.end(self.job.lease(), state).await? {
+            return Err(Pause::Lost);
+        }
+        // This may take long, and nobody waits for it.
         if let Ok(git) = self.app.git().await
             && let Ok(mirror) = git.mirror(self.task.place.repository_id).await
             && let Err(error) = mirror.maintain().await
         {
             warn!("Could not put the mirror in order: {error}");
         }
-        if let Err(error) = tokio::fs::remove_dir_all(&self.dir).await
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            warn!("Could not remove {}: {error}", self.dir.display());
-        }
+        Ok(())
     }
 }
 

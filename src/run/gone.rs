@@ -34,10 +34,10 @@ pub async fn end(app: &App, job: &Job, gone: Gone) -> Result<(), Pause> {
         Some(task) => task.ending.unwrap_or(ending).state(),
         None => ending.state(),
     };
-    if !app.store.end(lease, state).await? {
-        return Err(Pause::Lost);
-    }
     // Of an attempt on this machine; there may have been none.
     let _ = tokio::fs::remove_dir_all(app.config.store.data_dir.join("runs").join(&lease.job_id)).await;
-    Ok(())
+    match app.store.end(lease, state).await? {
+        true => Ok(()),
+        false => Err(Pause::Lost),
+    }
 }

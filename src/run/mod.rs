@@ -218,11 +218,7 @@ async fn act<'a>(
     tell(run, outbox, board, &ending).await?;
     run.log.step("told", "");
     run.log.flush().await;
-    if !app.store.end(job.lease(), ending.state()).await? {
-        return Err(Pause::Lost);
-    }
-    run.tidy_up().await;
-    Ok(())
+    run.end(ending.state()).await
 }
 
 /// Everything between the words that say "working" and those that say how it ended.

@@ -57,11 +57,7 @@ async fn end(run: &Run<'_>, wait: Wait, ending: Option<&Ending>) -> Result<(), P
     if let Some(ending) = ending {
         warn!("Gave up telling how the task ended: {}", wait.why);
         run.log.step("untold", &wait.why);
-        if !store.end(lease, ending.state()).await? {
-            return Err(Pause::Lost);
-        }
-        run.tidy_up().await;
-        return Ok(());
+        return run.end(ending.state()).await;
     }
     info!(ending = wait.ending.code, "Waited long enough: {}", wait.why);
     run.log.step("ended", &wait.ending.code);
