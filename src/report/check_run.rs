@@ -1,10 +1,8 @@
 //! A check run is made once, as far as that can be known. GitHub takes any number of one name and external id, and may carry
 //! a call out after we have given up on its answer.
 //!
-//! So after a doubt it is looked for twice (`Outbox::once`); then another is made, and the doubt is written down before. While
+//! So after a doubt it is looked for twice (`Outbox::once_or_twice`); then another is made, and the doubt is written down before. While
 //! it stands, `end_twins` gives a second one the end of the first. What is left: until then both are shown.
-
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 use tracing::info;
@@ -22,31 +20,20 @@ pub const STALE: Millis = 14 * 24 * 3_600_000;
 
 /// Make a check run once.
 pub async fn make(outbox: &Outbox<'_>, repo: &Repo, key: &str, new: &NewCheck<'_>) -> Result<CheckRun, Undone> {
-    let looked = AtomicBool::new(false);
-    let look = || {
-        looked.store(true, Ordering::Relaxed);
-        repo.find_check(new.head, new.name, new.external_id)
+    let (installation_id, repository_id, repository) = repo.place();
+    let doubt = Doubt {
+        key: key.to_owned(),
+        installation_id,
+        repository_id,
+        repository,
+        head_sha: new.head.to_owned(),
+        name: new.name.to_owned(),
+        external_id: new.external_id.to_owned(),
+        number: 0,
+        created_at: clock::now(),
     };
-    let write = || async {
-        if looked.load(Ordering::Relaxed) {
-            let (installation_id, repository_id, repository) = repo.place();
-            let doubt = Doubt {
-                key: key.to_owned(),
-                installation_id,
-                repository_id,
-                repository,
-                head_sha: new.head.to_owned(),
-                name: new.name.to_owned(),
-                external_id: new.external_id.to_owned(),
-                number: 0,
-                created_at: clock::now(),
-            };
-            let noted = outbox.store.note_doubt(&doubt).await;
-            noted.map_err(|error| Error::Unreachable(format!("not asked, for the database failed: {error}")))?;
-        }
-        repo.create_check(new).await
-    };
-    outbox.once(key, look, write).await
+    let look = || repo.find_check(new.head, new.name, new.external_id);
+    outbox.once_or_twice(&doubt, look, || repo.create_check(new)).await
 }
 
 /// Whether a doubt has come to its end. A second check run ends as the first has ended, whichever GitHub shows.

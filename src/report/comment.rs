@@ -1,8 +1,6 @@
 //! A comment in a conversation is made once, as far as that can be known: GitHub may carry a call out long after we have given
 //! up on its answer. While that can be, a second one is looked for, and deleted.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use tracing::info;
 
 use super::check_run::LATE;
@@ -20,31 +18,19 @@ pub async fn make(
     marker: &str,
     body: &str,
 ) -> Result<u64, Undone> {
-    let looked = AtomicBool::new(false);
-    let look = || {
-        looked.store(true, Ordering::Relaxed);
-        repo.find_comment(number, marker)
+    let (installation_id, repository_id, repository) = repo.place();
+    let doubt = Doubt {
+        key: key.to_owned(),
+        installation_id,
+        repository_id,
+        repository,
+        head_sha: String::new(),
+        name: String::new(),
+        external_id: marker.to_owned(),
+        number,
+        created_at: clock::now(),
     };
-    let write = || async {
-        if looked.load(Ordering::Relaxed) {
-            let (installation_id, repository_id, repository) = repo.place();
-            let doubt = Doubt {
-                key: key.to_owned(),
-                installation_id,
-                repository_id,
-                repository,
-                head_sha: String::new(),
-                name: String::new(),
-                external_id: marker.to_owned(),
-                number,
-                created_at: clock::now(),
-            };
-            let noted = outbox.store.note_doubt(&doubt).await;
-            noted.map_err(|error| Error::Unreachable(format!("not asked, for the database failed: {error}")))?;
-        }
-        repo.comment(number, body).await
-    };
-    outbox.once(key, look, write).await
+    outbox.once_or_twice(&doubt, || repo.find_comment(number, marker), || repo.comment(number, body)).await
 }
 
 /// Whether a doubt has come to its end. The comment that is known stays, be it the older or the newer.

@@ -2,6 +2,7 @@
 //! again, twice with a pause, for it may carry a call out after we have given up on its answer; after a refusal the reason
 //! is kept.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -11,7 +12,7 @@ use tracing::{info, warn};
 
 use crate::clock::{self, Millis};
 use crate::github::Error;
-use crate::store::{self, Effect, Intent, Lease, NewEvent, Store};
+use crate::store::{self, Doubt, Effect, Intent, Lease, NewEvent, Store};
 use crate::task::Gone;
 use crate::text;
 
@@ -89,6 +90,31 @@ impl Outbox<'_> {
         WF: Future<Output = Result<T, Error>>,
     {
         self.make(key, look, write, PAUSE).await
+    }
+
+    /// As `once`, for what GitHub may carry out long after it was given up: before it is made again the doubt is written
+    /// down, so that a second one is found.
+    pub async fn once_or_twice<T, L, LF, W, WF>(&self, doubt: &Doubt, look: L, write: W) -> Result<T, Undone>
+    where
+        T: Serialize + DeserializeOwned,
+        L: Fn() -> LF,
+        LF: Future<Output = Result<Option<T>, Error>>,
+        W: Fn() -> WF,
+        WF: Future<Output = Result<T, Error>>,
+    {
+        let looked = AtomicBool::new(false);
+        let look = || {
+            looked.store(true, Ordering::Relaxed);
+            look()
+        };
+        let write = || async {
+            if looked.load(Ordering::Relaxed) {
+                let noted = self.store.note_doubt(doubt).await;
+                noted.map_err(|error| Error::Unreachable(format!("not asked, for the database failed: {error}")))?;
+            }
+            write().await
+        };
+        self.make(&doubt.key, look, write, PAUSE).await
     }
 
     /// Make a write that is the same when it is made twice, so that there is nothing to look for.
