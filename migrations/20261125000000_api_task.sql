@@ -4,6 +4,8 @@
 alter table task add column key_id text;
 -- The most that it may cost, where that is less than any run may.
 alter table task add column budget_micros bigint;
+-- What was asked for of that; the rest is what the key's day had left.
+alter table task add column budget_asked bigint;
 -- The task that it repeats or goes on from.
 alter table task add column parent_id text;
 create index task_key on task (key_id, created_at);

@@ -106,15 +106,12 @@ async fn child(
     once: Option<Once>,
 ) -> Answer {
     let at = Place { number: 0, ..task.place.clone() };
-    // What a key's day had left then is no wish for now.
-    let by_the_day = caller.key.as_ref().is_some_and(|key| key.budget_micros_per_day.is_some());
-    let budget = task.budget_micros.filter(|_| !by_the_day);
     let wanted = Wanted {
         words,
         number: Some(number),
         branch: None,
         by: caller.account(),
-        order: create::of(caller, budget, Some(task.id.to_string()), once),
+        order: create::of(caller, task.budget_asked, Some(task.id.to_string()), once),
         earlier: Some((Box::new(task), again)),
     };
     if let Some(made) = order::before(app, &wanted.order).await.map_err(|no| create::problem(no, caller))? {

@@ -68,7 +68,8 @@ impl Store {
 
     /// Make a task that was asked for through the API. `most` is what a run may cost anyway.
     pub async fn order_task(&self, new: &NewTask, order: &Order, most: i64) -> Result<Ordered> {
-        const MINE: &str = "update task set key_id = $1, budget_micros = $2, parent_id = $3 where task_id = $4";
+        const MINE: &str = "update task set key_id = $1, budget_micros = $2, parent_id = $3, budget_asked = $4
+                            where task_id = $5";
         let (id, now) = (new.id.to_string(), clock::now());
         let mut tx = self.begin().await?;
         if let Some(once) = &order.once
@@ -96,7 +97,8 @@ impl Store {
         if !self.insert_task(&mut tx, new, "", now, 0).await? {
             return Ok(Ordered::Busy);
         }
-        let mine = sqlx::query(MINE).bind(&order.key_id).bind(budget).bind(&order.parent_id).bind(&id);
+        let mine =
+            sqlx::query(MINE).bind(&order.key_id).bind(budget).bind(&order.parent_id).bind(order.budget).bind(&id);
         mine.execute(&mut *tx).await?;
         self.commit_and_wake(tx, Queue::Task).await?;
         Ok(Ordered::Made { created_at: now })

@@ -66,6 +66,8 @@ pub struct StoredTask {
     pub snapshot_hash: Option<String>,
     /// The most that it may cost, where that is less than any run may. Micro-dollars.
     pub budget_micros: Option<i64>,
+    /// What whoever asked has named of it, in micro-dollars.
+    pub budget_asked: Option<i64>,
     /// The task that it repeats or goes on from.
     pub parent_id: Option<String>,
 }
@@ -73,7 +75,7 @@ pub struct StoredTask {
 pub(super) const COLUMNS: &str =
     "task_id, kind, delivery_id, installation_id, repository_id, repository, number, requester_id, requester,
     trigger_json, prompt, snapshot, state, progress, ending, spent_micros, turns, created_at, started_at, ended_at,
-    waits_for, waits_until, waits_says, waits_since, waits_tries, snapshot_hash, budget_micros, parent_id";
+    waits_for, waits_until, waits_says, waits_since, waits_tries, snapshot_hash, budget_micros, budget_asked, parent_id";
 
 impl Store {
     /// Make a task and its queue row, under the delivery's claim. A new review takes the place of one that waits.
@@ -346,6 +348,7 @@ pub(super) fn read(row: &AnyRow) -> Result<StoredTask> {
         waiting: super::waiting::read(row)?,
         snapshot_hash: row.try_get("snapshot_hash")?,
         budget_micros: row.try_get("budget_micros")?,
+        budget_asked: row.try_get("budget_asked")?,
         parent_id: row.try_get("parent_id")?,
     })
 }
