@@ -88,14 +88,28 @@ async fn hear(socket: &mut Socket) -> (Vec<Value>, u16) {
 
 /// A world with one finished task on issue 1.
 async fn worked(database: crate::world::Database) -> World {
+    let world = asked(database, "echo 'hello, world' > README.md").await;
+    world.settle().await;
+    world.told();
+    world
+}
+
+/// A world with a task that does not end by itself, and that task's id.
+async fn working(database: crate::world::Database) -> (World, String) {
+    let world = asked(database, "echo working; while :; do sleep 0.05; done").await;
+    world.heard().await;
+    let task = world.last_task(1).await.unwrap().id.to_string();
+    (world, task)
+}
+
+/// A world in which alice has asked for something on issue 1, and the agent does this.
+async fn asked(database: crate::world::Database, does: &str) -> World {
     let mut world = World::on(database).await;
-    world.claude_will("echo 'hello, world' > README.md");
+    world.claude_will(does);
     world.set("ADMIN_API_KEY", "ca_test");
     world.start().await;
     world.issue("The greeting is short", "");
     world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;
-    world.settle().await;
-    world.told();
     world
 }
 
@@ -230,14 +244,7 @@ stories! {
     }
 
     async fn a_task_is_watched_while_it_runs_and_stopped(database: Database) {
-        let mut world = World::on(database).await;
-        world.claude_will("echo working; while :; do sleep 0.05; done");
-        world.set("ADMIN_API_KEY", "ca_test");
-        world.start().await;
-        world.issue("The greeting is short", "");
-        world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;
-        world.heard().await;
-        let task = world.last_task(1).await.unwrap().id.to_string();
+        let (world, task) = working(database).await;
         let events = format!("http://{}/api/v1/tasks/{task}/events", world.address());
         let watching = tokio::spawn(async move {
             read(reqwest::Client::new().get(events).bearer_auth("ca_test").send().await.unwrap()).await
@@ -281,14 +288,7 @@ stories! {
     }
 
     async fn a_stream_ends_when_its_key_is_revoked(database: Database) {
-        let mut world = World::on(database).await;
-        world.claude_will("while :; do sleep 0.05; done");
-        world.set("ADMIN_API_KEY", "ca_test");
-        world.start().await;
-        world.issue("The greeting is short", "");
-        world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;
-        world.heard().await;
-        let task = world.last_task(1).await.unwrap().id.to_string();
+        let (world, task) = working(database).await;
         let (reader, id) = key(&world, json!({ "name": "reader", "scopes": ["tasks:read"] })).await;
         let events = format!("http://{}/api/v1/tasks/{task}/events", world.address());
         let stream = reqwest::Client::new().get(events).bearer_auth(&reader).send().await.unwrap();
