@@ -93,7 +93,12 @@ async fn every_mention_has_one_finished_task_however_often_workers_die() {
 /// A world on PostgreSQL with several repositories and a GitHub that does not mind haste.
 async fn world() -> World {
     // Without the headers the bot takes it for a host that has no limits.
-    let haste = Options { content_budget: (1_000_000, 1_000_000), rate_limit_headers: false, ..Options::default() };
+    let haste = Options {
+        content_budget: (1_000_000, 1_000_000),
+        primary_limit: 1_000_000,
+        rate_limit_headers: false,
+        ..Options::default()
+    };
     let mut world = World::beside(Database::postgres(), GitHub::start_with(haste).await).await;
     world.store().migrate().await.unwrap();
     // What the bot does causes deliveries too, which it ignores; here only what people do is counted.
