@@ -1,9 +1,9 @@
-//! Which changed files are what: the settings of agents and of git, and the tests that go.
+//! Which changed files are what: what runs when it is pushed, the settings of agents, of git and of tools, and the tests that go.
 
 use super::inspect::Change;
 
 /// Names that coding agents obey wherever they find them, in lower case.
-const AGENT_FILES: [&str; 9] = [
+const AGENT_FILES: [&str; 12] = [
     "claude.md",
     "claude.local.md",
     "agents.md",
@@ -13,15 +13,84 @@ const AGENT_FILES: [&str; 9] = [
     ".cursorrules",
     ".windsurfrules",
     ".clinerules",
+    ".aider.conf.yml",
+    "opencode.json",
+    "opencode.jsonc",
 ];
 /// Directories of theirs, wherever they are.
-const AGENT_DIRS: [&str; 7] = [".claude", ".cursor", ".codex", ".gemini", ".windsurf", ".clinerules", ".agents"];
+const AGENT_DIRS: [&str; 13] = [
+    ".claude",
+    ".cursor",
+    ".codex",
+    ".gemini",
+    ".windsurf",
+    ".clinerules",
+    ".agents",
+    ".opencode",
+    ".roo",
+    ".kiro",
+    ".continue",
+    ".junie",
+    ".amazonq",
+];
 /// What stands below `.github/`.
 const AGENT_GITHUB: [&str; 5] = ["copilot-instructions.md", "instructions/", "prompts/", "agents/", "cloud-agent.yml"];
 /// Attributes decide what a diff shows and which program sees a file; the other name says where large files come from.
 const GIT_FILES: [&str; 2] = [".gitattributes", ".lfsconfig"];
-/// Directories whose scripts run when somebody commits.
-const GIT_DIRS: [&str; 2] = [".githooks", ".husky"];
+/// What other tools obey as soon as somebody opens, enters, builds or installs: tasks, hooks, registries, wrappers.
+const TOOL_FILES: [&str; 11] = [
+    ".envrc",
+    ".npmrc",
+    ".pnpmfile.cjs",
+    ".yarnrc",
+    ".yarnrc.yml",
+    ".pre-commit-config.yaml",
+    "lefthook.yml",
+    ".devcontainer.json",
+    "pip.conf",
+    ".pypirc",
+    "nuget.config",
+];
+/// Directories whose scripts run when somebody commits or opens the tree.
+const GIT_DIRS: [&str; 4] = [".githooks", ".husky", ".devcontainer", ".lefthook"];
+/// What stands in the directory of an editor or build tool and names programs to run.
+const TOOL_PATHS: [&str; 8] = [
+    ".vscode/tasks.json",
+    ".vscode/launch.json",
+    ".vscode/settings.json",
+    ".vscode/mcp.json",
+    ".cargo/config.toml",
+    ".cargo/config",
+    ".mvn/extensions.xml",
+    ".mvn/jvm.config",
+];
+/// What runs with a team's secrets as soon as it is pushed, besides GitHub's own workflows. GitHub Actions stand in
+/// `.github/workflows`; of the others each has one place.
+const CI_FILES: [&str; 17] = [
+    ".travis.yml",
+    ".gitlab-ci.yml",
+    "azure-pipelines.yml",
+    "azure-pipelines.yaml",
+    "jenkinsfile",
+    ".drone.yml",
+    ".woodpecker.yml",
+    ".woodpecker.yaml",
+    "bitbucket-pipelines.yml",
+    ".cirrus.yml",
+    ".cirrus.star",
+    "appveyor.yml",
+    ".appveyor.yml",
+    "cloudbuild.yaml",
+    "cloudbuild.yml",
+    "buildspec.yml",
+    "codemagic.yaml",
+];
+const CI_DIRS: [&str; 5] = [".circleci", ".buildkite", ".semaphore", ".woodpecker", ".teamcity"];
+/// Binary files that show or sound, and do not run.
+const SHOWN: [&str; 20] = [
+    "png", "jpg", "jpeg", "gif", "webp", "avif", "bmp", "ico", "icns", "tif", "tiff", "woff", "woff2", "ttf", "otf",
+    "eot", "mp3", "ogg", "wav", "pdf",
+];
 /// Directories of tests.
 const TEST_DIRS: [&str; 7] = ["test", "tests", "spec", "specs", "__tests__", "e2e", "testdata"];
 
@@ -33,9 +102,21 @@ pub(super) fn is_agent_settings(path: &str) -> bool {
     below || named(path, &AGENT_FILES, &AGENT_DIRS)
 }
 
-/// Whether a path, in lower case, says what git does.
+/// Whether a path, in lower case, says what git or another tool does on everybody's machine.
 pub(super) fn is_git_settings(path: &str) -> bool {
-    named(path, &GIT_FILES, &GIT_DIRS)
+    let ends = |tool: &str| path.strip_suffix(tool).is_some_and(|before| before.is_empty() || before.ends_with('/'));
+    named(path, &GIT_FILES, &GIT_DIRS) || named(path, &TOOL_FILES, &[]) || TOOL_PATHS.iter().any(|it| ends(it))
+}
+
+/// Whether a path, in lower case, is run by a CI service when it is pushed. Case is ignored: on some systems `.GitHub` and
+/// `.github` are one directory.
+pub(super) fn is_workflow(path: &str) -> bool {
+    path.starts_with(".github/workflows/") || path.starts_with(".github/actions/") || named(path, &CI_FILES, &CI_DIRS)
+}
+
+/// Whether a binary file of this path, in lower case, is a picture, a font or a sound.
+pub(super) fn is_shown(path: &str) -> bool {
+    path.rsplit_once('.').is_some_and(|(_, kind)| SHOWN.contains(&kind))
 }
 
 fn named(path: &str, files: &[&str], dirs: &[&str]) -> bool {
@@ -101,10 +182,33 @@ mod tests {
             ("a/.gitattributes", true),
             (".husky/pre-commit", true),
             (".githooks/x", true),
+            (".envrc", true),
+            ("web/.npmrc", true),
+            (".devcontainer/devcontainer.json", true),
+            (".vscode/tasks.json", true),
+            ("a/.cargo/config.toml", true),
+            (".vscode/extensions.json", false),
+            ("x.cargo/config.toml", false),
             (".gitignore", false),
             ("husky/x", false),
         ] {
             assert_eq!(is_git_settings(path), yes, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_runs_when_it_is_pushed() {
+        for path in [
+            ".github/workflows/ci.yml",
+            ".github/actions/x/action.yml",
+            ".circleci/config.yml",
+            ".gitlab-ci.yml",
+            "a/jenkinsfile",
+        ] {
+            assert!(is_workflow(path), "{path}");
+        }
+        for path in [".github/dependabot.yml", "circleci/config.yml", "docs/.gitlab-ci.yml.md", "jenkinsfile.md"] {
+            assert!(!is_workflow(path), "{path}");
         }
     }
 

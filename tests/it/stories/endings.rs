@@ -206,7 +206,7 @@ stories! {
 
         - it changes `CODEOWNERS`, which says who has to approve
         - it changes `CLAUDE.md`, which coding agents obey
-        - it changes `.gitattributes`, which git obeys or runs on everybody's machine
+        - it changes `.gitattributes`, which git or another tool obeys or runs on everybody's machine
 
         Whoever may push to the default branch can let this through: put `gate: { allow: [agent_settings, code_owners, git_settings] }` in `.github/cloud-agent.yml` there, once the operator has added `code_owners` to `GATE_MOST`. Then ask again.
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::kinds::{is_agent_settings, is_git_settings, tests_lost};
+use super::kinds::{is_agent_settings, is_git_settings, is_shown, is_workflow, tests_lost};
 use super::names::is_invisible;
 use super::{Change, Inspection};
 use crate::config::Kind;
@@ -146,14 +146,13 @@ fn of_change(change: &Change, policy: &Policy) -> Vec<HeldBack> {
     let path = || change.path.clone();
     let lower = change.path.to_ascii_lowercase();
     let mut found = Vec::new();
-    // Case is ignored: on some systems `.GitHub` and `.github` are one directory.
-    if lower.starts_with(b".github/workflows/") || lower.starts_with(b".github/actions/") {
-        found.push(HeldBack::Workflow(path()));
-    }
     if [&b"codeowners"[..], b".github/codeowners", b"docs/codeowners"].contains(&lower.as_slice()) {
         found.push(HeldBack::CodeOwners(path()));
     }
     let text = String::from_utf8_lossy(&lower);
+    if is_workflow(&text) {
+        found.push(HeldBack::Workflow(path()));
+    }
     if is_agent_settings(&text) {
         found.push(HeldBack::AgentSettings(path()));
     }
@@ -176,7 +175,7 @@ fn of_change(change: &Change, policy: &Policy) -> Vec<HeldBack> {
     if let Some(why) = odd(&change.path) {
         found.push(HeldBack::OddPath { path: path(), why });
     }
-    if change.binary && change.size > SMALL {
+    if change.binary && !(change.size <= SMALL && is_shown(&text)) {
         found.push(HeldBack::Binary(path()));
     }
     if change.size > policy.max_file_bytes {
@@ -185,7 +184,7 @@ fn of_change(change: &Change, policy: &Policy) -> Vec<HeldBack> {
     found
 }
 
-/// Bytes of a binary file that nobody minds: an icon, a sample.
+/// Bytes of a picture, font or sound that nobody minds. Of what can run, no size is small: a build's wrapper has some 60 kB.
 const SMALL: u64 = 100_000;
 const SYMLINK: u32 = 0o120_000;
 const GITLINK: u32 = 0o160_000;
@@ -240,24 +239,30 @@ fn is_dot_git(part: &[u8]) -> bool {
 
 /// A lockfile that changed while no file beside it that it follows from did.
 fn lockfile_alone(path: &[u8], changed: &BTreeSet<&[u8]>) -> Option<HeldBack> {
-    const FOLLOWS: [(&str, &[&str]); 11] = [
+    const FOLLOWS: [(&str, &[&str]); 17] = [
         ("package-lock.json", &["package.json"]),
         ("npm-shrinkwrap.json", &["package.json"]),
         ("yarn.lock", &["package.json"]),
         ("pnpm-lock.yaml", &["package.json", "pnpm-workspace.yaml"]),
         ("bun.lock", &["package.json"]),
-        ("Cargo.lock", &["Cargo.toml"]),
+        ("bun.lockb", &["package.json"]),
+        ("deno.lock", &["deno.json", "deno.jsonc", "package.json"]),
+        ("cargo.lock", &["cargo.toml"]),
         ("go.sum", &["go.mod"]),
         ("poetry.lock", &["pyproject.toml"]),
+        ("pdm.lock", &["pyproject.toml"]),
         ("uv.lock", &["pyproject.toml"]),
-        ("Gemfile.lock", &["Gemfile"]),
+        ("pipfile.lock", &["pipfile"]),
+        ("gemfile.lock", &["gemfile"]),
         ("composer.lock", &["composer.json"]),
+        ("mix.lock", &["mix.exs"]),
+        ("flake.lock", &["flake.nix"]),
     ];
-    let name = path.rsplit(|b| *b == b'/').next()?;
+    let name = path.rsplit(|b| *b == b'/').next()?.to_ascii_lowercase();
     let (_, sources) = FOLLOWS.iter().find(|(lock, _)| lock.as_bytes() == name)?;
     // In a workspace the manifest that changed may be anywhere below.
     let has_source = changed.iter().any(|other| {
-        let other = other.rsplit(|b| *b == b'/').next().unwrap_or_default();
+        let other = other.rsplit(|b| *b == b'/').next().unwrap_or_default().to_ascii_lowercase();
         sources.iter().any(|s| s.as_bytes() == other)
     });
     (!has_source).then(|| HeldBack::LockfileAlone(path.to_vec()))

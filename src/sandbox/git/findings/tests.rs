@@ -49,7 +49,12 @@ fn ordinary_work_is_free() {
 
 #[test]
 fn paths_that_are_held_back() {
-    for path in [".github/workflows/ci.yml", ".GitHub/Workflows/a/b.yml", ".github/actions/x/action.yml"] {
+    for path in [
+        ".github/workflows/ci.yml",
+        ".GitHub/Workflows/a/b.yml",
+        ".github/actions/x/action.yml",
+        ".circleci/config.yml",
+    ] {
         assert_eq!(found(change(path, 0o100_644, 1, None)), [HeldBack::Workflow(path.into())]);
     }
     for path in ["CODEOWNERS", ".github/CODEOWNERS", "docs/CodeOwners"] {
@@ -85,6 +90,9 @@ fn paths_that_are_held_back() {
     let picture = |size| Change { binary: true, ..change("a.png", 0o100_644, size, None) };
     assert_eq!(found(picture(200_000)), [HeldBack::Binary("a.png".into())]);
     assert_eq!(found(picture(2000)), []);
+    let wrapper = Change { binary: true, ..change("gradle/wrapper/gradle-wrapper.jar", 0o100_644, 2000, None) };
+    assert_eq!(found(wrapper), [HeldBack::Binary("gradle/wrapper/gradle-wrapper.jar".into())]);
+    assert_eq!(found(change("PIPFILE.LOCK", 0o100_644, 1, None)), [HeldBack::LockfileAlone("PIPFILE.LOCK".into())]);
     assert_eq!(found(change("vendor/x", GITLINK, 0, None)), [HeldBack::Submodule("vendor/x".into())]);
     assert_eq!(found(change(".gitmodules", 0o100_644, 0, None)), [HeldBack::Submodule(".gitmodules".into())]);
     let large = HeldBack::LargeFile { path: "a".into(), bytes: 6 << 20 };
