@@ -211,7 +211,6 @@ impl Run<'_> {
                     words.insert("checks".to_owned(), json!(checks));
                     words.insert("asked_in".to_owned(), json!(pull.asked_in));
                     words.insert("head_sha".to_owned(), json!(pull.head_sha));
-                    words.insert("head_branch".to_owned(), json!(pull.head_branch));
                     words.insert("beside".to_owned(), json!(self.is_of_fork()));
                 }
                 (text::render("prompt/change.md", &words), text::render("prompt/system_change.md", &words))
