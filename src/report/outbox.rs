@@ -163,11 +163,7 @@ impl Outbox<'_> {
                 Err(error) => Err(error),
             };
             let error = match made {
-                Ok(made) => {
-                    let json = serde_json::to_string(&made).unwrap_or_else(|_| "null".to_owned());
-                    self.store.settle_effect(key, true, &json).await?;
-                    return Ok(made);
-                }
+                Ok(made) => return self.settle(&effect, made).await,
                 Err(error) => error,
             };
             if let Some(gone) = error.gone() {
@@ -176,18 +172,16 @@ impl Outbox<'_> {
             if error.is_final() {
                 // "Already exists" is a refusal too, and what exists may be ours.
                 match look().await {
-                    Ok(Some(made)) => {
-                        let json = serde_json::to_string(&made).unwrap_or_else(|_| "null".to_owned());
-                        self.store.settle_effect(key, true, &json).await?;
-                        return Ok(made);
-                    }
+                    Ok(Some(made)) => return self.settle(&effect, made).await,
                     Err(unseen) if !unseen.is_final() => {
                         return Err(Undone::later(&unseen));
                     }
                     _ => (),
                 }
                 info!(effect = key, "GitHub refused a write: {error}");
-                self.store.settle_effect(key, false, &error.to_string()).await?;
+                if !self.store.settle_effect(&effect, false, &error.to_string()).await? {
+                    return Err(Undone::Lost);
+                }
                 self.tell(key, &error).await;
                 return Err(Undone::Refused(error.to_string()));
             }
@@ -201,6 +195,15 @@ impl Outbox<'_> {
             if matches!(self.store.intend(&effect).await?, Intent::Lost | Intent::Elsewhere) {
                 return Err(Undone::Lost);
             }
+        }
+    }
+
+    /// Record what was made. Whoever was away for so long that another has the claim must not put theirs in its place.
+    async fn settle<T: Serialize>(&self, effect: &Effect<'_>, made: T) -> Result<T, Undone> {
+        let json = serde_json::to_string(&made).unwrap_or_else(|_| "null".to_owned());
+        match self.store.settle_effect(effect, true, &json).await? {
+            true => Ok(made),
+            false => Err(Undone::Lost),
         }
     }
 

@@ -87,10 +87,16 @@ impl Store {
         sqlx::query(SQL).bind(key).bind(task_id).bind(clock::now()).execute(&self.write).await.map(drop)
     }
 
-    /// Record what a write came to; `result` is JSON when done, a sentence when refused.
-    pub async fn settle_effect(&self, key: &str, done: bool, result: &str) -> sqlx::Result<()> {
-        const SQL: &str = "update effect set state = $1, result = $2, ended_at = $3 where key = $4";
+    /// Record what a write came to; `result` is JSON when done, a sentence when refused. False when the claim is somebody
+    /// else's by now: then theirs is what counts.
+    pub async fn settle_effect(&self, effect: &Effect<'_>, done: bool, result: &str) -> sqlx::Result<bool> {
+        const SQL: &str = "update effect set state = $1, result = $2, ended_at = $3 where key = $4
+                           and job_id = $5
+                           and exists (select 1 from job where job_id = $5 and lease_owner = $6 and epoch = $7)";
         let state = if done { "done" } else { "refused" };
-        sqlx::query(SQL).bind(state).bind(result).bind(clock::now()).bind(key).execute(&self.write).await.map(drop)
+        let Lease { job_id, owner, epoch } = effect.lease;
+        let settled = sqlx::query(SQL).bind(state).bind(result).bind(clock::now()).bind(effect.key);
+        let settled = settled.bind(job_id).bind(owner).bind(epoch).execute(&self.write).await?;
+        Ok(settled.rows_affected() == 1)
     }
 }

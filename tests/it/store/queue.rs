@@ -113,7 +113,12 @@ on_both! {
         assert_eq!(intend(&second).await, Intent::Elsewhere);
         super::until("the first to lapse", async || intend(&second).await == Intent::Unsure).await;
         assert_eq!(intend(&first).await, Intent::Elsewhere, "it is the other's now");
-        scene.store.settle_effect("k", true, "1").await.unwrap();
+        let settle = async |lease, result| {
+            let effect = Effect { key: "k", task_id: None, lease };
+            scene.store.settle_effect(&effect, true, result).await.unwrap()
+        };
+        assert!(!settle(&first, "0").await, "whoever comes back has nothing to say");
+        assert!(settle(&second, "1").await);
         assert_eq!(intend(&first).await, Intent::Done("1".to_owned()));
     }
 
@@ -124,10 +129,10 @@ on_both! {
         let refused = Effect { key: "r", ..effect.clone() };
         assert_eq!(scene.store.intend(&effect).await.unwrap(), Intent::New);
         assert_eq!(scene.store.intend(&effect).await.unwrap(), Intent::Unsure, "nobody knows how it went");
-        scene.store.settle_effect("k", true, "42").await.unwrap();
+        scene.store.settle_effect(&effect, true, "42").await.unwrap();
         assert_eq!(scene.store.intend(&effect).await.unwrap(), Intent::Done("42".to_owned()));
         assert_eq!(scene.store.intend(&refused).await.unwrap(), Intent::New);
-        scene.store.settle_effect("r", false, "locked").await.unwrap();
+        scene.store.settle_effect(&refused, false, "locked").await.unwrap();
         assert_eq!(scene.store.intend(&refused).await.unwrap(), Intent::Refused("locked".to_owned()));
     }
 
