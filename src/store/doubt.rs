@@ -1,9 +1,10 @@
 //! Check runs and comments that may be there twice.
 
-use sqlx::Row as _;
 use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Row as _};
 
 use super::Store;
+use super::suspension::suspended;
 use crate::clock::{self, Millis};
 
 /// A check run or comment that GitHub may have made twice, and how both are found.
@@ -47,13 +48,17 @@ impl Store {
             .map(drop)
     }
 
-    /// All of them, each with what GitHub has answered to the call that was answered (JSON).
+    /// The oldest of them, each with what GitHub has answered to the call that was answered (JSON). Not those of suspended
+    /// installations.
     pub async fn doubts(&self) -> sqlx::Result<Vec<(Doubt, Option<String>)>> {
-        const SQL: &str = "select doubt.key, installation_id, repository_id, repository, head_sha, name, external_id,
-                                  doubt.created_at, number, effect.result
-                           from doubt left join effect on effect.key = doubt.key and effect.state = 'done'
-                           order by doubt.created_at limit 100";
-        sqlx::query(SQL).fetch_all(&self.read).await?.iter().map(read).collect()
+        let sql = format!(
+            "select doubt.key, installation_id, repository_id, repository, head_sha, name, external_id,
+                    doubt.created_at, number, effect.result
+             from doubt left join effect on effect.key = doubt.key and effect.state = 'done'
+             where not {} order by doubt.created_at limit 100",
+            suspended("doubt")
+        );
+        sqlx::query(AssertSqlSafe(sql)).fetch_all(&self.read).await?.iter().map(read).collect()
     }
 
     /// There is nothing to doubt any more.

@@ -5,6 +5,7 @@ use anyhow::Result;
 use sqlx::AssertSqlSafe;
 
 use super::Store;
+use super::suspension::suspended;
 use super::task::{COLUMNS, StoredTask, read};
 use crate::clock::{self, Millis};
 
@@ -28,14 +29,17 @@ const COMPLETED: &str = "exists (select 1 from effect
                                    and effect.state = 'done')";
 
 impl Store {
-    /// Reviews that have ended and whose check run nobody has completed, the oldest first.
+    /// Reviews that have ended and whose check run nobody has completed, the oldest first. Not those of suspended
+    /// installations: nothing can be done about them, and they would stand before all others.
     pub async fn stranded_reviews(&self) -> Result<Vec<StoredTask>> {
         const MOST: i64 = 50;
         self.mark_settled_reviews().await?;
         let sql = format!(
             "select {COLUMNS} from task
              where kind = 'review' and check_settled = 0 and ended_at > $1 and {MADE} and not {COMPLETED}
-             order by ended_at limit $2"
+               and not {}
+             order by ended_at limit $2",
+            suspended("task")
         );
         let since = clock::now() - STALE;
         let rows = sqlx::query(AssertSqlSafe(sql)).bind(since).bind(MOST).fetch_all(&self.read).await?;

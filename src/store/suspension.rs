@@ -15,6 +15,14 @@ pub struct Suspension {
     pub ended_at: Option<Millis>,
 }
 
+/// Whether the installation of a row of this table is suspended, as a condition.
+pub(super) fn suspended(table: &str) -> String {
+    format!(
+        "exists (select 1 from suspension where suspension.installation_id = {table}.installation_id
+                 and suspension.ended_at is null)"
+    )
+}
+
 impl Store {
     /// Note that an installation is suspended, or was. Of several moments the earliest counts.
     pub async fn note_suspension(&self, app_id: i64, installation: u64, since: Millis) -> sqlx::Result<()> {

@@ -38,6 +38,10 @@ on_both! {
             scene.store.stranded_reviews().await.unwrap().iter().map(|it| it.id.to_string()).collect()
         };
         assert_eq!(found().await, std::slice::from_ref(&open));
+        scene.store.note_suspension(1, 1, 1).await.unwrap();
+        assert!(found().await.is_empty(), "of a suspended installation nothing can be completed");
+        scene.store.suspension_is_over(1, 1).await.unwrap();
+        assert_eq!(found().await, std::slice::from_ref(&open));
         assert_eq!(scene.count("select count(*) from task where check_settled = 1").await, 4, "done, stale, or never coming");
         // Made after all: by whoever was slow, or by a worker that was away for hours.
         scene.sql(&[
