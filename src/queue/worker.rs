@@ -20,6 +20,8 @@ use crate::store::{Claimed, Queue, Store};
 
 /// The net under lost wake-ups.
 const POLL: Duration = Duration::from_secs(5);
+/// After this time without an answer of the database a question is asked anew.
+const UNANSWERED: Duration = Duration::from_secs(20);
 /// Longest pause between two looks at a database that fails.
 const SICK: Duration = Duration::from_secs(5);
 /// Between two tries to give a claim back.
@@ -206,10 +208,14 @@ impl Worker {
                 }
             }
             let it = &self.settings;
-            let claimed = match it.cancelled_only {
-                true => self.store.claim_cancelled(it.queue, &self.owner, it.lease, permits.len()).await,
-                false => self.store.claim(it.queue, &self.owner, it.lease, permits.len(), it.lane_limit).await,
+            let claiming = async {
+                match it.cancelled_only {
+                    true => self.store.claim_cancelled(it.queue, &self.owner, it.lease, permits.len()).await,
+                    false => self.store.claim(it.queue, &self.owner, it.lease, permits.len(), it.lane_limit).await,
+                }
             };
+            // What was claimed unheard lapses with its lease.
+            let claimed = in_time(claiming).await;
             match claimed {
                 Ok(claimed) if claimed.is_empty() => {
                     drop(permits);
@@ -237,7 +243,7 @@ impl Worker {
     async fn due(&self) -> Option<Millis> {
         match self.settings.cancelled_only {
             true => None,
-            false => self.store.next_due(self.settings.queue).await.ok().flatten(),
+            false => in_time(self.store.next_due(self.settings.queue)).await.ok().flatten(),
         }
     }
 
@@ -315,6 +321,14 @@ impl Worker {
                 }
             }
         }
+    }
+}
+
+/// A server that has vanished in the middle of a question would be waited for as long as the kernel keeps the connection.
+async fn in_time<T, E: Into<anyhow::Error>>(work: impl Future<Output = Result<T, E>>) -> Result<T> {
+    match tokio::time::timeout(UNANSWERED, work).await {
+        Ok(done) => done.map_err(Into::into),
+        Err(_) => anyhow::bail!("the database has not answered for {UNANSWERED:?}"),
     }
 }
 

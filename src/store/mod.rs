@@ -178,7 +178,10 @@ impl Store {
 
     /// Whether the database answers.
     pub async fn ping(&self) -> sqlx::Result<()> {
-        sqlx::query("select 1").execute(&self.read).await.map(drop)
+        const PATIENCE: Duration = Duration::from_secs(10);
+        let asked = sqlx::query("select 1").execute(&self.read);
+        // A server that has vanished says nothing for as long as the kernel keeps the connection.
+        tokio::time::timeout(PATIENCE, asked).await.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map(drop)
     }
 
     /// The hints that something waits, of this process and, on PostgreSQL, of others.
