@@ -135,7 +135,12 @@ impl Repo {
                 self.github.learn(self.id, None, Some(other));
                 tokens.get(&self.github, other, self.id, scope).await
             }
-            _ => Err(error),
+            // GitHub contradicts itself: right after an installation not all of its servers know of it.
+            Some(same) => {
+                tokens.ask_again(same, self.id);
+                Err(Error::Unreachable(format!("no token ({error}), although the App is installed")))
+            }
+            None => Err(error),
         }
     }
 

@@ -141,6 +141,12 @@ impl Tokens {
         self.gone.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
+    /// That there are no tokens for this repository was not true.
+    pub fn ask_again(&self, installation: u64, repository: u64) {
+        let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
+        gone.retain(|key, _| *key != (installation, 0) && *key != (installation, repository));
+    }
+
     fn slot(&self, key: Key) -> Slot {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         if slots.len() >= MOST && !slots.contains_key(&key) {
