@@ -1,5 +1,6 @@
 //! What a worker does with a stored delivery: hear it, ask GitHub for the facts, decide, act, and keep the reason.
 
+use tokio::sync::Mutex;
 use tracing::{Instrument as _, info, info_span, warn};
 
 use super::event::{Heard, Names, Us, hear};
@@ -14,7 +15,11 @@ use crate::store::{Decided, DeliveryState, StoredDelivery};
 use crate::task::{Gone, Place, Refusal, Trigger};
 
 /// Crashes and errors of ours after which a delivery is set aside.
-const ATTEMPTS: i64 = 8;
+const ATTEMPTS: i64 = 12;
+/// From so many on it is looked at with no other such delivery beside it. What kills the process takes with it whatever is
+/// being looked at; this tells the one from the others before they are given up with it.
+const SUSPECT: i64 = 4;
+static ALONE: Mutex<()> = Mutex::const_new(());
 
 /// The shortest and the longest pause before another look, in milliseconds.
 const SOON: clock::Millis = 1_000;
@@ -28,6 +33,13 @@ pub async fn handle(app: App, job: Job) -> Verdict {
 }
 
 async fn handle_in_span(app: App, job: Job) -> Verdict {
+    let _alone = match job.claimed.attempts < SUSPECT {
+        true => None,
+        false => match ALONE.try_lock() {
+            Ok(turn) => Some(turn),
+            Err(_) => return Verdict::Again { at: clock::now() + SOON, failed: false },
+        },
+    };
     let (age, limit) =
         (clock::now() - job.claimed.created_at, app.config.runs.wait_limit.0.as_millis() as clock::Millis);
     let looked = match job.claimed.attempts < ATTEMPTS {

@@ -51,6 +51,31 @@ stories! {
         assert!(!world.something_runs(), "nothing of the dead run is left");
     }
 
+    async fn deliveries_that_were_there_when_it_died_are_looked_at_one_by_one(database: Database) {
+        let mut world = World::running(database).await;
+        world.issue("The greeting is short", "");
+        world.issue("The greeting is cold", "");
+        let asking = "/repos/{o}/{r}/collaborators/{u}/permission";
+        world.github.faults().on("GET", asking).times(2).answer(Fault::Hang(Duration::from_secs(60)));
+        for place in ["octo/app#1", "octo/app#2"] {
+            world.github.comment("alice", place, "@cloud-agent look at this").await;
+        }
+        let claimed = async || world.store().claims(Queue::Delivery).await.unwrap().iter().filter(|it| it.held).count();
+        world.wait_for("both to be looked at", async || claimed().await == 2).await;
+        world.stop().await;
+        world.github.no_more_faults();
+        // As often as they may have been there; another time, and they are given up.
+        world.sql("update job set attempts = 11").await;
+
+        world.start().await;
+        world.settle().await;
+
+        for place in ["octo/app#1", "octo/app#2"] {
+            assert_eq!(world.github.comments(place).len(), 2, "{place}: {}", world.told());
+        }
+        world.told();
+    }
+
     async fn kill_9_while_publishing(database: Database) {
         let mut world = World::on(database).await;
         world.claude_will("echo 'hello, world' > README.md");
