@@ -20,7 +20,7 @@ fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|it| it != "--bench").collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
-        [reference::MODE, url, address] => reference::serve(url, address),
+        [process::MODE, url, address] => reference::serve(url, address),
         [] | ["quick"] => plan::carry_out(&plan::QUICK, &[]),
         ["full"] => plan::carry_out(&plan::FULL, &[]),
         ["quick", parts @ ..] => plan::carry_out(&plan::QUICK, parts),

@@ -10,6 +10,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use simulator::{GitHub, Model};
 
+/// The word that makes the program of this measurement the reference server.
+pub const MODE: &str = "reference-server";
+
 /// A server that ends with its handle.
 pub struct Server {
     child: Child,
@@ -20,6 +23,11 @@ pub struct Server {
 impl Server {
     /// `cloud-agent serve`, as an operator starts it: log in JSON to a file, every other setting at its default.
     pub fn product(database: &str, dir: &Path, github: &GitHub, model: &Model) -> Self {
+        Self::product_with(database, dir, github, model, &[])
+    }
+
+    /// The same with some settings.
+    pub fn product_with(database: &str, dir: &Path, github: &GitHub, model: &Model, settings: &[(&str, &str)]) -> Self {
         let address = free_address();
         std::fs::create_dir_all(dir).unwrap();
         // Another build can be named, to compare it with this one.
@@ -40,6 +48,7 @@ impl Server {
             .env("GITHUB_WRITE_SPACING_MS", "0")
             .env("ANTHROPIC_API_KEY", model.api_key())
             .env("ANTHROPIC_BASE_URL", model.url())
+            .envs(settings.iter().copied())
             .stderr(File::options().create(true).append(true).open(dir.join("log")).unwrap());
         Self::spawn(command, address)
     }
@@ -48,7 +57,7 @@ impl Server {
     pub fn reference(database: &str, secret: &str) -> Self {
         let address = free_address();
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args([super::reference::MODE, database, &address.to_string()]).env("SECRET", secret);
+        command.args([MODE, database, &address.to_string()]).env("SECRET", secret);
         Self::spawn(command, address)
     }
 
@@ -99,7 +108,7 @@ impl Drop for Server {
 }
 
 /// CPU time of a process and its ended threads, from `/proc/<pid>/stat`: in hundredths of a second.
-fn cpu_of(pid: u32) -> Duration {
+pub fn cpu_of(pid: u32) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
     let ticks = after_name.split_whitespace().skip(11).take(2).filter_map(|it| it.parse::<u64>().ok());

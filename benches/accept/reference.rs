@@ -17,8 +17,6 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, Sq
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _};
 use tokio::sync::{mpsc, oneshot};
 
-/// The word that makes this program the reference server.
-pub const MODE: &str = "reference-server";
 /// Most bodies in one commit, as in the product.
 const BATCH: usize = 256;
 /// Rows in one statement on SQLite; more were not faster.

@@ -18,7 +18,7 @@ const ROUNDS: u64 = 12;
 const ASKED: u64 = 15;
 const LEASE: Duration = Duration::from_mins(1);
 
-type Times = BTreeMap<&'static str, Vec<f64>>;
+pub type Times = BTreeMap<&'static str, Vec<f64>>;
 
 /// Compare an empty store and one with so many finished tasks.
 pub async fn compare(name: &str, empty: &str, full: &str, tasks: i64) {
@@ -53,8 +53,13 @@ pub async fn compare(name: &str, empty: &str, full: &str, tasks: i64) {
         }
         cleaner.abort();
     }
-    println!("| {name}, ms | empty: median, p95 | full: median, p95 | ratio of medians |\n|---|---|---|---|");
-    let [empty, full] = &mut times;
+    table(name, &mut times);
+}
+
+/// Show what was asked of the empty store and of the full one.
+pub fn table(name: &str, times: &mut [Times; 2]) {
+    println!("\n| {name}, ms | empty: median, p95 | full: median, p95 | ratio of medians |\n|---|---|---|---|");
+    let [empty, full] = times;
     for (what, before) in empty {
         let after = full.get_mut(what).unwrap();
         let (a, b) = (figures(before), figures(after));
