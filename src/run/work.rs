@@ -17,7 +17,12 @@ pub async fn work(run: &Run<'_>, outbox: &Outbox<'_>) -> Result<Ending, Halt> {
             let Some(head) = work.head.clone() else {
                 return nothing_changed(run, outbox, work).await;
             };
+            let aside = work.aside.clone();
             let work = run.before_publishing(work).await?;
+            if work.aside != aside {
+                // Whoever tells how it ended has to know why, and that may be another attempt.
+                run.note(&Progress { work: Some(work.clone()), ..Progress::default() }).await?;
+            }
             run.show(|view| view.work = Some(work.clone()));
             if !run.may_push() || work.is_a_patch() {
                 answer(run, outbox, &work, None).await?;

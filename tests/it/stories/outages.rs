@@ -187,6 +187,23 @@ stories! {
         assert_eq!(world.github.pulls("octo/app").len(), 1, "{told}");
     }
 
+    async fn a_review_whose_end_is_told_later_gets_no_comment_besides(database: Database) {
+        let mut world = World::on(database).await;
+        world.claude_finds(&findings(&[finding("app.txt", 2, "Two is wrong", "")]));
+        world.start().await;
+        world.pull("change", &[("app.txt", APP)]).await;
+        // The first edit shows that the review has begun, the second how it ended.
+        let check = world.github.faults().on("PATCH", "/repos/{o}/{r}/check-runs/{id}").after(1);
+        check.answer(Fault::SecondaryLimit { retry_after: Some(6) });
+        world.github.comment("alice", "octo/app#1", "@cloud-agent review").await;
+        world.settle().await;
+        let told = world.told();
+        assert!(world.github.all_faults_met(), "{told}");
+        assert_eq!(world.github.check_runs("octo/app")[0].status, "completed", "{told}");
+        assert_eq!(world.github.reviews("octo/app#1").len(), 1, "{told}");
+        assert_eq!(world.github.comments("octo/app#1").len(), 1, "hers alone: {told}");
+    }
+
     async fn tokens_that_die_in_the_middle_are_replaced(database: Database) {
         let mut world = World::on(database).await;
         world.claude_plays("touch /out/x; while [ ! -e /context/go ]; do sleep 0.1; [ $((i=i+1)) -gt 15 ] && break; done; echo 'hello, world' > README.md
