@@ -38,6 +38,16 @@ impl NewDelivery {
     fn state(&self) -> DeliveryState {
         if self.ignored.is_some() { DeliveryState::Ignored } else { DeliveryState::Waiting }
     }
+
+    /// What is looked at beside it only so many at a time: the deliveries of its installation.
+    pub(super) fn lane(&self) -> String {
+        lane(self.installation_id)
+    }
+}
+
+/// The lane of an installation's deliveries; none of those that name no installation.
+pub(super) fn lane(installation: Option<i64>) -> String {
+    installation.map(|id| id.to_string()).unwrap_or_default()
 }
 
 /// A delivery as the worker reads it.
@@ -123,10 +133,10 @@ impl Store {
                                       content_type, body, received_at, state, decision)
                 select delivery_id, app_id, guid, event, action, installation_id, repository,
                        content_type, substring($2 from starts for length), received_at, state, decision from given
-                on conflict (app_id, guid) do nothing returning delivery_id, received_at, state),
+                on conflict (app_id, guid) do nothing returning delivery_id, received_at, state, installation_id),
             queued as (
-                insert into job (job_id, queue, run_at, created_at)
-                select delivery_id, $3, {now}, received_at from new where state = 'waiting' returning job_id)
+                insert into job (job_id, queue, lane, run_at, created_at)
+                select delivery_id, $3, coalesce(cast(installation_id as text), ''), {now}, received_at from new where state = 'waiting' returning job_id)
             select delivery_id, (select count(pg_notify($4, $3)) from (select 1 from queued limit 1) one) from new"
         );
         let mut bodies = Vec::with_capacity(batch.iter().map(|it| it.body.len()).sum());
@@ -297,13 +307,14 @@ async fn insert_deliveries(to: &mut AnyConnection, rows: &[NewDelivery]) -> sqlx
     Ok(new)
 }
 
-/// All of them in one statement of one shape, from a JSON object whose keys are the ids.
+/// All of them in one statement of one shape, from a JSON object of ids and lanes.
 async fn insert_jobs(to: &mut AnyConnection, rows: &[&NewDelivery]) -> sqlx::Result<()> {
     let sql = format!(
-        "insert into job (job_id, queue, run_at, created_at) select given.key, $2, {}, $3 from json_each($1) given",
+        "insert into job (job_id, queue, lane, run_at, created_at)
+         select given.key, $2, given.value, {}, $3 from json_each($1) given",
         Dialect::Sqlite.now()
     );
-    let ids: Vec<String> = rows.iter().map(|it| format!("\"{}\":0", it.delivery_id)).collect();
+    let ids: Vec<String> = rows.iter().map(|it| format!("\"{}\":\"{}\"", it.delivery_id, it.lane())).collect();
     let at = rows.iter().map(|it| it.received_at).min().unwrap_or_default();
     let ids = format!("{{{}}}", ids.join(","));
     sqlx::query(AssertSqlSafe(sql)).bind(ids).bind(Queue::Delivery.name()).bind(at).execute(to).await.map(drop)
