@@ -66,8 +66,8 @@ stories! {
         // An installation's writes stand in one line: all of them wait for the first.
         let first = world.github.faults().on("POST", "/repos/{o}/{r}/issues/{n}/comments");
         first.answer(Fault::Delay(Duration::from_secs(5)));
-        for _ in 0..MANY {
-            let number = world.issue("The greeting is short", "");
+        let issues: Vec<u64> = (0..MANY).map(|_| world.issue("The greeting is short", "")).collect();
+        for number in issues {
             world.github.comment("alice", &format!("octo/app#{number}"), "@cloud-agent help").await;
         }
         let mut other = ask(&world);
