@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use serde_json::json;
+use sqlx::any::AnyRow;
 use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Row as _, Transaction};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
@@ -185,18 +186,7 @@ impl Store {
         let Some(row) = sqlx::query(SQL).bind(id).fetch_optional(&self.read).await? else {
             return Ok(None);
         };
-        let body: Vec<u8> = row.try_get(4)?;
-        if body.is_empty() {
-            return Ok(None);
-        }
-        Ok(Some(StoredDelivery {
-            delivery_id: row.try_get(0)?,
-            guid: row.try_get(1)?,
-            event: row.try_get(2)?,
-            content_type: row.try_get(3)?,
-            body: zstd::decode_all(body.as_slice()).context("unpack a delivery's body")?,
-            received_at: row.try_get(5)?,
-        }))
+        read(&row)
     }
 
     /// Record what became of a delivery and take it off the queue. False if the claim was no longer ours.
@@ -219,6 +209,22 @@ impl Store {
         let row = sqlx::query(SQL).bind(guid).fetch_optional(&self.read).await?;
         row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
     }
+}
+
+/// The first columns as `kept_delivery` asks for them; none while there is no body.
+pub(super) fn read(row: &AnyRow) -> Result<Option<StoredDelivery>> {
+    let body: Vec<u8> = row.try_get(4)?;
+    if body.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(StoredDelivery {
+        delivery_id: row.try_get(0)?,
+        guid: row.try_get(1)?,
+        event: row.try_get(2)?,
+        content_type: row.try_get(3)?,
+        body: zstd::decode_all(body.as_slice()).context("unpack a delivery's body")?,
+        received_at: row.try_get(5)?,
+    }))
 }
 
 /// A decision on its way to the writer.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cloud_agent::store::Queue;
 use simulator::github::Fault;
 use tokio::sync::Notify;
 
@@ -21,6 +22,10 @@ fn looked_after(world: &World, end: &str) -> bool {
     let journal = world.github.journal();
     let mut after = journal.iter().filter(|it| it.path.ends_with(end)).skip_while(|it| it.method != "POST");
     after.any(|it| it.method == "GET")
+}
+
+fn asked_for_comments(world: &World) -> bool {
+    asked(world, "GET", "/issues/1/comments") > 0
 }
 
 /// Ask once, and see one of each in the end.
@@ -202,6 +207,34 @@ stories! {
         assert_eq!(world.github.check_runs("octo/app")[0].status, "completed", "{told}");
         assert_eq!(world.github.reviews("octo/app#1").len(), 1, "{told}");
         assert_eq!(world.github.comments("octo/app#1").len(), 1, "hers alone: {told}");
+    }
+
+    async fn a_stop_that_overtakes_what_was_asked_stops_it(database: Database) {
+        let world = greeting(database).await;
+        world.issue("The greeting is short", "");
+        world.github.comment_quietly("bob", "octo/app#1", "It is.");
+        let comments = "/repos/{o}/{r}/issues/{n}/comments";
+        world.github.faults().on("GET", comments).times(1000).answer(Fault::Status(502));
+        let asked = world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;
+        world
+            .wait_for("the ask to be put off", async || {
+                let jobs = world.store().claims(Queue::Delivery).await.unwrap();
+                asked_for_comments(&world) && jobs.len() == 1 && !jobs[0].held
+            })
+            .await;
+        world.github.no_more_faults();
+        let stop = world.github.comment("alice", "octo/app#1", "@cloud-agent stop").await;
+        world.settle().await;
+        let told = world.told();
+        let decision = async |guid: &str| world.store().delivery_decision(guid).await.unwrap().unwrap().1.unwrap();
+        assert_eq!(decision(&asked.guid).await, "somebody has stopped it before it began", "{told}");
+        assert_eq!(decision(&stop.guid).await, "what was asked before will not begin", "{told}");
+        assert!(world.last_task(1).await.is_none() && !told.contains("nothing_to_stop"), "{told}");
+
+        // What is asked after it is done.
+        world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;
+        world.settle().await;
+        assert!(world.told().contains("### Opened #2"));
     }
 
     async fn tokens_that_die_in_the_middle_are_replaced(database: Database) {
