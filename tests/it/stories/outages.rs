@@ -237,6 +237,53 @@ stories! {
         assert!(world.told().contains("### Opened #2"));
     }
 
+    async fn what_github_can_not_show_just_now_is_asked_for_again(database: Database) {
+        let mut world = World::on(database).await;
+        world.claude_will("cp /context/checks.md seen.txt");
+        world.start().await;
+        world.pull("change", &[("app.txt", APP)]).await;
+        let head = world.github.head("octo/app", "change").unwrap();
+        world.github.actions_job_quietly("octo/app", &head, "test", "failure", "assertion failed: two\n");
+        world.github.told();
+        // As often as one look asks.
+        let checks = world.github.faults().on("GET", "/repos/{o}/{r}/commits/{sha}/check-runs").times(3);
+        checks.answer(Fault::Status(502));
+        world.github.comment("alice", "octo/app#1", "@cloud-agent fix the tests").await;
+        world.settle().await;
+        world.told();
+        let seen = world.github.file_at("octo/app", "change", "seen.txt").unwrap_or_default();
+        assert!(seen.contains("assertion failed: two"), "{seen}");
+    }
+
+    async fn what_happened_while_the_database_took_nothing_is_written_down_later(database: Database) {
+        let mut world = World::on(database).await;
+        world.claude_waits("echo 'hello, world' > README.md");
+        world.start_process().await;
+        world.issue("The greeting is short", "");
+        world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;
+        world.claude_is_waiting().await;
+        let postgres = world.database_url().starts_with("postgres");
+        let break_it: &[&str] = match postgres {
+            true => &[
+                "create function broken() returns trigger language plpgsql as $$ begin raise exception 'broken'; end $$",
+                "create trigger broken before insert on task_event for each row execute function broken()",
+            ],
+            false => &["create trigger broken before insert on task_event begin select raise(abort, 'broken'); end"],
+        };
+        for statement in break_it {
+            world.sql(statement).await;
+        }
+        world.claude_goes_on();
+        world.wait_for("something not to be stored", async || world.log().contains("Could not store")).await;
+        world.sql(if postgres { "drop trigger broken on task_event" } else { "drop trigger broken" }).await;
+        world.settle().await;
+        world.told();
+        let steps = world.steps(1).await;
+        let at = |step: &str| steps.iter().position(|it| it.starts_with(step)).unwrap_or_else(|| panic!("{step}: {steps:?}"));
+        assert!(at("run checkout") < at("run inspect") && at("run inspect") < at("run branch"), "{steps:?}");
+        assert!(at("run branch") < at("run ended"), "{steps:?}");
+    }
+
     async fn tokens_that_die_in_the_middle_are_replaced(database: Database) {
         let mut world = World::on(database).await;
         world.claude_plays("touch /out/x; while [ ! -e /context/go ]; do sleep 0.1; [ $((i=i+1)) -gt 15 ] && break; done; echo 'hello, world' > README.md
