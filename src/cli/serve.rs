@@ -22,6 +22,8 @@ use crate::{api, run, webhook};
 
 /// Deliveries looked at at once: each is a few calls to GitHub.
 const DELIVERIES: usize = 16;
+/// Of one installation, over all processes: they wait for each other's writes, and leave room for those of the others.
+const DELIVERIES_OF_ONE: u32 = 4;
 /// Deliveries are short; what takes longer than this at the end is given back.
 const DELIVERY_DRAIN: Duration = Duration::from_secs(10);
 
@@ -89,7 +91,7 @@ pub async fn start(config: Config, doors: bool) -> Result<Running> {
         let settings = Settings {
             queue: Queue::Delivery,
             concurrency: DELIVERIES,
-            lane_limit: None,
+            lane_limit: Some(DELIVERIES_OF_ONE),
             lease: app.config.runs.lease.0,
             drain: DELIVERY_DRAIN,
             cancelled_only: false,

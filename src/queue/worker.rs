@@ -303,6 +303,9 @@ impl Worker {
                 warn!(job = job.lease().job_id, "Will try job {} again", job.lease().job_id);
             }
             self.give_back(&job.claimed, at, failed).await;
+        } else if self.settings.lane_limit.is_some() {
+            // Another job of its lane may have waited for its turn.
+            self.store.wakes().wake(self.settings.queue);
         }
     }
 

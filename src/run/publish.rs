@@ -31,13 +31,8 @@ impl Run<'_> {
     pub async fn push(&self, work: &Work) -> Result<String, Halt> {
         let sha = sha(work.head.as_deref().unwrap_or_default())?;
         let scope = scope(work);
-        let (number, title) = (self.task.place.number, &self.task.snapshot.title);
         for name in 1..=NAMES {
-            let text = match self.task.kind {
-                Kind::Pull => task::pull_branch(number, title, name),
-                _ if !self.task.place.has_thread() => task::own_branch(number, title, name),
-                _ => task::branch(number, title, name),
-            };
+            let text = self.own_name(name);
             match self.send(scope, &sha, &branch(&text)?, None).await? {
                 Sent::Done(pushed) => {
                     let how = if pushed == Pushed::AlreadyThere { "was there already" } else { "pushed" };
@@ -49,6 +44,52 @@ impl Run<'_> {
             }
         }
         Err(refusal("branches of this name hold other work"))
+    }
+
+    /// The so-manieth name for a branch of our own.
+    fn own_name(&self, name: u32) -> String {
+        let (number, title) = (self.task.place.number, &self.task.snapshot.title);
+        match self.task.kind {
+            Kind::Pull => task::pull_branch(number, title, name),
+            _ if !self.task.place.has_thread() => task::own_branch(number, title, name),
+            _ => task::branch(number, title, name),
+        }
+    }
+
+    /// Where the work stands on GitHub already: an attempt on another machine may have pushed it, and died before it could
+    /// keep that. Nothing of that machine is needed to see it.
+    pub async fn pushed_before(&self, work: &Work) -> Result<Option<(Work, Published)>, Halt> {
+        let Some(head) = work.head.as_ref().filter(|_| self.may_push() && !work.is_a_patch()) else { return Ok(None) };
+        let onto = self.task.snapshot.pull.as_ref().filter(|_| !self.is_of_fork()).map(|pull| pull.head_branch.clone());
+        let names = onto.iter().cloned().chain((1..=NAMES).map(|name| self.own_name(name)));
+        let named: Vec<(String, Branch)> = names.filter_map(|name| Some((name.clone(), name.parse().ok()?))).collect();
+        let branches: Vec<Branch> = named.iter().map(|(_, branch)| branch.clone()).collect();
+        let heads = self.heads(&branches).await?;
+        let there = |it: &Option<Sha>| it.as_ref().is_some_and(|sha| sha.as_str() == head);
+        let Some(at) = heads.iter().position(there) else { return Ok(None) };
+        let branch = named[at].0.clone();
+        self.log.step("branch", &format!("{branch} was there already"));
+        let mut work = Work { branch: branch.clone(), ..work.clone() };
+        if onto.is_some_and(|onto| onto != branch) && work.is_on_the_pull() {
+            "conflict".clone_into(&mut work.aside);
+        }
+        Ok(Some((work, Published { branch, head: head.clone(), pull: None })))
+    }
+
+    /// Where branches are on GitHub now.
+    async fn heads(&self, branches: &[Branch]) -> Result<Vec<Option<Sha>>, Halt> {
+        let git = self.app.git().await?;
+        let (mut refusals, mut followed) = (0, false);
+        loop {
+            let token = self.repo.git_token(Scope::Fetch).await.map_err(Pause::from)?;
+            let remote = self.remote(&git, token)?;
+            match git.remote_heads(&remote, branches).await {
+                Ok(heads) => return Ok(heads),
+                Err(GitError::Auth(_)) if self.repo.git_may_try_again(Scope::Fetch, refusals).await => refusals += 1,
+                Err(GitError::NotFound(_)) if !followed && self.repo.follow().await? => followed = true,
+                Err(error) => return Err(refused_by_git(error)),
+            }
+        }
     }
 
     /// Look once more whether the work may go where it was to go: a push to a fork makes its approval void, and so does
@@ -84,6 +125,8 @@ impl Run<'_> {
                 "default".clone_into(&mut work.aside);
                 0
             }
+            // An earlier attempt has found out that it can't go there, and may have pushed it to where it can.
+            false if !work.is_on_the_pull() => 0,
             false => REBASES,
         };
         for _ in 0..rebases {
@@ -118,6 +161,8 @@ impl Run<'_> {
         if work.is_on_the_pull() {
             "conflict".clone_into(&mut work.aside);
         }
+        // Whoever takes over finds it on a branch of its own, and has to know why.
+        self.note(&Progress { work: Some(work.clone()), ..Progress::default() }).await?;
         let head = work.head.clone().unwrap_or_default();
         work.branch = self.push(&work).await?;
         let branch = work.branch.clone();

@@ -8,16 +8,21 @@ use crate::task::{Ending, Kind, Progress, Published, State, Work};
 
 /// From where the task stands to its ending.
 pub async fn work(run: &Run<'_>, outbox: &Outbox<'_>) -> Result<Ending, Halt> {
-    let (work, published) = match (&run.task.progress.work, &run.task.progress.published) {
+    let (work, published) = match published(run).await? {
         // Past the point where anything can be stopped or given up: people see the branch.
-        (Some(work), Some(published)) => (work.clone(), published.clone()),
-        _ => {
+        Some(there) => there,
+        None => {
             let work = work_to_publish(run).await?;
             run.show(|view| view.work = Some(work.clone()));
             let Some(head) = work.head.clone() else {
                 return nothing_changed(run, outbox, work).await;
             };
+            let aside = work.aside.clone();
             let work = run.before_publishing(work).await?;
+            if work.aside != aside {
+                // Whoever tells how it ended has to know why, and that may be another attempt.
+                run.note(&Progress { work: Some(work.clone()), ..Progress::default() }).await?;
+            }
             run.show(|view| view.work = Some(work.clone()));
             if !run.may_push() || work.is_a_patch() {
                 answer(run, outbox, &work, None).await?;
@@ -55,6 +60,23 @@ pub async fn work(run: &Run<'_>, outbox: &Outbox<'_>) -> Result<Ending, Halt> {
     let settles = (ending.code == "pushed").then_some(published.head.as_str());
     answer(run, outbox, &work, settles).await?;
     Ok(ending)
+}
+
+/// What an earlier attempt has put on GitHub.
+async fn published(run: &Run<'_>) -> Result<Option<(Work, Published)>, Halt> {
+    let Some(work) = &run.task.progress.work else { return Ok(None) };
+    if let Some(published) = &run.task.progress.published {
+        return Ok(Some((work.clone(), published.clone())));
+    }
+    // Where the work is on this machine, pushing it once more finds it there.
+    if run.job.claimed.attempts >= ATTEMPTS || run.still_has(work).await? {
+        return Ok(None);
+    }
+    let there = run.pushed_before(work).await?;
+    if let Some((work, published)) = &there {
+        run.record(&progress(work, published)).await?;
+    }
+    Ok(there)
 }
 
 async fn open_pull(run: &Run<'_>, outbox: &Outbox<'_>, work: &Work, published: &Published) -> Result<Ending, Halt> {

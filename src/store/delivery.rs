@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use serde_json::json;
+use sqlx::any::AnyRow;
 use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Row as _, Transaction};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
@@ -38,6 +39,16 @@ impl NewDelivery {
     fn state(&self) -> DeliveryState {
         if self.ignored.is_some() { DeliveryState::Ignored } else { DeliveryState::Waiting }
     }
+
+    /// What is looked at beside it only so many at a time: the deliveries of its installation.
+    pub(super) fn lane(&self) -> String {
+        lane(self.installation_id)
+    }
+}
+
+/// The lane of an installation's deliveries; none of those that name no installation.
+pub(super) fn lane(installation: Option<i64>) -> String {
+    installation.map(|id| id.to_string()).unwrap_or_default()
 }
 
 /// A delivery as the worker reads it.
@@ -123,10 +134,10 @@ impl Store {
                                       content_type, body, received_at, state, decision)
                 select delivery_id, app_id, guid, event, action, installation_id, repository,
                        content_type, substring($2 from starts for length), received_at, state, decision from given
-                on conflict (app_id, guid) do nothing returning delivery_id, received_at, state),
+                on conflict (app_id, guid) do nothing returning delivery_id, received_at, state, installation_id),
             queued as (
-                insert into job (job_id, queue, run_at, created_at)
-                select delivery_id, $3, {now}, received_at from new where state = 'waiting' returning job_id)
+                insert into job (job_id, queue, lane, run_at, created_at)
+                select delivery_id, $3, coalesce(cast(installation_id as text), ''), {now}, received_at from new where state = 'waiting' returning job_id)
             select delivery_id, (select count(pg_notify($4, $3)) from (select 1 from queued limit 1) one) from new"
         );
         let mut bodies = Vec::with_capacity(batch.iter().map(|it| it.body.len()).sum());
@@ -175,18 +186,7 @@ impl Store {
         let Some(row) = sqlx::query(SQL).bind(id).fetch_optional(&self.read).await? else {
             return Ok(None);
         };
-        let body: Vec<u8> = row.try_get(4)?;
-        if body.is_empty() {
-            return Ok(None);
-        }
-        Ok(Some(StoredDelivery {
-            delivery_id: row.try_get(0)?,
-            guid: row.try_get(1)?,
-            event: row.try_get(2)?,
-            content_type: row.try_get(3)?,
-            body: zstd::decode_all(body.as_slice()).context("unpack a delivery's body")?,
-            received_at: row.try_get(5)?,
-        }))
+        read(&row)
     }
 
     /// Record what became of a delivery and take it off the queue. False if the claim was no longer ours.
@@ -209,6 +209,22 @@ impl Store {
         let row = sqlx::query(SQL).bind(guid).fetch_optional(&self.read).await?;
         row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
     }
+}
+
+/// The first columns as `kept_delivery` asks for them; none while there is no body.
+pub(super) fn read(row: &AnyRow) -> Result<Option<StoredDelivery>> {
+    let body: Vec<u8> = row.try_get(4)?;
+    if body.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(StoredDelivery {
+        delivery_id: row.try_get(0)?,
+        guid: row.try_get(1)?,
+        event: row.try_get(2)?,
+        content_type: row.try_get(3)?,
+        body: zstd::decode_all(body.as_slice()).context("unpack a delivery's body")?,
+        received_at: row.try_get(5)?,
+    }))
 }
 
 /// A decision on its way to the writer.
@@ -297,13 +313,14 @@ async fn insert_deliveries(to: &mut AnyConnection, rows: &[NewDelivery]) -> sqlx
     Ok(new)
 }
 
-/// All of them in one statement of one shape, from a JSON object whose keys are the ids.
+/// All of them in one statement of one shape, from a JSON object of ids and lanes.
 async fn insert_jobs(to: &mut AnyConnection, rows: &[&NewDelivery]) -> sqlx::Result<()> {
     let sql = format!(
-        "insert into job (job_id, queue, run_at, created_at) select given.key, $2, {}, $3 from json_each($1) given",
+        "insert into job (job_id, queue, lane, run_at, created_at)
+         select given.key, $2, given.value, {}, $3 from json_each($1) given",
         Dialect::Sqlite.now()
     );
-    let ids: Vec<String> = rows.iter().map(|it| format!("\"{}\":0", it.delivery_id)).collect();
+    let ids: Vec<String> = rows.iter().map(|it| format!("\"{}\":\"{}\"", it.delivery_id, it.lane())).collect();
     let at = rows.iter().map(|it| it.received_at).min().unwrap_or_default();
     let ids = format!("{{{}}}", ids.join(","));
     sqlx::query(AssertSqlSafe(sql)).bind(ids).bind(Queue::Delivery.name()).bind(at).execute(to).await.map(drop)

@@ -25,6 +25,14 @@ impl Queue {
         }
     }
 
+    /// PostgreSQL's lock for claims that count.
+    fn turnstile(self) -> i64 {
+        match self {
+            Self::Task => 7_236_001,
+            Self::Delivery => 7_236_002,
+        }
+    }
+
     pub(super) fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|queue| queue.name() == name)
     }
@@ -105,14 +113,19 @@ impl Store {
     ) -> sqlx::Result<Vec<Claimed>> {
         let now = self.dialect.now();
         let lane = match lane_limit {
-            // Counted without the job itself, whose lapsed lease is not counted either.
+            // Counted once a statement, without the job itself, whose lapsed lease is not counted either. What has no lane or
+            // no thread is not held up.
             Some(_) => format!(
                 "and (job.cancel_requested is not null
-                      or ((select count(*) from job busy
-                           where busy.queue = job.queue and busy.lane = job.lane and busy.lease_until >= {now}) < $5
-                          and not exists (select 1 from job busy
-                           where busy.queue = job.queue and busy.lane = job.lane and busy.thread = job.thread
-                             and busy.thread <> '' and busy.lease_until >= {now})))"
+                      or (job.lane not in
+                              (select busy.lane from job busy
+                               where busy.queue = $3 and busy.lease_owner is not null and busy.lease_until >= {now}
+                                 and busy.lane <> ''
+                               group by busy.lane having count(*) >= $5)
+                          and job.thread not in
+                              (select busy.thread from job busy
+                               where busy.queue = $3 and busy.lease_owner is not null and busy.lease_until >= {now}
+                                 and busy.thread <> '')))"
             ),
             None => String::new(),
         };
@@ -142,9 +155,9 @@ impl Store {
         }
         let rows = if self.dialect == Dialect::Postgres && lane_limit.is_some() {
             // Two processes that count at the same moment would both find room.
-            const ONE_AT_A_TIME: &str = "select pg_advisory_xact_lock(7236001)";
+            const ONE_AT_A_TIME: &str = "select pg_advisory_xact_lock($1)";
             let mut tx = self.begin().await?;
-            sqlx::query(ONE_AT_A_TIME).execute(&mut *tx).await?;
+            sqlx::query(ONE_AT_A_TIME).bind(queue.turnstile()).execute(&mut *tx).await?;
             let rows = query.fetch_all(&mut *tx).await?;
             tx.commit().await?;
             rows

@@ -170,7 +170,8 @@ impl Store {
                            where delivery_id = $1 and state = 'failed'";
         let now = self.dialect.now();
         let enqueue = format!(
-            "insert into job (job_id, queue, run_at, created_at) values ($1, $2, {now}, $3) on conflict do nothing"
+            "insert into job (job_id, queue, lane, run_at, created_at) values ($1, $2, $4, {now}, $3)
+             on conflict do nothing"
         );
         let mut again = HashSet::new();
         for it in given {
@@ -181,7 +182,8 @@ impl Store {
                 let job = sqlx::query(AssertSqlSafe(enqueue.as_str()))
                     .bind(&id)
                     .bind(Queue::Delivery.name())
-                    .bind(it.received_at);
+                    .bind(it.received_at)
+                    .bind(it.lane());
                 job.execute(&mut *tx).await?;
                 self.commit_and_wake(tx, Queue::Delivery).await?;
                 again.insert(it.delivery_id);
@@ -201,7 +203,8 @@ impl Store {
                            where delivery_id = $1 and state = 'ignored'";
         let now = self.dialect.now();
         let enqueue = format!(
-            "insert into job (job_id, queue, run_at, created_at) values ($1, $2, {now}, $3) on conflict do nothing"
+            "insert into job (job_id, queue, lane, run_at, created_at) values ($1, $2, $4, {now}, $3)
+             on conflict do nothing"
         );
         // Ids are in the order of their time, so that the newest end of the table is read alone. A delivery's is made a moment
         // before it is received.
@@ -214,7 +217,7 @@ impl Store {
             let mut tx = self.begin().await?;
             if sqlx::query(SQL).bind(id).execute(&mut *tx).await?.rows_affected() == 1 {
                 let job = sqlx::query(AssertSqlSafe(enqueue.as_str())).bind(id).bind(Queue::Delivery.name());
-                job.bind(clock::now()).execute(&mut *tx).await?;
+                job.bind(clock::now()).bind(super::delivery::lane(Some(installation as i64))).execute(&mut *tx).await?;
                 self.commit_and_wake(tx, Queue::Delivery).await?;
                 taken += 1;
             }

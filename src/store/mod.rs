@@ -15,6 +15,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 mod api_key;
 mod approval;
 mod backup;
+mod beside;
 mod breaker;
 mod delivery;
 mod doubt;

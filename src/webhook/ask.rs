@@ -96,7 +96,13 @@ pub async fn decide(desk: &Desk<'_>, ask: &Ask) -> Result<Decided, Trouble> {
         Admission::Refuse(refusal) if ask.unnamed && refusal != Refusal::AlreadyRunning => {
             return Ok(done(DeliveryState::Ignored, "nobody named us"));
         }
-        Admission::Refuse(refusal) => return refuse(desk, ask, refusal).await,
+        Admission::Refuse(refusal) => {
+            if refusal == Refusal::NothingToStop && late::stops_what_waits(desk, ask).await? {
+                greet(desk, ask).await?;
+                return Ok(done(DeliveryState::Done, "what was asked before will not begin"));
+            }
+            return refuse(desk, ask, refusal).await;
+        }
         Admission::Help => {
             report::help(&desk.outbox, &desk.repo, &app.config.github, place.number, &ask.asker)
                 .await

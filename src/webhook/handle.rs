@@ -151,7 +151,7 @@ async fn us(app: &App) -> Result<Us, Trouble> {
     Ok(Us { bot_id, app_id: app.config.github.app_id.unwrap_or_default() })
 }
 
-fn heard(app: &App, delivery: &StoredDelivery, us: Us) -> Result<serde_json::Result<Heard>, Trouble> {
+pub(super) fn heard(app: &App, delivery: &StoredDelivery, us: Us) -> Result<serde_json::Result<Heard>, Trouble> {
     let names = Names { mention: app.config.github.mention.clone() };
     let json = json_of(&delivery.content_type, &delivery.body).map_err(anyhow::Error::msg)?;
     Ok(hear(&delivery.event, &json, &names, us))

@@ -26,7 +26,10 @@ pub async fn review(run: &Run<'_>, outbox: &Outbox<'_>) -> Result<Ending, Halt> 
     run.show(|view| view.reviewed = Some(reviewed.clone()));
     run.advance(State::Publishing).await?;
     run.show(|view| view.step = "publishing");
-    post::post(run, outbox, &reviewed).await?;
+    // An earlier attempt may have come so far, and died before it could keep that the task has ended.
+    if !reviewed.posted {
+        post::post(run, outbox, &reviewed).await?;
+    }
     Ok(Ending::new("reviewed", report::review::title(&reviewed)))
 }
 

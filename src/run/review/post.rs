@@ -9,7 +9,7 @@ use crate::run::{Halt, Pause, Run};
 use crate::store::StoredFinding;
 use crate::task::review::{Known, KnownState, Reviewed, Spot};
 use crate::task::rules::Verdict;
-use crate::task::{Lane, Trigger};
+use crate::task::{Lane, Progress, Trigger};
 
 pub async fn post(run: &Run<'_>, outbox: &Outbox<'_>, reviewed: &Reviewed) -> Result<(), Halt> {
     let pause = |undone| Halt::Pause(Pause::from(undone));
@@ -18,23 +18,35 @@ pub async fn post(run: &Run<'_>, outbox: &Outbox<'_>, reviewed: &Reviewed) -> Re
     let stale = run.repo.pull(task.place.number).await?.head.sha != reviewed.head;
     let reviewed = &if stale { Reviewed { fixed: Vec::new(), ..reviewed.clone() } } else { reviewed.clone() };
     let event = if stale { ReviewEvent::Comment } else { event(run, reviewed).await? };
+    let mut said = None;
     if is_worth_posting(run, reviewed, event) {
         let view = run.view();
         let posted = report::review::post(outbox, repo, config, task, &view, reviewed, event).await.map_err(pause)?;
         run.log.step("review", &posted.review.map_or_else(|| "not taken".to_owned(), |id| id.to_string()));
         if posted.review.is_none() {
             // Nothing was said on the pull request, so nothing counts as said: the next review will say it.
-            run.show(|view| view.reviewed = Some(report::review::in_the_table(reviewed)));
-            return Ok(());
+            return keep(run, report::review::in_the_table(reviewed)).await;
         }
         let mut told = if posted.plain { report::review::in_the_table(reviewed) } else { reviewed.clone() };
         report::review::file_comments(outbox, repo, task, &mut told).await.map_err(pause)?;
         // What GitHub did not take as a comment stands in full on the check run.
         told.posted = true;
-        run.show(|view| view.reviewed = Some(told));
+        run.show(|view| view.reviewed = Some(told.clone()));
+        said = Some(told);
     }
     enter(run, reviewed).await?;
-    close_fixed(run, outbox, reviewed).await
+    close_fixed(run, outbox, reviewed).await?;
+    match said {
+        Some(told) => keep(run, told).await,
+        None => Ok(()),
+    }
+}
+
+/// Keep where everything was said for whoever tells how the review ended, which may be another attempt.
+async fn keep(run: &Run<'_>, told: Reviewed) -> Result<(), Halt> {
+    run.note(&Progress { reviewed: Some(told.clone()), ..Progress::default() }).await?;
+    run.show(|view| view.reviewed = Some(told));
+    Ok(())
 }
 
 /// What the review says of the whole: no more than the repository's settings let it, and nothing on our own work, which

@@ -72,6 +72,12 @@ impl Git {
         Ok(heads.pop().flatten())
     }
 
+    /// Where each of these branches is on the remote now.
+    pub async fn remote_heads(&self, remote: &Remote, branches: &[Branch]) -> Result<Vec<Option<Sha>>, GitError> {
+        let names: Vec<String> = branches.iter().map(Branch::full).collect();
+        self.remote_refs(remote, &names).await
+    }
+
     /// What each of these refs is on the remote now.
     pub(super) async fn remote_refs(&self, remote: &Remote, names: &[String]) -> Result<Vec<Option<Sha>>, GitError> {
         // git takes two requests and three processes for this; asked directly it is one request on an open connection.

@@ -4,6 +4,8 @@
 //! All repositories, not those that are known here: nobody hears of a repository while we are away. Two or three calls
 //! each, archived ones left out, and where it broke off it goes on.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Result, bail};
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -20,12 +22,15 @@ use crate::report;
 use crate::store::Source;
 use crate::task::{rules, speaks};
 
-/// Look through all repositories that are left.
-pub(super) async fn list(turn: &Turn<'_>) -> Result<()> {
+/// So long is listed before GitHub's list of deliveries is compared again.
+const SLICE: Duration = Duration::from_mins(5);
+
+/// Look through all repositories that are left. False if some are left still.
+pub(super) async fn list(turn: &Turn<'_>) -> Result<bool> {
     let (app, store) = (turn.app, &turn.app.store);
     let sweep = store.begin_sweep(turn.app_id, &turn.owner, LEASE).await?;
-    let Some(listing) = sweep.and_then(|sweep| sweep.listing) else { return Ok(()) };
-    let mut search = Search::since(listing.since);
+    let Some(listing) = sweep.and_then(|sweep| sweep.listing) else { return Ok(true) };
+    let mut search = Search::since(listing.since, listing.since, Some(listing.after));
     info!(
         "GitHub's list of deliveries does not reach back far enough: looking through all repositories since {}",
         search.since
@@ -38,17 +43,24 @@ pub(super) async fn list(turn: &Turn<'_>) -> Result<()> {
         if suspended || installation < listing.after.0 {
             continue;
         }
-        search.installation(turn, installation, Some(listing.after)).await?;
+        if search.is_late() {
+            return Ok(false);
+        }
+        search.installation(turn, installation).await?;
+        if search.broke_off {
+            return Ok(false);
+        }
     }
     search.end()?;
-    Ok(store.listed(turn.app_id, &turn.owner, None).await?)
+    store.listed(turn.app_id, &turn.owner, None).await?;
+    Ok(true)
 }
 
-/// Look through the repositories of one installation.
-pub(super) async fn list_one(turn: &Turn<'_>, installation: u64, since: Millis) -> Result<()> {
-    let mut search = Search::since(since);
-    info!(installation.id = installation, "Looking for what happened during a suspension, since {}", search.since);
-    search.installation(turn, installation, None).await?;
+/// Look through the repositories of one installation, for what happened since then. `began` names the search.
+pub(super) async fn list_one(turn: &Turn<'_>, installation: u64, began: Millis, since: Millis) -> Result<()> {
+    let mut search = Search::since(began, since, None);
+    info!(installation.id = installation, "Looking for what could not be looked for before, since {}", search.since);
+    search.installation(turn, installation).await?;
     search.end()
 }
 
@@ -56,55 +68,89 @@ pub(super) async fn list_one(turn: &Turn<'_>, installation: u64, since: Millis) 
 struct Search {
     began: Millis,
     since: String,
+    /// Of all installations, from what comes after this repository. An installation that can't be looked through is put off
+    /// then, and keeps nobody waiting.
+    after: Option<(u64, u64)>,
+    until: Instant,
     found: usize,
-    /// A repository could not be looked through yet.
+    /// Not all could be looked through.
     stuck: bool,
+    /// There is more to look through than for now.
+    broke_off: bool,
 }
 
 impl Search {
-    fn since(since: Millis) -> Self {
-        Self { began: since, since: clock::iso(since - OVERLAP), found: 0, stuck: false }
+    fn since(began: Millis, since: Millis, after: Option<(u64, u64)>) -> Self {
+        let since = clock::iso(since - OVERLAP);
+        Self { began, since, after, until: Instant::now() + SLICE, found: 0, stuck: false, broke_off: false }
     }
 
-    /// Look through an installation's repositories: all of them, or those that come after this one, and keep how far that has
-    /// come.
-    async fn installation(&mut self, turn: &Turn<'_>, installation: u64, after: Option<(u64, u64)>) -> Result<()> {
+    fn is_late(&self) -> bool {
+        Instant::now() > self.until
+    }
+
+    /// Look through an installation's repositories, and keep how far that has come.
+    async fn installation(&mut self, turn: &Turn<'_>, installation: u64) -> Result<()> {
         let repositories = match turn.app.github.repositories(installation).await {
             Err(Error::Suspended) => return self.put_off(turn, installation).await,
             Err(error) if error.is_final() => {
                 warn!(installation.id = installation, "An installation can't be looked through: {error}");
                 return Ok(());
             }
-            other => other?,
+            Err(error) => return self.not_now(turn, installation, &error).await,
+            Ok(found) => found,
         };
+        let mut some = false;
         for repository in repositories {
             let place = (installation, repository.id);
-            if after.is_some_and(|after| place <= after) || repository.archived {
+            let known = self.after.is_some_and(|after| place <= after) || turn.looked.has(self.began, place);
+            if known || repository.archived {
                 continue;
             }
+            // At least one at a time: it comes to an end.
+            if some && self.is_late() {
+                (self.broke_off, self.stuck) = (true, true);
+                return Ok(());
+            }
+            some = true;
             turn.keep().await?;
             match Shelf::new(turn, installation, &repository).look_through(&self.since).await {
-                Ok(some) => self.found += some,
+                Ok(new) => {
+                    self.found += new;
+                    turn.looked.add(self.began, place);
+                }
                 Err(Trouble::GitHub(Error::Suspended)) => return self.put_off(turn, installation).await,
                 Err(Trouble::GitHub(error)) if error.is_final() => {
                     warn!("{} can't be looked through: {error}", repository.full_name);
                 }
-                Err(Trouble::GitHub(error @ Error::Limited { .. })) => return Err(error.into()),
-                // The others are looked through all the same; the next round begins with this one.
+                Err(Trouble::GitHub(error @ Error::Limited { .. })) => {
+                    return self.not_now(turn, installation, &error).await;
+                }
+                // The others are looked through all the same.
                 Err(Trouble::GitHub(error)) => {
-                    warn!("{} can't be looked through yet: {error}", repository.full_name);
-                    self.stuck = true;
+                    warn!("{} can't be looked through yet", repository.full_name);
+                    self.not_now(turn, installation, &error).await?;
                 }
                 Err(Trouble::Ours(error)) => return Err(error),
             }
-            if after.is_some() && !self.stuck {
+            if self.after.is_some() {
                 turn.app.store.listed(turn.app_id, &turn.owner, Some(place)).await?;
             }
         }
         Ok(())
     }
 
-    /// It is suspended meanwhile: its turn comes when it is active again.
+    /// It is looked for by itself then, and given up after some hours.
+    async fn not_now(&mut self, turn: &Turn<'_>, installation: u64, error: &Error) -> Result<()> {
+        warn!(installation.id = installation, "An installation can't be looked through yet: {error}");
+        if self.after.is_some() {
+            return self.put_off(turn, installation).await;
+        }
+        self.stuck = true;
+        Ok(())
+    }
+
+    /// Its turn comes when it is active, or answers, again.
     async fn put_off(&self, turn: &Turn<'_>, installation: u64) -> Result<()> {
         Ok(turn.app.store.note_suspension(turn.app_id, installation, self.began).await?)
     }
@@ -287,7 +333,11 @@ impl<'a> Shelf<'a> {
         let usual = &self.turn.app.config.github.label;
         let head = self.repo.default_branch(&self.repository.default_branch).await?.head;
         let file = match &head {
-            Some(head) => self.repo.file(rules::FILE, head).await.unwrap_or_default(),
+            Some(head) => match self.repo.file(rules::FILE, head).await {
+                // Too large to be read, for example.
+                Err(error) if error.is_final() => None,
+                other => other?,
+            },
             None => None,
         };
         let rules = file.and_then(|file| rules::read_bytes(&file.bytes).ok());

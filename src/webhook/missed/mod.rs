@@ -2,6 +2,7 @@
 //! start and every few minutes; what happened before that list begins is found by looking through the repositories.
 
 mod listing;
+mod looked;
 mod pulled;
 mod suspended;
 
@@ -11,6 +12,7 @@ use anyhow::Result;
 use tracing::{debug, warn};
 use uuid::Uuid;
 
+use self::looked::LookedThrough;
 use crate::app::App;
 use crate::clock::{self, Millis};
 use crate::github::Error;
@@ -26,8 +28,12 @@ const OVERLAP: Millis = 10 * 60 * 1000;
 
 /// Look for what was missed, for as long as the process lives.
 pub async fn sweep(app: &App) {
-    let turn =
-        Turn { app, app_id: app.config.github.app_id.unwrap_or_default() as i64, owner: Uuid::new_v4().to_string() };
+    let turn = Turn {
+        app,
+        app_id: app.config.github.app_id.unwrap_or_default() as i64,
+        owner: Uuid::new_v4().to_string(),
+        looked: LookedThrough::default(),
+    };
     let every = app.config.github.sweep_interval.0.max(Duration::from_secs(1));
     let mut now = true;
     loop {
@@ -63,7 +69,7 @@ fn after(error: &anyhow::Error) -> Option<Duration> {
 /// What came of looking.
 enum Looked {
     All,
-    /// More was missed than is taken in at once.
+    /// More was missed, or is to be looked through, than is at once.
     Part,
     /// Another process is at it, or was a moment ago.
     Elsewhere,
@@ -74,6 +80,7 @@ struct Turn<'a> {
     app: &'a App,
     app_id: i64,
     owner: String,
+    looked: LookedThrough,
 }
 
 impl Turn<'_> {
@@ -104,7 +111,10 @@ impl Turn<'_> {
         }
         suspended::look(self).await?;
         if gap || sweep.listing.is_some() {
-            listing::list(self).await?;
+            // Comparing has a clock of its own.
+            if !listing::list(self).await? {
+                return Ok(Looked::Part);
+            }
         }
         debug!("Compared GitHub's list of deliveries with ours");
         Ok(Looked::All)

@@ -1,5 +1,6 @@
 //! Suspensions that are over. GitHub delivers nothing while an installation is suspended, and never will: what happened
-//! meanwhile is looked for in its repositories. What had been delivered and was put aside is taken up.
+//! meanwhile is looked for in its repositories. What had been delivered and was put aside is taken up. So is an installation
+//! looked through by itself that a search of all could not look through.
 
 use anyhow::Result;
 use tracing::warn;
@@ -46,13 +47,15 @@ async fn one(turn: &Turn<'_>, it: &Suspension) -> Result<()> {
     take_up_kept(app, id, since.map_or_else(clock::now, |since| since - OVERLAP)).await?;
     match since {
         Some(since) => {
-            if let Err(error) = listing::list_one(turn, id, since).await {
+            let began = it.since.unwrap_or_default();
+            if let Err(error) = listing::list_one(turn, id, began, since).await {
                 if it.ended_at.is_none_or(|ended| ended > clock::now() - PATIENCE) {
                     return Err(error);
                 }
                 warn!(installation.id = id, "Gave up looking for what a suspension has kept: {error:#}");
             }
-            Ok(store.suspension_was_searched(turn.app_id, id, it.since.unwrap_or_default()).await?)
+            turn.looked.forget(id);
+            Ok(store.suspension_was_searched(turn.app_id, id, began).await?)
         }
         None if it.ended_at.is_some_and(|ended| ended < clock::now() - GRACE) => {
             Ok(store.forget_suspension(turn.app_id, it).await?)

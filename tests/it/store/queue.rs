@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use cloud_agent::store::{Decided, DeliveryState, Effect, Intent, Listing, NewDelivery, NewEvent, Queue, Renewed};
+use cloud_agent::store::{
+    Decided, DeliveryState, Effect, Intent, Lease, Listing, NewDelivery, NewEvent, Queue, Renewed,
+};
 use cloud_agent::task::{Ending, Progress, State};
 
 use super::{LEASE, NO_LEASE, delivery};
@@ -162,6 +164,24 @@ on_both! {
         assert_eq!(cancelled.cancelled_by.as_deref(), Some("bob"));
         assert_eq!(scene.store.renew(&cancelled.lease, LEASE).await.unwrap(), Renewed::Cancelled("bob".to_owned()));
         assert!(!scene.store.request_cancel("nobody", "bob").await.unwrap());
+    }
+
+    async fn deliveries_of_one_installation_leave_room_for_others(scene) {
+        let of = |installation_id, n: u32| NewDelivery { installation_id, ..delivery(&format!("{installation_id:?}-{n}")) };
+        let many: Vec<_> = (0..5).map(|n| of(Some(1), n)).collect();
+        scene.store.accept(&many).await.unwrap();
+        scene.store.accept(&[of(Some(2), 0), of(None, 0), of(None, 1), of(None, 2)]).await.unwrap();
+        let mut held = Vec::new();
+        while let Some(claimed) = scene.claim(Queue::Delivery, LEASE, Some(2)).await {
+            held.push(claimed.lease);
+        }
+        let is_of_one = |it: &&Lease| many.iter().any(|one| one.delivery_id.to_string() == it.job_id);
+        assert_eq!((held.len(), held.iter().filter(is_of_one).count()), (6, 2), "what has no lane is not held up");
+        let done = Decided { state: DeliveryState::Done, decision: String::new(), task_id: None };
+        let first = held.iter().find(is_of_one).unwrap();
+        assert!(scene.store.decided(first, &done).await.unwrap());
+        assert!(scene.claim(Queue::Delivery, LEASE, Some(2)).await.is_some(), "one has made room for the next");
+        assert!(scene.claim(Queue::Delivery, LEASE, Some(2)).await.is_none());
     }
 
     async fn events_have_no_gaps(scene) {

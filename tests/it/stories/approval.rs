@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use simulator::github::Fault;
+
 use super::findings::APP;
 use crate::world::World;
 
@@ -125,6 +127,26 @@ stories! {
         assert!(said.contains("After I was asked, somebody has pushed."), "{said}");
         assert!(said.contains("+zwei"), "{said}");
         assert_eq!(world.github.branches("octo/app"), ["main"]);
+    }
+
+    async fn why_it_is_a_patch_is_known_to_whoever_tells_it(database: Database) {
+        let mut world = World::on(database).await;
+        world.claude_waits("sed -i s/two/zwei/ app.txt");
+        world.start().await;
+        let (fork, head) = forked(&world, &[("app.txt", APP)]).await;
+        say(&world, "alice", &format!("/ok-to-test {head}")).await;
+        world.github.comment("alice", "octo/app#1", "@cloud-agent say two in German").await;
+        world.claude_is_waiting().await;
+        world.github.push("mallory", &fork, "change", &[("app.txt", "evil\n")], "More").await;
+        world.heard().await;
+        let last_words = world.github.faults().on("PATCH", "/repos/{o}/{r}/issues/comments/{id}");
+        last_words.answer(Fault::SecondaryLimit { retry_after: Some(6) });
+        world.claude_goes_on();
+        world.settle().await;
+        world.github.told();
+        assert!(world.github.all_faults_met());
+        let said = world.github.last_comment("octo/app#1").unwrap().body;
+        assert!(said.contains("so its approval is void and I have pushed nothing"), "{said}");
     }
 
     async fn a_fork_that_changes_workflows_stays_a_patch(database: Database) {

@@ -1,8 +1,11 @@
 //! What reaches the door: signed once, stored once, answered as written, however it comes.
 
+use std::time::Duration;
+
+use cloud_agent::store::Queue;
 use insta::assert_snapshot;
 use serde_json::{Value, json};
-use simulator::github::Signature;
+use simulator::github::{Fault, Signature};
 
 use crate::world::World;
 
@@ -55,6 +58,35 @@ stories! {
         assert_eq!(world.github.pulls("octo/app").len(), 1);
         let told = world.told();
         assert_eq!(told.matches("I am still working on this issue").count(), 1, "{told}");
+    }
+
+    async fn many_asks_of_one_installation_leave_room_for_others(database: Database) {
+        const MANY: usize = 17;
+        let world = World::running(database).await;
+        // An installation's writes stand in one line: all of them wait for the first.
+        let first = world.github.faults().on("POST", "/repos/{o}/{r}/issues/{n}/comments");
+        first.answer(Fault::Delay(Duration::from_secs(5)));
+        let issues: Vec<u64> = (0..MANY).map(|_| world.issue("The greeting is short", "")).collect();
+        for number in issues {
+            world.github.comment("alice", &format!("octo/app#{number}"), "@cloud-agent help").await;
+        }
+        let mut other = ask(&world);
+        other["installation"]["id"] = json!(99);
+        other["repository"]["id"] = json!(9999);
+        let body = other.to_string();
+        let sent = world.github.deliver_raw("issue_comment", "other", body.as_bytes(), Signature::Good, "application/json");
+        assert_eq!(sent.await.0, 202);
+        world
+            .wait_for("the other's to be decided on", async || {
+                let decided = world.store().delivery_decision("other").await.unwrap();
+                decided.is_some_and(|(state, _)| state != "waiting")
+            })
+            .await;
+        let open = world.store().open_jobs(Queue::Delivery).await.unwrap();
+        assert_eq!(usize::try_from(open).unwrap(), MANY, "none of those before it has come to its end");
+        world.settle().await;
+        let told = world.told();
+        assert_eq!(told.matches("<!-- cloud-agent:help=").count(), MANY, "{told}");
     }
 
     async fn what_is_not_signed_by_github_is_not_stored(database: Database) {

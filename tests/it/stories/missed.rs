@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cloud_agent::clock;
 use serde_json::json;
-use simulator::github::Signature;
+use simulator::github::{Fault, Signature};
 
 use super::findings::{APP, ON};
 use crate::world::World;
@@ -362,5 +362,34 @@ stories! {
         world.settle().await;
         assert_eq!(world.told(), "");
         assert_eq!((lists, calls(&world, "/installation/repositories")), (1, 1), "once for the week");
+    }
+
+    async fn a_repository_that_can_not_be_looked_through_keeps_no_other_from_it(database: Database) {
+        let mut world = World::on(database).await;
+        world.claude_will("echo 'hello, world' > README.md");
+        world.github.create_repo("octo/other", &[("README.md", "hello\n")]);
+        come_back(&mut world).await;
+        leave(&mut world).await;
+        a_week_passes(&world).await;
+        for repo in ["octo/app", "octo/other"] {
+            world.github.open_issue_quietly("alice", repo, "The greeting is short", "@cloud-agent fix this");
+        }
+        world.told();
+        world.github.faults().on("GET", "/repos/octo/app/issues").times(1000).answer(Fault::Status(502));
+        come_back(&mut world).await;
+        assert_eq!(world.sql("select count(*) from sweep where list_since is not null").await, 0, "it is done with");
+        world.wait_for("the other's", async || world.github.pulls("octo/other").len() == 1).await;
+        world.settle().await;
+        assert!(world.github.pulls("octo/app").is_empty());
+
+        // It is looked through by itself.
+        world.github.no_more_faults();
+        leave(&mut world).await;
+        come_back(&mut world).await;
+        world.wait_for("its own", async || world.github.pulls("octo/app").len() == 1).await;
+        world.settle().await;
+        assert_eq!(world.sql("select count(*) from suspension where since is not null").await, 0);
+        assert_eq!(world.github.pulls("octo/other").len(), 1);
+        world.told();
     }
 }

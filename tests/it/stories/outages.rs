@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cloud_agent::store::Queue;
 use simulator::github::Fault;
 use tokio::sync::Notify;
 
@@ -21,6 +22,10 @@ fn looked_after(world: &World, end: &str) -> bool {
     let journal = world.github.journal();
     let mut after = journal.iter().filter(|it| it.path.ends_with(end)).skip_while(|it| it.method != "POST");
     after.any(|it| it.method == "GET")
+}
+
+fn asked_for_comments(world: &World) -> bool {
+    asked(world, "GET", "/issues/1/comments") > 0
 }
 
 /// Ask once, and see one of each in the end.
@@ -185,6 +190,98 @@ stories! {
         world.settle().await;
         let told = world.told();
         assert_eq!(world.github.pulls("octo/app").len(), 1, "{told}");
+    }
+
+    async fn a_review_whose_end_is_told_later_gets_no_comment_besides(database: Database) {
+        let mut world = World::on(database).await;
+        world.claude_finds(&findings(&[finding("app.txt", 2, "Two is wrong", "")]));
+        world.start().await;
+        world.pull("change", &[("app.txt", APP)]).await;
+        // The first edit shows that the review has begun, the second how it ended.
+        let check = world.github.faults().on("PATCH", "/repos/{o}/{r}/check-runs/{id}").after(1);
+        check.answer(Fault::SecondaryLimit { retry_after: Some(6) });
+        world.github.comment("alice", "octo/app#1", "@cloud-agent review").await;
+        world.settle().await;
+        let told = world.told();
+        assert!(world.github.all_faults_met(), "{told}");
+        assert_eq!(world.github.check_runs("octo/app")[0].status, "completed", "{told}");
+        assert_eq!(world.github.reviews("octo/app#1").len(), 1, "{told}");
+        assert_eq!(world.github.comments("octo/app#1").len(), 1, "hers alone: {told}");
+    }
+
+    async fn a_stop_that_overtakes_what_was_asked_stops_it(database: Database) {
+        let world = greeting(database).await;
+        world.issue("The greeting is short", "");
+        world.github.comment_quietly("bob", "octo/app#1", "It is.");
+        let comments = "/repos/{o}/{r}/issues/{n}/comments";
+        world.github.faults().on("GET", comments).times(1000).answer(Fault::Status(502));
+        let asked = world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;
+        world
+            .wait_for("the ask to be put off", async || {
+                let jobs = world.store().claims(Queue::Delivery).await.unwrap();
+                asked_for_comments(&world) && jobs.len() == 1 && !jobs[0].held
+            })
+            .await;
+        world.github.no_more_faults();
+        let stop = world.github.comment("alice", "octo/app#1", "@cloud-agent stop").await;
+        world.settle().await;
+        let told = world.told();
+        let decision = async |guid: &str| world.store().delivery_decision(guid).await.unwrap().unwrap().1.unwrap();
+        assert_eq!(decision(&asked.guid).await, "somebody has stopped it before it began", "{told}");
+        assert_eq!(decision(&stop.guid).await, "what was asked before will not begin", "{told}");
+        assert!(world.last_task(1).await.is_none() && !told.contains("nothing_to_stop"), "{told}");
+
+        // What is asked after it is done.
+        world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;
+        world.settle().await;
+        assert!(world.told().contains("### Opened #2"));
+    }
+
+    async fn what_github_can_not_show_just_now_is_asked_for_again(database: Database) {
+        let mut world = World::on(database).await;
+        world.claude_will("cp /context/checks.md seen.txt");
+        world.start().await;
+        world.pull("change", &[("app.txt", APP)]).await;
+        let head = world.github.head("octo/app", "change").unwrap();
+        world.github.actions_job_quietly("octo/app", &head, "test", "failure", "assertion failed: two\n");
+        world.github.told();
+        // As often as one look asks.
+        let checks = world.github.faults().on("GET", "/repos/{o}/{r}/commits/{sha}/check-runs").times(3);
+        checks.answer(Fault::Status(502));
+        world.github.comment("alice", "octo/app#1", "@cloud-agent fix the tests").await;
+        world.settle().await;
+        world.told();
+        let seen = world.github.file_at("octo/app", "change", "seen.txt").unwrap_or_default();
+        assert!(seen.contains("assertion failed: two"), "{seen}");
+    }
+
+    async fn what_happened_while_the_database_took_nothing_is_written_down_later(database: Database) {
+        let mut world = World::on(database).await;
+        world.claude_waits("echo 'hello, world' > README.md");
+        world.start_process().await;
+        world.issue("The greeting is short", "");
+        world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;
+        world.claude_is_waiting().await;
+        let postgres = world.database_url().starts_with("postgres");
+        let break_it: &[&str] = match postgres {
+            true => &[
+                "create function broken() returns trigger language plpgsql as $$ begin raise exception 'broken'; end $$",
+                "create trigger broken before insert on task_event for each row execute function broken()",
+            ],
+            false => &["create trigger broken before insert on task_event begin select raise(abort, 'broken'); end"],
+        };
+        for statement in break_it {
+            world.sql(statement).await;
+        }
+        world.claude_goes_on();
+        world.wait_for("something not to be stored", async || world.log().contains("Could not store")).await;
+        world.sql(if postgres { "drop trigger broken on task_event" } else { "drop trigger broken" }).await;
+        world.settle().await;
+        world.told();
+        let steps = world.steps(1).await;
+        let at = |step: &str| steps.iter().position(|it| it.starts_with(step)).unwrap_or_else(|| panic!("{step}: {steps:?}"));
+        assert!(at("run checkout") < at("run inspect") && at("run inspect") < at("run branch"), "{steps:?}");
+        assert!(at("run branch") < at("run ended"), "{steps:?}");
     }
 
     async fn tokens_that_die_in_the_middle_are_replaced(database: Database) {

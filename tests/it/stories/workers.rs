@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use simulator::github::Fault;
 
 use super::cut_off::{runs_session, sandboxes, session};
 use crate::world::{Database, World};
@@ -110,6 +111,37 @@ echo '{"said":"a teapot"}' >> $HOME/.claude/projects/-workspace/$ID.jsonl
     world.settle().await;
     let told = world.told();
     assert!(told.contains("good day") && !told.contains("stale"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_machine_has_pushed_another_does_not_make_anew() {
+    let mut world = World::on(Database::postgres()).await;
+    world.claude_will("echo 'hello, world' > README.md");
+    let (mut here, mut there) = (world.hand("serve", "here"), world.hand("work", "there"));
+    world.github.faults().on("POST", "/repos/{o}/{r}/pulls").answer(Fault::Hang(Duration::from_secs(3)));
+    here.start(&world);
+    world.issue("The greeting is short", "");
+    world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;
+    world
+        .wait_for("the push", async || world.last_task(1).await.is_some_and(|task| task.progress.published.is_some()))
+        .await;
+    here.kill();
+    // As if it had died a moment earlier.
+    world.sql("update task set progress = (progress::jsonb - 'published')::text").await;
+    let task = world.last_task(1).await.unwrap();
+    assert!(task.progress.work.is_some() && task.progress.published.is_none());
+
+    world.claude_will("echo 'good day' > README.md");
+    there.start(&world);
+    world
+        .wait_for("the task to end", async || {
+            world.last_task(1).await.is_some_and(|task| task.state.name() == "completed")
+        })
+        .await;
+    let told = world.told();
+    assert_eq!(world.github.branches("octo/app"), ["cloud-agent/issue-1-the-greeting-is-short", "main"], "{told}");
+    assert_eq!(world.github.pulls("octo/app").len(), 1, "{told}");
+    assert!(!told.contains("good day"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
