@@ -25,6 +25,7 @@ use super::files::{self, Root};
 use super::limits::Group;
 use super::proc::{Mark, kill_tree};
 use super::process::{Kill, Process};
+use super::remove::remove;
 use super::stage::{Mount, Stage, User};
 use super::state::State;
 use super::watch::blocking;
@@ -92,7 +93,7 @@ impl Cage {
             Ok((lock, group, state))
         })();
         let (lock, group, state) = made.map_err(|error| {
-            let _ = files::remove(&new);
+            let _ = remove(&new);
             failed(error)
         })?;
         Ok(Cage {

@@ -24,7 +24,8 @@ pub(super) struct Root {
     pub owner: Option<u32>,
 }
 
-const DIRECTORY: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
+pub(super) const DIRECTORY: OFlag =
+    OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
 /// The names that lead from a root to a file. Only plain ones, and at least one.
 pub(super) fn names(path: &Path) -> Option<Vec<&OsStr>> {
@@ -177,71 +178,12 @@ fn open_below(top: BorrowedFd<'_>, path: &Path) -> nix::Result<OwnedFd> {
     }
 }
 
-/// Remove a tree, however deep it is and whatever its modes are.
-///
-/// A tree may be deeper than we have descriptors or stack, so it is flattened instead of descended into: directories found
-/// one level down move up to the top, until the top is empty.
-pub(super) fn remove(root: &Path) -> io::Result<()> {
-    let top = match File::open(root) {
-        Ok(top) => OwnedFd::from(top),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    let mut moved = 0u64;
-    loop {
-        let mut empty = true;
-        for name in entries(&top)? {
-            let name = name?;
-            empty = false;
-            if unlinkat(&top, name.as_os_str(), UnlinkatFlags::NoRemoveDir).is_ok()
-                || unlinkat(&top, name.as_os_str(), UnlinkatFlags::RemoveDir).is_ok()
-            {
-                continue;
-            }
-            let dir = open_writable(&top, &name)?;
-            for inner in entries(&dir)? {
-                let inner = inner?;
-                if unlinkat(&dir, inner.as_os_str(), UnlinkatFlags::NoRemoveDir).is_ok()
-                    || unlinkat(&dir, inner.as_os_str(), UnlinkatFlags::RemoveDir).is_ok()
-                {
-                    continue;
-                }
-                // Moving a directory changes its "..", for which it must be writable itself.
-                drop(open_writable(&dir, &inner)?);
-                moved += 1;
-                renameat(&dir, inner.as_os_str(), &top, format!(".removing-{moved}").as_str())?;
-            }
-            unlinkat(&top, name.as_os_str(), UnlinkatFlags::RemoveDir)?;
-        }
-        if empty {
-            return fs::remove_dir(root);
-        }
-    }
-}
-
-/// Open a directory in `dir` and make sure that its owner may change it.
-fn open_writable(dir: &OwnedFd, name: &OsStr) -> nix::Result<OwnedFd> {
-    let stat = fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
-    if stat.st_mode & 0o700 != 0o700 {
-        // A directory without permissions can't be opened to be changed, but found: chmod goes through its descriptor.
-        let found = openat(
-            dir,
-            name,
-            OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC,
-            Mode::empty(),
-        )?;
-        let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-        fs::set_permissions(by_descriptor(&found), permissions).map_err(|error| errno(&error))?;
-    }
-    openat(dir, name, DIRECTORY, Mode::empty())
-}
-
-fn entries(dir: &OwnedFd) -> io::Result<impl Iterator<Item = io::Result<OsString>> + use<>> {
+pub(super) fn entries(dir: &OwnedFd) -> io::Result<impl Iterator<Item = io::Result<OsString>> + use<>> {
     Ok(fs::read_dir(by_descriptor(dir))?.map(|entry| Ok(entry?.file_name())))
 }
 
 /// A path to what is open, so that the standard library can work on a descriptor.
-fn by_descriptor(fd: &OwnedFd) -> PathBuf {
+pub(super) fn by_descriptor(fd: &OwnedFd) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
 }
 
@@ -266,7 +208,7 @@ fn kind(stat: &FileStat) -> SFlag {
     SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits())
 }
 
-fn errno(error: &io::Error) -> Errno {
+pub(super) fn errno(error: &io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
 }
 

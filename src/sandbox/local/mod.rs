@@ -21,6 +21,7 @@ use sha2::{Digest as _, Sha256};
 
 use self::cage::{Cage, Handle};
 use self::limits::Means;
+use self::remove::remove;
 use self::state::State;
 use self::user::Identity;
 use self::watch::blocking;
@@ -35,12 +36,15 @@ mod preflight;
 mod proc;
 mod process;
 mod record;
+mod remove;
 mod seccomp;
 mod spawner;
 mod stage;
 mod state;
 mod user;
 mod watch;
+
+pub use self::remove::remove_tree;
 
 const NAME: &str = "local";
 
@@ -221,5 +225,5 @@ fn demolish(dir: &Path) -> Result<(), SandboxError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         other => other.map_err(failed)?,
     }
-    files::remove(&gone).map_err(failed)
+    remove(&gone).map_err(failed)
 }
