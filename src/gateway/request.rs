@@ -7,6 +7,8 @@ use serde_json::Value;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Asked {
     pub model: String,
+    /// The longest answer that it wants.
+    pub max_tokens: u64,
 }
 
 /// Why a body is not passed on.
@@ -24,6 +26,9 @@ pub(super) enum Refused {
 struct Body {
     // A key that stands twice is an error in serde, so nobody can show us one model and the API another.
     model: String,
+    /// The API answers nobody who leaves it out.
+    #[serde(default)]
+    max_tokens: u64,
     #[serde(default)]
     tools: Vec<Value>,
     #[serde(default)]
@@ -62,7 +67,7 @@ impl Asked {
         if body.messages.iter().any(|message| has_link(&message.content)) {
             return Err(Refused::ReachesOut("a `source` of type `url`".to_owned()));
         }
-        Ok(Self { model: body.model })
+        Ok(Self { model: body.model, max_tokens: body.max_tokens })
     }
 }
 
@@ -104,7 +109,7 @@ mod tests {
                 {"role": "user", "content": [{"type": "tool_result", "content": [{"type": "image", "source": {"type": "base64"}}]}]},
             ],
         });
-        assert_eq!(read(&body), Ok(Asked { model: "claude-sonnet-5-5".to_owned() }));
+        assert_eq!(read(&body), Ok(Asked { model: "claude-sonnet-5-5".to_owned(), max_tokens: 128_000 }));
     }
 
     #[test]
