@@ -70,8 +70,8 @@ impl Asked {
         if !(body.speed.is_null() || body.speed == "standard") {
             return Err(Refused::Dear("`speed`".to_owned()));
         }
-        let contents = body.messages.iter().map(|message| &message.content).chain([&body.system]);
-        if let Some(source) = contents.filter_map(|Once(content)| foreign(content)).next() {
+        let mut contents = body.messages.iter().map(|message| &message.content).chain([&body.system]);
+        if let Some(source) = contents.find_map(|Once(content)| foreign(content)) {
             return Err(Refused::ReachesOut(format!("a `source` of type `{}`", short(source))));
         }
         Ok(Self { model: body.model, max_tokens: body.max_tokens })

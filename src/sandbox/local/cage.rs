@@ -22,6 +22,7 @@ use tokio::process::Command;
 
 use super::args::{self, Args, Directories};
 use super::files::{self, Root};
+use super::floor::{Floor, Missing};
 use super::limits::Group;
 use super::proc::{Mark, kill_tree};
 use super::process::{Kill, Process};
@@ -142,6 +143,15 @@ impl Cage {
     pub fn writable(&self) -> Vec<PathBuf> {
         let own = self.directories.writable();
         own.into_iter().chain([self.spec.workspace.as_path()]).map(Path::to_owned).collect()
+    }
+
+    /// The room that is kept free for all of this machine.
+    pub fn floor(&self) -> &Floor {
+        &self.machine.floor
+    }
+
+    pub fn missing_on_disk(&self) -> Option<Missing> {
+        self.floor().missing(&self.dir)
     }
 
     /// The bubblewraps and their inits, in pairs.
@@ -281,6 +291,7 @@ impl Drop for Cage {
         // Whatever the runtime is still able to do about it.
         kill_tree(&self.state().processes);
         self.group.end();
+        self.floor().forget(&self.id);
     }
 }
 

@@ -20,6 +20,7 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use self::cage::{Cage, Handle};
+use self::floor::Floor;
 use self::limits::Means;
 use self::remove::remove;
 use self::state::State;
@@ -30,6 +31,7 @@ use super::{Finding, Provider, Sandbox, SandboxError, SandboxRef, Spec};
 mod args;
 mod cage;
 mod files;
+mod floor;
 mod left;
 mod limits;
 mod preflight;
@@ -63,6 +65,7 @@ struct Machine {
     bwrap: Option<PathBuf>,
     identity: Identity,
     means: Means,
+    floor: Floor,
 }
 
 impl Local {
@@ -77,7 +80,7 @@ impl Local {
         left::sweep(&root);
         let places = ["/usr/bin", "/usr/local/bin", "/bin", "/run/wrappers/bin", "/run/current-system/sw/bin"];
         let bwrap = places.iter().map(|dir| Path::new(dir).join("bwrap")).find(|path| path.is_file());
-        let machine = Machine { bwrap, identity: Identity::find(), means: Means::find() };
+        let machine = Machine { bwrap, identity: Identity::find(), means: Means::find(), floor: Floor::default() };
         Ok(Local {
             root,
             instance,
@@ -85,6 +88,13 @@ impl Local {
             live: Mutex::default(),
             making: tokio::sync::Mutex::default(),
         })
+    }
+
+    /// End sandboxes, the largest first, when the disk has less room than this.
+    #[must_use]
+    pub fn keep_free(self, bytes: u64) -> Self {
+        self.machine.floor.keep(bytes);
+        self
     }
 
     fn live(&self) -> MutexGuard<'_, HashMap<String, Arc<Cage>>> {
