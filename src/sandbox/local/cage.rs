@@ -30,7 +30,7 @@ use super::remove::remove;
 use super::stage::{Mount, Stage, User};
 use super::state::State;
 use super::watch::blocking;
-use super::{Machine, seccomp, spawner};
+use super::{Machine, seccomp, spawner, user};
 use crate::sandbox::{Cursor, Exec, ExecEvent, ExecId, Limit, Sandbox, SandboxError, Signal, Spec};
 
 /// A live sandbox. Dropping it kills what runs in it and leaves its directory for `destroy`.
@@ -42,6 +42,7 @@ pub(super) struct Cage {
     machine: Arc<Machine>,
     /// Its user on the host, when that is not ours.
     owner: Option<u32>,
+    _user: Option<user::User>,
     group: Group,
     state: Mutex<State>,
     processes: Mutex<HashMap<String, Arc<Process>>>,
@@ -59,7 +60,8 @@ impl Cage {
         let failed = |error| SandboxError::Io { doing: format!("make the sandbox {}", dir.display()), error };
         // Half a sandbox must not look like one, so it gets its name last. Its note is in it from the first moment.
         let new = dir.with_file_name(format!(".new-{id}-{}", uuid::Uuid::new_v4().simple()));
-        let owner = machine.identity.of(id);
+        let user = machine.identity.take(id, &machine.users).map_err(failed)?;
+        let owner = user.as_ref().map(|user| user.id);
         if owner.is_some() {
             args::check_readable(spec)?;
         }
@@ -104,6 +106,7 @@ impl Cage {
             spec: spec.clone(),
             machine: machine.clone(),
             owner,
+            _user: user,
             group,
             state: Mutex::new(state),
             processes: Mutex::default(),

@@ -24,7 +24,7 @@ use self::floor::Floor;
 use self::limits::Means;
 use self::remove::remove;
 use self::state::State;
-use self::user::Identity;
+use self::user::{Identity, Taken};
 use self::watch::blocking;
 use super::{Finding, Provider, Sandbox, SandboxError, SandboxRef, Spec};
 
@@ -64,6 +64,7 @@ pub struct Local {
 struct Machine {
     bwrap: Option<PathBuf>,
     identity: Identity,
+    users: Taken,
     means: Means,
     floor: Floor,
 }
@@ -80,7 +81,13 @@ impl Local {
         left::sweep(&root);
         let places = ["/usr/bin", "/usr/local/bin", "/bin", "/run/wrappers/bin", "/run/current-system/sw/bin"];
         let bwrap = places.iter().map(|dir| Path::new(dir).join("bwrap")).find(|path| path.is_file());
-        let machine = Machine { bwrap, identity: Identity::find(), means: Means::find(), floor: Floor::default() };
+        let machine = Machine {
+            bwrap,
+            identity: Identity::find(),
+            users: Taken::default(),
+            means: Means::find(),
+            floor: Floor::default(),
+        };
         Ok(Local {
             root,
             instance,
