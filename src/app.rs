@@ -47,7 +47,7 @@ impl App {
         let github = Github::new(&config.github)?;
         let data_dir = &config.store.data_dir;
         std::fs::create_dir_all(data_dir).with_context(|| format!("make {} (DATA_DIR)", data_dir.display()))?;
-        let provider = provider(&config.sandbox.sandbox, data_dir)?;
+        let provider = provider(&config)?;
         let mut model = GatewaySettings::new(config.model.base_url.clone(), config.model.api_key.clone());
         model.prices = config.model.model_prices.parse().map_err(|why| anyhow::anyhow!("MODEL_PRICES: {why}"))?;
         let gateway = Gateway::new(model)?;
@@ -101,11 +101,13 @@ impl App {
 }
 
 /// The provider that `SANDBOX` names.
-pub fn provider(name: &str, data_dir: &Path) -> Result<Arc<dyn Provider>> {
-    match name {
+pub fn provider(config: &Config) -> Result<Arc<dyn Provider>> {
+    match config.sandbox.sandbox.as_str() {
         "local" => {
-            let root = absolute(data_dir).join("sandboxes");
-            Ok(Arc::new(Local::new(&root, "cloud-agent".to_owned()).context("prepare DATA_DIR/sandboxes")?))
+            let root = absolute(&config.store.data_dir).join("sandboxes");
+            let local = Local::new(&root, "cloud-agent".to_owned()).context("prepare DATA_DIR/sandboxes")?;
+            // Below the whole of it no run begins; one that is under way may use the upper half.
+            Ok(Arc::new(local.keep_free(config.store.disk_free_mb.saturating_mul(1 << 19))))
         }
         other => anyhow::bail!("SANDBOX={other} is not known; this version has `local`"),
     }

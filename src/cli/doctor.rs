@@ -54,7 +54,7 @@ pub async fn doctor(config: Config) -> Result<ExitCode> {
     tell(vec![disk(&config)]);
     tell(github(&config).await);
     tell(vec![model(&config).await]);
-    match app::provider(&config.sandbox.sandbox, &config.store.data_dir) {
+    match app::provider(&config) {
         Ok(provider) => {
             tell(provider.preflight().await);
             tell(vec![claude(&config, provider.as_ref()).await]);

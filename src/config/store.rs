@@ -29,7 +29,7 @@ pub struct Store {
     /// the first seals. Made and kept in DATA_DIR when absent; machines that share a database share it.
     #[arg(long, env = "ENCRYPTION_KEY", hide_env_values = true)]
     pub encryption_key: Option<SecretString>,
-    /// Runs wait while the disk of DATA_DIR has less room than this, in MiB.
+    /// Runs wait while the disk of DATA_DIR has less room than this, in MiB; below half of it the largest sandbox is ended.
     #[arg(long, env = "DISK_FREE_MB", default_value_t = 1024)]
     pub disk_free_mb: u64,
     #[command(flatten)]

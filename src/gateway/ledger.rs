@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::price::{Rate, Tokens};
 
@@ -30,13 +30,30 @@ struct Account {
     /// What earlier attempts used of the same budget.
     before: i64,
     used: watch::Sender<Usage>,
-    /// The least that the requests under way will cost.
-    reserved: Mutex<i64>,
+    under_way: Mutex<UnderWay>,
+    /// Told whenever it is known better what a request costs.
+    settled: Notify,
+    /// Held by the request that is next.
+    turn: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct UnderWay {
+    requests: usize,
+    /// The most that they may cost beyond what has been counted already.
+    reserved: i64,
 }
 
 impl Ledger {
     pub fn new(budget: i64, before: i64) -> Self {
-        Self(Arc::new(Account { budget, before, used: watch::Sender::new(Usage::default()), reserved: Mutex::new(0) }))
+        Self(Arc::new(Account {
+            budget,
+            before,
+            used: watch::Sender::new(Usage::default()),
+            under_way: Mutex::default(),
+            settled: Notify::new(),
+            turn: tokio::sync::Mutex::default(),
+        }))
     }
 
     pub fn budget(&self) -> i64 {
@@ -51,7 +68,7 @@ impl Ledger {
         self.0.used.subscribe()
     }
 
-    /// Whether nothing is left, not counting the requests under way.
+    /// Whether nothing is left, not counting what the requests under way are still to cost.
     pub fn is_spent(&self) -> bool {
         self.is_spent_by(&self.usage())
     }
@@ -69,33 +86,72 @@ impl Ledger {
         self.0.before.saturating_add(self.0.used.borrow().micros)
     }
 
-    fn reserved(&self) -> MutexGuard<'_, i64> {
-        self.0.reserved.lock().unwrap_or_else(PoisonError::into_inner)
+    fn under_way(&self) -> MutexGuard<'_, UnderWay> {
+        self.0.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Open an account for one request, or `None` when the budget is used up.
     ///
-    /// What is reserved is the least that the request can cost: its input, read from the cache. So many requests at
-    /// once can't slip past a budget that the first of them will use up, and none is refused that could be paid for.
-    /// What an answer will cost nobody knows before it ends: each request under way may overdraw by its own answer.
-    pub fn open(&self, rate: Rate, input_bytes: usize) -> Option<Meter> {
-        let estimate = input_bytes as u64 / BYTES_PER_TOKEN;
-        let least = rate.cost(&Tokens { cache_read: estimate, ..Tokens::default() });
-        let mut reserved = self.reserved();
-        if self.spent().saturating_add(*reserved) >= self.0.budget {
-            return None;
+    /// A request that may cost more than is left waits until those before it have told what they did cost: then it is
+    /// alone, or there is room for it, or the budget is used up. So parallel subagents go on working, one after the other
+    /// towards the end (Claude Code waits ten minutes for an answer, then asks again), and a budget is overdrawn by one
+    /// answer at the most.
+    pub async fn open(&self, rate: Rate, size: Size) -> Option<Meter> {
+        // Whoever came first goes first: the small ones would keep a large one waiting for ever.
+        let _turn = self.0.turn.lock().await;
+        loop {
+            let settled = self.0.settled.notified();
+            match self.try_open(rate, size) {
+                Ok(meter) => return Some(meter),
+                Err(Shut::Spent) => return None,
+                Err(Shut::Full) => settled.await,
+            }
         }
-        *reserved += least;
-        Some(Meter {
+    }
+
+    /// What can be said at once. A request that is alone may cost anything: a run that has money left must be able to go on.
+    pub fn try_open(&self, rate: Rate, size: Size) -> Result<Meter, Shut> {
+        let estimate = size.input_bytes as u64 / BYTES_PER_TOKEN;
+        let most = rate.cost(&Tokens { cache_write: estimate, output: size.most_output, ..Tokens::default() });
+        let mut under_way = self.under_way();
+        let held = self.spent().saturating_add(under_way.reserved);
+        if self.is_spent() {
+            return Err(Shut::Spent);
+        }
+        if under_way.requests > 0 && held.saturating_add(most) > self.0.budget {
+            return Err(Shut::Full);
+        }
+        under_way.requests += 1;
+        under_way.reserved = under_way.reserved.saturating_add(most);
+        Ok(Meter {
             ledger: self.clone(),
             rate,
-            least,
+            most,
+            reserved: most,
+            most_output: size.most_output,
             estimate,
             counted: Tokens::default(),
             micros: 0,
             state: State::Unsent,
         })
     }
+}
+
+/// What is known of a request before it is answered.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Size {
+    pub input_bytes: usize,
+    /// Its `max_tokens`.
+    pub most_output: u64,
+}
+
+/// Why no account is opened now.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Shut {
+    /// Nothing is left.
+    Spent,
+    /// What is left may be used up by the requests under way.
+    Full,
 }
 
 /// A token is about four bytes of English or code; used only where the API did not tell.
@@ -106,7 +162,10 @@ pub(super) const BYTES_PER_TOKEN: u64 = 4;
 pub(super) struct Meter {
     ledger: Ledger,
     rate: Rate,
-    least: i64,
+    /// The most that it was taken to cost, and what it may still cost beyond what has been counted.
+    most: i64,
+    reserved: i64,
+    most_output: u64,
     /// Input tokens by the size of the request.
     estimate: u64,
     counted: Tokens,
@@ -140,6 +199,7 @@ impl Meter {
     pub fn told(&mut self, so_far: Tokens) {
         self.state = State::Told;
         self.count(so_far);
+        self.ledger.0.settled.notify_waiters();
     }
 
     /// The output can't be less than this: so much text has come.
@@ -151,6 +211,10 @@ impl Meter {
 
     fn count(&mut self, tokens: Tokens) {
         let micros = self.rate.cost(&tokens);
+        let rest = self.most_output.saturating_sub(tokens.output);
+        let rest = self.rate.cost(&Tokens { output: rest, ..Tokens::default() });
+        // Once the API has told what the input is, only the rest of the answer is unknown.
+        let reserved = if self.state == State::Told { rest } else { self.most.saturating_sub(micros).max(rest) };
         let (old, paid) = (std::mem::replace(&mut self.counted, tokens), std::mem::replace(&mut self.micros, micros));
         let more = |new: u64, old: u64, sum: u64| sum.saturating_add(new).saturating_sub(old);
         self.ledger.0.used.send_modify(|usage| {
@@ -161,6 +225,14 @@ impl Meter {
             usage.cache_write = more(written(&tokens), written(&old), usage.cache_write);
             usage.micros = usage.micros.saturating_add(micros).saturating_sub(paid);
         });
+        // After it was counted: what is held by nobody for a moment could be given away twice.
+        self.reserve(reserved);
+    }
+
+    fn reserve(&mut self, reserved: i64) {
+        let old = std::mem::replace(&mut self.reserved, reserved);
+        let mut under_way = self.ledger.under_way();
+        under_way.reserved = under_way.reserved.saturating_sub(old).saturating_add(reserved);
     }
 }
 
@@ -171,7 +243,9 @@ impl Drop for Meter {
             // same, so an agent can't work for nothing by hanging up early.
             self.count(Tokens { input: self.counted.input.max(self.estimate), ..self.counted });
         }
-        *self.ledger.reserved() -= self.least;
+        self.reserve(0);
+        self.ledger.under_way().requests -= 1;
+        self.ledger.0.settled.notify_waiters();
     }
 }
 
@@ -186,32 +260,66 @@ mod tests {
         Prices::default().of("claude-opus-4")
     }
 
+    fn size(input_bytes: usize, most_output: u64) -> Size {
+        Size { input_bytes, most_output }
+    }
+
     #[test]
     fn a_budget_that_is_used_up_opens_no_more_requests() {
         let ledger = Ledger::new(1_000, 400);
-        let mut meter = ledger.open(rate(), 40).unwrap();
+        let mut meter = ledger.try_open(rate(), size(40, 0)).unwrap();
         meter.sent();
         meter.told(Tokens { input: 100, output: 4, ..Tokens::default() });
         assert_eq!(ledger.usage().micros, 600);
-        assert!(ledger.open(rate(), 40).is_none());
+        assert_eq!(ledger.try_open(rate(), size(40, 0)).unwrap_err(), Shut::Spent);
         assert!(ledger.is_spent());
     }
 
     #[test]
-    fn requests_under_way_hold_their_least_cost() {
-        let ledger = Ledger::new(1_000, 0);
-        // 8000 bytes are about 2000 tokens, 1000 micro-dollars when they come from the cache.
-        let first = ledger.open(rate(), 8000).unwrap();
-        assert!(ledger.open(rate(), 8).is_none());
+    fn only_a_request_that_is_alone_may_overdraw() {
+        let ledger = Ledger::new(1_000_000, 0);
+        // A tenth of a dollar each, for four thousand tokens of output.
+        let open = || ledger.try_open(rate(), size(0, 4000));
+        let mut first = open().unwrap();
+        let others: Vec<Meter> = (0..9).map(|_| open().unwrap()).collect();
+        assert_eq!(open().unwrap_err(), Shut::Full, "ten fill the budget");
+        // What has been counted of one is not held a second time.
+        first.sent();
+        first.told(Tokens { output: 3000, ..Tokens::default() });
+        assert_eq!(open().unwrap_err(), Shut::Full);
         drop(first);
-        assert!(ledger.open(rate(), 8).is_some());
-        assert_eq!(ledger.usage(), Usage::default(), "what was never sent costs nothing");
+        let small = || ledger.try_open(rate(), size(0, 1000));
+        let last = small().unwrap();
+        assert_eq!(small().unwrap_err(), Shut::Full);
+        drop((others, last));
+        assert_eq!(ledger.usage().micros, 75_000, "what was never sent costs nothing");
+        // Alone it may cost more than there is: nothing would ever come of the run otherwise.
+        let large = ledger.try_open(rate(), size(4_000_000, 128_000)).unwrap();
+        assert_eq!(small().unwrap_err(), Shut::Full);
+        drop(large);
+        assert!(small().is_ok());
+    }
+
+    #[tokio::test]
+    async fn requests_in_parallel_cost_the_budget_and_one_answer_more_at_the_most() {
+        let ledger = Ledger::new(1_000_000, 0);
+        let ask = |ledger: Ledger| async move {
+            // 32000 tokens of output are 0.8 dollars: a second one does not fit beside the first.
+            let Some(mut meter) = ledger.open(rate(), size(400, 32_000)).await else { return false };
+            meter.sent();
+            tokio::task::yield_now().await;
+            meter.told(Tokens { input: 100, output: 16_000, ..Tokens::default() });
+            true
+        };
+        let all = (0..32).map(|_| tokio::spawn(ask(ledger.clone())));
+        let answered = futures::future::join_all(all).await.into_iter().filter(|it| *it.as_ref().unwrap()).count();
+        assert_eq!((answered, ledger.usage().micros), (3, 3 * 400_500));
     }
 
     #[test]
     fn what_is_told_replaces_what_was_told_before() {
         let ledger = Ledger::new(1_000_000, 0);
-        let mut meter = ledger.open(rate(), 40).unwrap();
+        let mut meter = ledger.try_open(rate(), size(40, 0)).unwrap();
         meter.sent();
         meter.told(Tokens { input: 10, output: 1, cache_write: 3, cache_write_1h: 4, ..Tokens::default() });
         meter.at_least(20);
@@ -225,11 +333,11 @@ mod tests {
     #[test]
     fn an_answer_that_nobody_waited_for_is_paid_by_estimate() {
         let ledger = Ledger::new(1_000_000, 0);
-        let mut meter = ledger.open(rate(), 4000).unwrap();
+        let mut meter = ledger.try_open(rate(), size(4000, 0)).unwrap();
         meter.sent();
         drop(meter);
         assert_eq!(ledger.usage().input, 1000);
-        let mut meter = ledger.open(rate(), 4000).unwrap();
+        let mut meter = ledger.try_open(rate(), size(4000, 0)).unwrap();
         meter.sent();
         meter.free();
         drop(meter);

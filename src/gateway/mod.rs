@@ -33,6 +33,7 @@ pub mod host;
 mod idle;
 mod ledger;
 mod model;
+mod once;
 pub mod price;
 mod reading;
 mod request;

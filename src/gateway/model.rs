@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use super::Gate;
-use super::ledger::Meter;
+use super::ledger::{Meter, Size};
 use super::reading::Reading;
 use super::request::{Asked, Refused, allows};
 use super::trouble::{Trouble, UpstreamTrouble};
@@ -109,7 +109,7 @@ async fn answer(gate: &Gate, request: Request<Incoming>) -> Result<Response<Body
         return Err(Refusal::new(StatusCode::FORBIDDEN, "permission_error", says));
     }
     // Counting tokens is free of charge.
-    let meter = if counts_only { None } else { Some(open(gate, &asked, body.len())?) };
+    let meter = if counts_only { None } else { Some(open(gate, &asked, body.len()).await?) };
     let mut key = HeaderValue::from_str(api_key.expose_secret().trim()).map_err(|_| {
         let says = "ANTHROPIC_API_KEY holds characters that no key has";
         gate.set_trouble(UpstreamTrouble::own(Trouble::KeyRefused, says));
@@ -123,9 +123,10 @@ async fn answer(gate: &Gate, request: Request<Incoming>) -> Result<Response<Body
     forward(gate, head.uri.path(), head.uri.query(), headers, body, meter).await
 }
 
-fn open(gate: &Gate, asked: &Asked, bytes: usize) -> Result<Meter, Refusal> {
+async fn open(gate: &Gate, asked: &Asked, input_bytes: usize) -> Result<Meter, Refusal> {
     let rate = gate.0.gateway.prices.of(&asked.model);
-    gate.0.ledger.open(rate, bytes).ok_or_else(|| {
+    let size = Size { input_bytes, most_output: asked.max_tokens };
+    gate.0.ledger.open(rate, size).await.ok_or_else(|| {
         let says = format!("this run has used its budget of ${:.2}", gate.0.ledger.budget() as f64 / 1e6);
         Refusal::new(StatusCode::PAYMENT_REQUIRED, "billing_error", says)
     })

@@ -179,12 +179,13 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
     use super::*;
-    use crate::gateway::ledger::{Ledger, Usage};
+    use crate::gateway::ledger::{Ledger, Size, Usage};
     use crate::gateway::price::Prices;
 
     fn read(events: bool, pieces: &[&str]) -> Usage {
         let ledger = Ledger::new(i64::MAX, 0);
-        let mut meter = ledger.open(Prices::default().of("opus"), 400).unwrap();
+        let mut meter =
+            ledger.try_open(Prices::default().of("opus"), Size { input_bytes: 400, most_output: 0 }).unwrap();
         meter.sent();
         let mut reading = Reading::new(events);
         for piece in pieces {
@@ -223,7 +224,8 @@ mod tests {
     fn an_answer_is_complete_when_it_says_so() {
         let complete = |events, body: &str| {
             let ledger = Ledger::new(i64::MAX, 0);
-            let mut meter = ledger.open(Prices::default().of("opus"), 400).unwrap();
+            let mut meter =
+                ledger.try_open(Prices::default().of("opus"), Size { input_bytes: 400, most_output: 0 }).unwrap();
             let mut reading = Reading::new(events);
             reading.push(body.as_bytes(), &mut meter);
             reading.end(&mut meter);

@@ -9,7 +9,7 @@ use super::{Halt, Pause, Run, stopped, wait};
 use crate::clock::{self, Millis};
 use crate::github;
 use crate::report::{Money, Undone, View};
-use crate::sandbox::git::Workbench;
+use crate::sandbox::{self, git::Workbench};
 use crate::store::{self, ChangeAfter};
 use crate::task::{Ending, Progress, Snapshot, State, Trigger, Wait, WaitsFor, Work};
 
@@ -141,9 +141,7 @@ impl Run<'_> {
     /// End the task, whose ending is written down and told as far as it can be. The files go first: nothing is done with them
     /// any more, and an answer of the database that is lost here leaves nothing. What a crash leaves is removed by `sweep`.
     pub async fn end(&self, state: State) -> Result<(), Pause> {
-        if let Err(error) = tokio::fs::remove_dir_all(&self.dir).await
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
+        if let Err(error) = sandbox::remove_tree(&self.dir).await {
             warn!("Could not remove {}: {error}", self.dir.display());
         }
         if !self.app.store.end(self.job.lease(), state).await? {

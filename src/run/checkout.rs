@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::attempt::disk_full;
 use super::{Halt, Pause, Run};
 use crate::github::Scope;
+use crate::sandbox;
 use crate::sandbox::git::{Branch, Checkout, Diffed, Git, GitError, Mirror, Remote, Sha, Want};
 use crate::task::{Ending, Wait, WaitsFor};
 
@@ -68,7 +69,7 @@ impl Run<'_> {
                 // A kept token can die early: a key was rolled, the installation was changed.
                 Err(GitError::Auth(_)) if self.repo.git_may_try_again(Scope::Fetch, refusals).await => {
                     refusals += 1;
-                    let _ = tokio::fs::remove_dir_all(&workspace).await;
+                    let _ = sandbox::remove_tree(&workspace).await;
                 }
                 // git follows no redirect with a token.
                 Err(GitError::NotFound(_)) if !followed && self.repo.follow().await? => followed = true,
@@ -107,9 +108,7 @@ impl Run<'_> {
         }
         // What was begun to be inspected is inspected anew.
         for begun in [super::inspect::BENCH, super::inspect::BUNDLE] {
-            let begun = self.dir.join(begun);
-            let _ = tokio::fs::remove_dir_all(&begun).await;
-            let _ = tokio::fs::remove_file(&begun).await;
+            let _ = sandbox::remove_tree(&self.dir.join(begun)).await;
         }
         Ok(Some(Tree { workspace, mirror, git, base, nonce: kept }))
     }
@@ -139,10 +138,8 @@ impl Run<'_> {
         let prepared = async {
             // First of all: a tree that is half gone is nobody's.
             let _ = tokio::fs::remove_file(self.dir.join(NONCE)).await;
-            match tokio::fs::remove_dir_all(&self.dir).await {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-                _ => tokio::fs::create_dir_all(&self.dir).await,
-            }
+            sandbox::remove_tree(&self.dir).await?;
+            tokio::fs::create_dir_all(&self.dir).await
         };
         match prepared.await {
             Ok(()) => Ok(self.dir.join("workspace")),

@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::github;
 use crate::queue::Job;
 use crate::report::Undone;
+use crate::sandbox;
 use crate::store::NewEvent;
 use crate::task::{Ending, Gone};
 
@@ -35,7 +36,7 @@ pub async fn end(app: &App, job: &Job, gone: Gone) -> Result<(), Pause> {
         None => ending.state(),
     };
     // Of an attempt on this machine; there may have been none.
-    let _ = tokio::fs::remove_dir_all(app.config.store.data_dir.join("runs").join(&lease.job_id)).await;
+    let _ = sandbox::remove_tree(&app.config.store.data_dir.join("runs").join(&lease.job_id)).await;
     match app.store.end(lease, state).await? {
         true => Ok(()),
         false => Err(Pause::Lost),

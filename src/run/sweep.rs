@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::clock::{self, Millis};
 use crate::report::review::Stranded;
 use crate::store::StoredTask;
-use crate::{github, report};
+use crate::{github, report, sandbox};
 
 /// How often all of it is looked after. Unfinished check runs would stand on the pull request for two weeks.
 const EVERY: Duration = Duration::from_mins(5);
@@ -64,7 +64,7 @@ async fn directories(app: &App) {
     while let Ok(Some(entry)) = runs.next_entry().await {
         let name = entry.file_name().to_string_lossy().into_owned();
         if is_over(app, &name).await {
-            match tokio::fs::remove_dir_all(entry.path()).await {
+            match sandbox::remove_tree(&entry.path()).await {
                 Ok(()) => info!(task.id = name, "Removed what was left of run {name}"),
                 Err(error) => warn!("Could not remove {}: {error}", entry.path().display()),
             }

@@ -15,6 +15,8 @@ use tokio::net::TcpStream;
 pub mod git;
 pub mod local;
 
+pub use local::remove_tree;
+
 /// What is asked of a provider when a sandbox is made.
 #[derive(Clone)]
 pub struct Spec {

@@ -22,13 +22,15 @@ use tokio::process::Command;
 
 use super::args::{self, Args, Directories};
 use super::files::{self, Root};
+use super::floor::{Floor, Missing};
 use super::limits::Group;
 use super::proc::{Mark, kill_tree};
 use super::process::{Kill, Process};
+use super::remove::remove;
 use super::stage::{Mount, Stage, User};
 use super::state::State;
 use super::watch::blocking;
-use super::{Machine, seccomp, spawner};
+use super::{Machine, seccomp, spawner, user};
 use crate::sandbox::{Cursor, Exec, ExecEvent, ExecId, Limit, Sandbox, SandboxError, Signal, Spec};
 
 /// A live sandbox. Dropping it kills what runs in it and leaves its directory for `destroy`.
@@ -40,6 +42,7 @@ pub(super) struct Cage {
     machine: Arc<Machine>,
     /// Its user on the host, when that is not ours.
     owner: Option<u32>,
+    _user: Option<user::User>,
     group: Group,
     state: Mutex<State>,
     processes: Mutex<HashMap<String, Arc<Process>>>,
@@ -57,7 +60,8 @@ impl Cage {
         let failed = |error| SandboxError::Io { doing: format!("make the sandbox {}", dir.display()), error };
         // Half a sandbox must not look like one, so it gets its name last. Its note is in it from the first moment.
         let new = dir.with_file_name(format!(".new-{id}-{}", uuid::Uuid::new_v4().simple()));
-        let owner = machine.identity.of(id);
+        let user = machine.identity.take(id, &machine.users).map_err(failed)?;
+        let owner = user.as_ref().map(|user| user.id);
         if owner.is_some() {
             args::check_readable(spec)?;
         }
@@ -92,7 +96,7 @@ impl Cage {
             Ok((lock, group, state))
         })();
         let (lock, group, state) = made.map_err(|error| {
-            let _ = files::remove(&new);
+            let _ = remove(&new);
             failed(error)
         })?;
         Ok(Cage {
@@ -102,6 +106,7 @@ impl Cage {
             spec: spec.clone(),
             machine: machine.clone(),
             owner,
+            _user: user,
             group,
             state: Mutex::new(state),
             processes: Mutex::default(),
@@ -141,6 +146,15 @@ impl Cage {
     pub fn writable(&self) -> Vec<PathBuf> {
         let own = self.directories.writable();
         own.into_iter().chain([self.spec.workspace.as_path()]).map(Path::to_owned).collect()
+    }
+
+    /// The room that is kept free for all of this machine.
+    pub fn floor(&self) -> &Floor {
+        &self.machine.floor
+    }
+
+    pub fn missing_on_disk(&self) -> Option<Missing> {
+        self.floor().missing(&self.dir)
     }
 
     /// The bubblewraps and their inits, in pairs.
@@ -280,6 +294,7 @@ impl Drop for Cage {
         // Whatever the runtime is still able to do about it.
         kill_tree(&self.state().processes);
         self.group.end();
+        self.floor().forget(&self.id);
     }
 }
 

@@ -12,7 +12,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2, renameat};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2, renameat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, mkdirat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
 
@@ -24,7 +24,8 @@ pub(super) struct Root {
     pub owner: Option<u32>,
 }
 
-const DIRECTORY: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
+pub(super) const DIRECTORY: OFlag =
+    OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
 /// The names that lead from a root to a file. Only plain ones, and at least one.
 pub(super) fn names(path: &Path) -> Option<Vec<&OsStr>> {
@@ -119,16 +120,27 @@ fn read(dir: &OwnedFd, name: &OsStr, inside: &Path, limit: u64) -> Result<Bytes,
     if bytes.len() as u64 > limit { Err(too_large()) } else { Ok(Bytes::from(bytes)) }
 }
 
-/// Bytes that a tree takes on disk. A directory that can't be read counts as itself: its owner can hide files in one
-/// from a host that is the same user, and every file is held by `RLIMIT_FSIZE` all the same.
-pub(super) fn usage(root: &Path) -> io::Result<u64> {
-    let mut sum = 0;
-    walk(root, &mut |_, _, stat| {
+/// What a tree takes on disk.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Usage {
+    pub bytes: u64,
+    pub files: u64,
+    /// A part of it could not be read: closed by its owner, or deeper than any program goes.
+    pub unread: bool,
+}
+
+/// Measure a tree. With `open`, directories that their owner has closed are opened for good: an agent can hide files in one
+/// from a host that is the same user.
+pub(super) fn usage(root: &Path, open: bool) -> io::Result<Usage> {
+    let mut sum = Usage::default();
+    let whole = walk(root, open, &mut |_, _, stat| {
         // What a file shares with another name is counted once for each; the sandbox made the second name too. Empty
         // files take an inode.
-        sum += stat.st_blocks as u64 * 512 + 256;
+        sum.bytes += stat.st_blocks as u64 * 512 + 256;
+        sum.files += 1;
         Ok(())
     })?;
+    sum.unread = !whole;
     Ok(sum)
 }
 
@@ -136,112 +148,93 @@ pub(super) fn usage(root: &Path) -> io::Result<u64> {
 pub(super) fn give(root: &Path, id: u32) -> io::Result<()> {
     let dir = File::open(root)?;
     own(&dir.into(), Some(id))?;
-    walk(root, &mut |dir, name, stat| {
+    walk(root, false, &mut |dir, name, stat| {
         if stat.st_uid != id && (stat.st_nlink == 1 || kind(stat) == SFlag::S_IFDIR) {
             let (uid, gid) = (Some(Uid::from_raw(id)), Some(Gid::from_raw(id)));
             nix::unistd::fchownat(dir, name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW)?;
         }
         Ok(())
     })
+    .map(drop)
 }
 
 type Visit<'a> = dyn FnMut(BorrowedFd<'_>, &OsStr, &FileStat) -> io::Result<()> + 'a;
 
-/// Visit everything below `root`, never through a link. What goes away meanwhile or may not be read is left out.
-fn walk(root: &Path, visit: &mut Visit<'_>) -> io::Result<()> {
-    // An agent can nest deeper than the kernel takes paths. So paths start anew, from a descriptor, before they get long.
+/// Visit everything below `root`, never through a link; whether all of it could be read. What goes away meanwhile is left
+/// out.
+fn walk(root: &Path, open: bool, visit: &mut Visit<'_>) -> io::Result<bool> {
+    // An agent can nest deeper than the kernel takes paths. So paths start anew, from a descriptor, before they get long;
+    // but not so often that the descriptors run out.
     const LONG: usize = 2000;
-    let mut waiting = vec![(Rc::new(OwnedFd::from(File::open(root)?)), PathBuf::from("."))];
-    while let Some((base, path)) = waiting.pop() {
-        let Ok(dir) = open_below(base.as_fd(), &path) else { continue };
-        let dir = Rc::new(dir);
-        let (base, path) = if path.as_os_str().len() > LONG { (dir.clone(), PathBuf::from(".")) } else { (base, path) };
+    const TIMES: usize = 32;
+    let top = Rc::new(open_below(AT_FDCWD, root, open, ResolveFlag::empty())?);
+    let mut whole = true;
+    let mut waiting = vec![(top, PathBuf::from("."), 0)];
+    while let Some((base, path, times)) = waiting.pop() {
+        let beneath = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS;
+        let dir = match open_below(base.as_fd(), &path, open, beneath) {
+            Ok(dir) => Rc::new(dir),
+            // Gone, or something else by now.
+            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::EXDEV) => continue,
+            Err(_) => {
+                whole = false;
+                continue;
+            }
+        };
+        let (base, path, times) = match path.as_os_str().len() > LONG {
+            true => (dir.clone(), PathBuf::from("."), times + 1),
+            false => (base, path, times),
+        };
+        if times > TIMES {
+            whole = false;
+            continue;
+        }
         for name in entries(&dir)? {
             let name = name?;
-            let Ok(stat) = fstatat(&dir, name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW) else { continue };
+            let stat = match fstatat(&dir, name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
+                Ok(stat) => stat,
+                Err(error) => {
+                    whole &= error == Errno::ENOENT;
+                    continue;
+                }
+            };
             visit(dir.as_fd(), &name, &stat)?;
             if kind(&stat) == SFlag::S_IFDIR {
-                waiting.push((base.clone(), path.join(&name)));
+                waiting.push((base.clone(), path.join(&name), times));
             }
         }
     }
-    Ok(())
+    Ok(whole)
 }
 
-fn open_below(top: BorrowedFd<'_>, path: &Path) -> nix::Result<OwnedFd> {
-    let how = OpenHow::new().flags(DIRECTORY).resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS);
-    match openat2(top, path, how) {
+/// Open a directory to read it and what is in it. With `open`, its owner gets the right to do so where that is missing.
+fn open_below(top: BorrowedFd<'_>, path: &Path, open: bool, resolve: ResolveFlag) -> nix::Result<OwnedFd> {
+    let go = |flags: OFlag| match openat2(top, path, OpenHow::new().flags(flags).resolve(resolve)) {
         // Before Linux 5.6 only the last name is guarded. A swapped one then leads a count astray, nothing more.
-        Err(Errno::ENOSYS) => openat(top, path, DIRECTORY, Mode::empty()),
+        Err(Errno::ENOSYS) => openat(top, path, flags, Mode::empty()),
+        other => other,
+    };
+    // Whoever may read a directory may still not look at what is in it, were it only itself.
+    let usable = |dir: OwnedFd| fstatat(&dir, ".", AtFlags::AT_SYMLINK_NOFOLLOW).map(|_| dir);
+    match go(DIRECTORY).and_then(usable) {
+        Err(Errno::EACCES) if open => {
+            // One without permissions can't be opened to be changed, but found: chmod goes through its descriptor.
+            let found = go(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC)?;
+            let mode = fstat(&found)?.st_mode & 0o7777 | 0o500;
+            let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
+            fs::set_permissions(by_descriptor(&found), permissions).map_err(|error| errno(&error))?;
+            openat(&found, ".", DIRECTORY, Mode::empty())
+        }
         other => other,
     }
 }
 
-/// Remove a tree, however deep it is and whatever its modes are.
-///
-/// A tree may be deeper than we have descriptors or stack, so it is flattened instead of descended into: directories found
-/// one level down move up to the top, until the top is empty.
-pub(super) fn remove(root: &Path) -> io::Result<()> {
-    let top = match File::open(root) {
-        Ok(top) => OwnedFd::from(top),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    let mut moved = 0u64;
-    loop {
-        let mut empty = true;
-        for name in entries(&top)? {
-            let name = name?;
-            empty = false;
-            if unlinkat(&top, name.as_os_str(), UnlinkatFlags::NoRemoveDir).is_ok()
-                || unlinkat(&top, name.as_os_str(), UnlinkatFlags::RemoveDir).is_ok()
-            {
-                continue;
-            }
-            let dir = open_writable(&top, &name)?;
-            for inner in entries(&dir)? {
-                let inner = inner?;
-                if unlinkat(&dir, inner.as_os_str(), UnlinkatFlags::NoRemoveDir).is_ok()
-                    || unlinkat(&dir, inner.as_os_str(), UnlinkatFlags::RemoveDir).is_ok()
-                {
-                    continue;
-                }
-                // Moving a directory changes its "..", for which it must be writable itself.
-                drop(open_writable(&dir, &inner)?);
-                moved += 1;
-                renameat(&dir, inner.as_os_str(), &top, format!(".removing-{moved}").as_str())?;
-            }
-            unlinkat(&top, name.as_os_str(), UnlinkatFlags::RemoveDir)?;
-        }
-        if empty {
-            return fs::remove_dir(root);
-        }
-    }
-}
-
-/// Open a directory in `dir` and make sure that its owner may change it.
-fn open_writable(dir: &OwnedFd, name: &OsStr) -> nix::Result<OwnedFd> {
-    let stat = fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
-    if stat.st_mode & 0o700 != 0o700 {
-        // A directory without permissions can't be opened to be changed, but found: chmod goes through its descriptor.
-        let found = openat(
-            dir,
-            name,
-            OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC,
-            Mode::empty(),
-        )?;
-        let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-        fs::set_permissions(by_descriptor(&found), permissions).map_err(|error| errno(&error))?;
-    }
-    openat(dir, name, DIRECTORY, Mode::empty())
-}
-
-fn entries(dir: &OwnedFd) -> io::Result<impl Iterator<Item = io::Result<OsString>> + use<>> {
+pub(super) fn entries(dir: &OwnedFd) -> io::Result<impl Iterator<Item = io::Result<OsString>> + use<>> {
     Ok(fs::read_dir(by_descriptor(dir))?.map(|entry| Ok(entry?.file_name())))
 }
 
 /// A path to what is open, so that the standard library can work on a descriptor.
-fn by_descriptor(fd: &OwnedFd) -> PathBuf {
+pub(super) fn by_descriptor(fd: &OwnedFd) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
 }
 
@@ -266,7 +259,7 @@ fn kind(stat: &FileStat) -> SFlag {
     SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits())
 }
 
-fn errno(error: &io::Error) -> Errno {
+pub(super) fn errno(error: &io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
 }
 
@@ -276,5 +269,55 @@ fn explain(path: &Path, error: Errno) -> SandboxError {
         Errno::ELOOP | Errno::ENOTDIR | Errno::EISDIR | Errno::ENXIO => SandboxError::Path(path.to_owned()),
         Errno::ENOENT => SandboxError::NotFound(format!("file {}", path.display())),
         _ => SandboxError::Io { doing: format!("use {} of the sandbox", path.display()), error: error.into() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn closed_directories_are_counted_once_they_are_to_be_opened() {
+        let scene = tempfile::tempdir().unwrap();
+        let root = scene.path().join("workspace");
+        fs::create_dir_all(root.join("unsearchable/closed")).unwrap();
+        fs::write(root.join("unsearchable/closed/file"), vec![1; 100_000]).unwrap();
+        for (name, mode) in [("unsearchable/closed", 0), ("unsearchable", 0o400), ("", 0)] {
+            fs::set_permissions(root.join(name), fs::Permissions::from_mode(mode)).unwrap();
+        }
+        if !nix::unistd::geteuid().is_root() {
+            assert!(usage(&root, false).is_err());
+        }
+        let held = usage(&root, true).unwrap();
+        assert!(held.bytes >= 100_000 && held.files == 3 && !held.unread, "{held:?}");
+        let mode = |name: &str| fs::metadata(root.join(name)).unwrap().permissions().mode() & 0o777;
+        if !nix::unistd::geteuid().is_root() {
+            assert_eq!((mode(""), mode("unsearchable")), (0o500, 0o500));
+        }
+        fs::set_permissions(&root, fs::Permissions::from_mode(0o700)).unwrap();
+    }
+
+    #[test]
+    fn a_tree_that_is_too_deep_is_said_to_be_unread() {
+        let scene = tempfile::tempdir().unwrap();
+        let name = "d".repeat(200);
+        let deep = |levels: usize| {
+            let root = scene.path().join(levels.to_string());
+            fs::create_dir(&root).unwrap();
+            let mut dir = OwnedFd::from(File::open(&root).unwrap());
+            for _ in 0..levels {
+                mkdirat(&dir, name.as_str(), Mode::from_bits_truncate(0o700)).unwrap();
+                dir = openat(&dir, name.as_str(), DIRECTORY, Mode::empty()).unwrap();
+            }
+            let held = usage(&root, false).unwrap();
+            super::super::remove::remove(&root).unwrap();
+            held
+        };
+        assert_eq!((deep(100).unread, deep(100).files), (false, 100));
+        assert!(deep(1000).unread);
     }
 }

@@ -10,6 +10,7 @@ use nix::fcntl::{Flock, FlockArg};
 
 use super::args::{Directories, HOME};
 use super::files::{self, Root};
+use super::remove::remove;
 use super::state::State;
 use crate::sandbox::SandboxError;
 
@@ -54,7 +55,7 @@ pub(super) fn sweep(root: &Path) {
             state.labels.contains_key("preflight") || state.labels.get("run").is_some_and(|run| run == "doctor")
         });
         if (half || was_a_look)
-            && let Err(error) = files::remove(&dir)
+            && let Err(error) = remove(&dir)
         {
             tracing::warn!("Could not remove {}: {error}", dir.display());
         }

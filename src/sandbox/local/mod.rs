@@ -20,27 +20,33 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use self::cage::{Cage, Handle};
+use self::floor::Floor;
 use self::limits::Means;
+use self::remove::remove;
 use self::state::State;
-use self::user::Identity;
+use self::user::{Identity, Taken};
 use self::watch::blocking;
 use super::{Finding, Provider, Sandbox, SandboxError, SandboxRef, Spec};
 
 mod args;
 mod cage;
 mod files;
+mod floor;
 mod left;
 mod limits;
 mod preflight;
 mod proc;
 mod process;
 mod record;
+mod remove;
 mod seccomp;
 mod spawner;
 mod stage;
 mod state;
 mod user;
 mod watch;
+
+pub use self::remove::remove_tree;
 
 const NAME: &str = "local";
 
@@ -58,7 +64,9 @@ pub struct Local {
 struct Machine {
     bwrap: Option<PathBuf>,
     identity: Identity,
+    users: Taken,
     means: Means,
+    floor: Floor,
 }
 
 impl Local {
@@ -73,7 +81,13 @@ impl Local {
         left::sweep(&root);
         let places = ["/usr/bin", "/usr/local/bin", "/bin", "/run/wrappers/bin", "/run/current-system/sw/bin"];
         let bwrap = places.iter().map(|dir| Path::new(dir).join("bwrap")).find(|path| path.is_file());
-        let machine = Machine { bwrap, identity: Identity::find(), means: Means::find() };
+        let machine = Machine {
+            bwrap,
+            identity: Identity::find(),
+            users: Taken::default(),
+            means: Means::find(),
+            floor: Floor::default(),
+        };
         Ok(Local {
             root,
             instance,
@@ -81,6 +95,13 @@ impl Local {
             live: Mutex::default(),
             making: tokio::sync::Mutex::default(),
         })
+    }
+
+    /// End sandboxes, the largest first, when the disk has less room than this.
+    #[must_use]
+    pub fn keep_free(self, bytes: u64) -> Self {
+        self.machine.floor.keep(bytes);
+        self
     }
 
     fn live(&self) -> MutexGuard<'_, HashMap<String, Arc<Cage>>> {
@@ -221,5 +242,5 @@ fn demolish(dir: &Path) -> Result<(), SandboxError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         other => other.map_err(failed)?,
     }
-    files::remove(&gone).map_err(failed)
+    remove(&gone).map_err(failed)
 }

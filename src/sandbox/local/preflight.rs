@@ -172,7 +172,7 @@ async fn proof(local: &Local) -> Result<(), SandboxError> {
     let result = run(local, &key, &workspace).await;
     let reference = crate::sandbox::SandboxRef { provider: local.name().to_owned(), native_id: local.id(&key) };
     let destroyed = local.destroy(&reference).await;
-    let _ = super::files::remove(&workspace);
+    let _ = super::remove::remove(&workspace);
     result.and(destroyed)
 }
 

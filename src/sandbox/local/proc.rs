@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 
 use nix::sys::signal::{Signal, kill};
+use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
@@ -106,4 +108,24 @@ pub(super) fn resident(marks: &[Mark]) -> u64 {
         shared = field("RssShmem:").max(shared);
     }
     (own + shared) * 1024
+}
+
+/// What files take on disk that nobody can find any more and that these processes still have open. Those in memory are left
+/// out, unless `devices` are.
+pub(super) fn deleted(marks: &[Mark], devices: &[u64]) -> u64 {
+    let mut files = HashMap::new();
+    for mark in marks {
+        for open in fs::read_dir(format!("/proc/{}/fd", mark.pid)).into_iter().flatten().flatten() {
+            let path = open.path();
+            let Ok(file) = fs::metadata(&path) else { continue };
+            let on_disk = || {
+                devices.contains(&file.dev())
+                    || statfs(&path).is_ok_and(|system| system.filesystem_type() != TMPFS_MAGIC)
+            };
+            if file.is_file() && file.nlink() == 0 && on_disk() {
+                files.insert((file.dev(), file.ino()), file.blocks() * 512);
+            }
+        }
+    }
+    files.values().sum()
 }

@@ -77,6 +77,16 @@ const NAMESPACES: [i32; 7] = [
 /// own interfaces with: the rest of netlink is another place where kernels break.
 const FAMILIES: [i32; 4] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
 
+const INTERNET: [i32; 2] = [libc::AF_INET, libc::AF_INET6];
+
+/// Protocols of the internet that a process inside may open a socket of, 0 being the usual one of a type. The others (SCTP,
+/// MPTCP, UDP-Lite) are loaded when they are asked for, and are yet another place where kernels break.
+const PROTOCOLS: [i32; 5] = [0, libc::IPPROTO_ICMP, libc::IPPROTO_TCP, libc::IPPROTO_UDP, libc::IPPROTO_ICMPV6];
+
+/// Types of socket whose usual protocol is none of those, and the bits of the argument that say the type.
+const OTHER_TYPES: [i32; 3] = [libc::SOCK_RDM, libc::SOCK_SEQPACKET, libc::SOCK_DCCP];
+const TYPE: u64 = 0xf;
+
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 /// The filters as bubblewrap's `--add-seccomp-fd` reads them; nothing on an architecture whose numbers we don't know, where
@@ -90,9 +100,12 @@ pub(super) fn filters() -> Option<Vec<Vec<u8>>> {
         return None;
     };
     let mut programs: Vec<BpfProgram> = Vec::new();
-    for (answer, rules) in
-        [(libc::ENOSYS, unknown()), (libc::EPERM, forbidden().ok()?), (libc::EAFNOSUPPORT, families().ok()?)]
-    {
+    for (answer, rules) in [
+        (libc::ENOSYS, unknown()),
+        (libc::EPERM, forbidden().ok()?),
+        (libc::EAFNOSUPPORT, families().ok()?),
+        (libc::EPROTONOSUPPORT, protocols().ok()?),
+    ] {
         let (pass, refuse) = (SeccompAction::Allow, SeccompAction::Errno(answer as u32));
         programs.push(SeccompFilter::new(rules, pass, refuse, arch).ok()?.try_into().ok()?);
     }
@@ -121,8 +134,20 @@ fn families() -> Result<Rules, Error> {
     Ok(BTreeMap::from([(libc::SYS_socket, vec![other, other_netlink])]))
 }
 
+fn protocols() -> Result<Rules, Error> {
+    let mut rules = Vec::new();
+    for family in INTERNET {
+        let of = || (0, Eq, family as u64);
+        rules.push(all([of()].into_iter().chain(PROTOCOLS.map(|protocol| (2, Ne, protocol as u64))))?);
+        for other in OTHER_TYPES {
+            rules.push(all([of(), (1, MaskedEq(TYPE), other as u64)])?);
+        }
+    }
+    Ok(BTreeMap::from([(libc::SYS_socket, rules)]))
+}
+
 /// A call that fulfils all of `(argument, comparison, value)`. What the kernel reads of these arguments is their low half.
-fn all<const N: usize>(conditions: [(u8, SeccompCmpOp, u64); N]) -> Result<SeccompRule, Error> {
+fn all(conditions: impl IntoIterator<Item = (u8, SeccompCmpOp, u64)>) -> Result<SeccompRule, Error> {
     let half = |(argument, how, value)| SeccompCondition::new(argument, SeccompCmpArgLen::Dword, how, value);
     Ok(SeccompRule::new(conditions.into_iter().map(half).collect::<Result<_, _>>()?)?)
 }

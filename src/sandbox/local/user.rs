@@ -6,7 +6,10 @@
 //! for one). It costs a change of owner of the workspace, and mounts prepared by root, because the new user can't walk to a
 //! directory below `/root`; `stage` does both cheaply. Root without the capabilities for that (a container) stays root.
 
+use std::collections::HashSet;
 use std::fs;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::unistd::geteuid;
 
@@ -45,11 +48,39 @@ impl Identity {
         }
     }
 
-    /// The user of one sandbox; None when it is the one that we are.
-    pub fn of(self, id: &str) -> Option<u32> {
-        let Identity::Separate { first, count } = self else { return None };
-        let number = u32::from_str_radix(id.get(..7)?, 16).ok()?;
-        Some(first + number % count)
+    /// The user of one sandbox; None when it is the one that we are. Where the range is small two of them would come to the
+    /// same number, so the next one is taken that no live sandbox has.
+    pub fn take(self, id: &str, taken: &Taken) -> io::Result<Option<User>> {
+        let Identity::Separate { first, count } = self else { return Ok(None) };
+        let number = id.get(..7).and_then(|id| u32::from_str_radix(id, 16).ok()).unwrap_or_default();
+        let mut all = taken.lock();
+        let free = (0..count).map(|step| first + (number % count + step) % count).find(|user| !all.contains(user));
+        let id = free.ok_or_else(|| io::Error::other("every user number for sandboxes is in use"))?;
+        all.insert(id);
+        Ok(Some(User { id, taken: taken.clone() }))
+    }
+}
+
+/// The numbers that live sandboxes have.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Taken(Arc<Mutex<HashSet<u32>>>);
+
+impl Taken {
+    fn lock(&self) -> MutexGuard<'_, HashSet<u32>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A user number of a sandbox's own. Dropping it frees it.
+#[derive(Debug)]
+pub(super) struct User {
+    pub id: u32,
+    taken: Taken,
+}
+
+impl Drop for User {
+    fn drop(&mut self) {
+        self.taken.lock().remove(&self.id);
     }
 }
 
@@ -58,4 +89,24 @@ fn covers(map: &str, (first, count): (u32, u32)) -> bool {
         let numbers: Vec<u64> = line.split_whitespace().filter_map(|n| n.parse().ok()).collect();
         matches!(numbers[..], [from, _, many] if from <= u64::from(first) && u64::from(first + count) <= from + many)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+    use super::*;
+
+    #[test]
+    fn no_two_live_sandboxes_have_the_same_user() {
+        let (identity, taken) = (Identity::Separate { first: 60_706, count: 3 }, Taken::default());
+        let take = |id: &str| identity.take(id, &taken).map(|user| user.unwrap());
+        let (first, second) = (take("0000002aaa").unwrap(), take("0000002bbb").unwrap());
+        assert_eq!((first.id, second.id), (60_708, 60_706));
+        let _third = take("0000002ccc").unwrap();
+        assert!(take("0000000ddd").is_err());
+        drop(first);
+        assert_eq!(take("0000000ddd").unwrap().id, 60_708);
+        assert!(Identity::Ordinary.take("0000002aaa", &taken).unwrap().is_none());
+    }
 }

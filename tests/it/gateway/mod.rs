@@ -245,6 +245,19 @@ async fn a_budget_that_is_used_up_ends_the_run_with_words() {
 }
 
 #[tokio::test]
+async fn requests_in_parallel_do_not_slip_past_the_budget_together() {
+    let world = world(RunTerms { budget_micros: 2_500, ..terms() }).await;
+    // Each may cost all of it and costs 1000: each goes when it is alone, and the third overdraws.
+    let body = json!({"model": "claude-opus-4", "max_tokens": 100});
+    let all = (0..8).map(|_| world.post("/v1/messages", &body).send());
+    let all = futures::future::join_all(all).await;
+    let mut said: Vec<u16> = all.into_iter().map(|answer| answer.unwrap().status().as_u16()).collect();
+    said.sort_unstable();
+    assert_eq!(said, [200, 200, 200, 402, 402, 402, 402, 402]);
+    assert_eq!(world.settled().await, (300, 60, 3_000));
+}
+
+#[tokio::test]
 async fn only_allowed_models_are_asked() {
     let world = world(RunTerms { allowed_models: Some(vec!["sonnet".into(), "claude-x-1".into()]), ..terms() }).await;
     assert_eq!(world.ask("claude-sonnet-4").await.0, 200);

@@ -59,6 +59,29 @@ async fn too_much_disk_ends_the_sandbox() {
     assert_eq!(fs::metadata(one.inside(&cage, "out/x")).unwrap().len(), 1 << 20);
 }
 
+/// Three files that are larger than the limit together, written to when their names can't be found.
+const OPEN: &str = "mkdir d; exec 3>d/a 4>d/b 5>d/c";
+const FILL: &str = "for i in 3 4 5; do head -c 7000000 /dev/zero >&$i; done; sleep 20";
+
+#[tokio::test]
+async fn files_that_are_out_of_sight_count_too() {
+    for hide in ["rm d/*", "chmod 0 d", "chmod 0 /workspace d"] {
+        let mut scene = Scene::new();
+        scene.spec.limits.disk_bytes = 16 << 20;
+        let cage = scene.cage().await;
+        let (said, exit) = cage.run(&format!("{OPEN}; {hide}; {FILL}")).await;
+        assert_eq!(exit.limit, Some(Limit::Disk), "{hide}: {exit:?} {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_directory_that_a_program_closes_for_a_moment_stays_as_it_is() {
+    let scene = Scene::new();
+    let cage = scene.cage().await;
+    let (said, exit) = cage.run("mkdir d; chmod 0 d; sleep 0.3; stat -c %a d; chmod 700 d").await;
+    assert_eq!((said.as_str(), exit), ("0\n", OK));
+}
+
 #[tokio::test]
 async fn the_end_of_its_lifetime_ends_the_sandbox() {
     let mut scene = Scene::new();
