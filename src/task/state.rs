@@ -66,6 +66,9 @@ pub struct Ending {
     pub says: String,
     #[serde(default)]
     pub pull: Option<u64>,
+    /// The review that it has posted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<u64>,
     /// Who stopped it.
     #[serde(default)]
     pub by: Option<String>,
@@ -76,7 +79,7 @@ pub struct Ending {
 
 impl Ending {
     pub fn new(code: impl Into<String>, says: impl Into<String>) -> Self {
-        Self { code: code.into(), says: says.into(), pull: None, by: None, diff: String::new() }
+        Self { code: code.into(), says: says.into(), pull: None, review: None, by: None, diff: String::new() }
     }
 
     /// The state that a task rests in after this.

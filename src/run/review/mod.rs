@@ -26,8 +26,8 @@ pub async fn review(run: &Run<'_>, outbox: &Outbox<'_>) -> Result<Ending, Halt> 
     run.show(|view| view.reviewed = Some(reviewed.clone()));
     run.advance(State::Publishing).await?;
     run.show(|view| view.step = "publishing");
-    post::post(run, outbox, &reviewed).await?;
-    Ok(Ending::new("reviewed", report::review::title(&reviewed)))
+    let review = post::post(run, outbox, &reviewed).await?;
+    Ok(Ending { review, ..Ending::new("reviewed", report::review::title(&reviewed)) })
 }
 
 async fn make(run: &Run<'_>) -> Result<Reviewed, Halt> {

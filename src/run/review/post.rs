@@ -11,13 +11,15 @@ use crate::task::review::{Known, KnownState, Reviewed, Spot};
 use crate::task::rules::Verdict;
 use crate::task::{Lane, Trigger};
 
-pub async fn post(run: &Run<'_>, outbox: &Outbox<'_>, reviewed: &Reviewed) -> Result<(), Halt> {
+/// The answer is the review's id, where one was posted.
+pub async fn post(run: &Run<'_>, outbox: &Outbox<'_>, reviewed: &Reviewed) -> Result<Option<u64>, Halt> {
     let pause = |undone| Halt::Pause(Pause::from(undone));
     let (config, repo, task) = (&run.app.config, run.repo, run.task);
     // Somebody may have pushed since. What is said of an older commit decides nothing about the pull request.
     let stale = run.repo.pull(task.place.number).await?.head.sha != reviewed.head;
     let reviewed = &if stale { Reviewed { fixed: Vec::new(), ..reviewed.clone() } } else { reviewed.clone() };
     let event = if stale { ReviewEvent::Comment } else { event(run, reviewed).await? };
+    let mut review = None;
     if is_worth_posting(run, reviewed, event) {
         let view = run.view();
         let posted = report::review::post(outbox, repo, config, task, &view, reviewed, event).await.map_err(pause)?;
@@ -25,8 +27,9 @@ pub async fn post(run: &Run<'_>, outbox: &Outbox<'_>, reviewed: &Reviewed) -> Re
         if posted.review.is_none() {
             // Nothing was said on the pull request, so nothing counts as said: the next review will say it.
             run.show(|view| view.reviewed = Some(report::review::in_the_table(reviewed)));
-            return Ok(());
+            return Ok(None);
         }
+        review = posted.review;
         let mut told = if posted.plain { report::review::in_the_table(reviewed) } else { reviewed.clone() };
         report::review::file_comments(outbox, repo, task, &mut told).await.map_err(pause)?;
         // What GitHub did not take as a comment stands in full on the check run.
@@ -34,7 +37,8 @@ pub async fn post(run: &Run<'_>, outbox: &Outbox<'_>, reviewed: &Reviewed) -> Re
         run.show(|view| view.reviewed = Some(told));
     }
     enter(run, reviewed).await?;
-    close_fixed(run, outbox, reviewed).await
+    close_fixed(run, outbox, reviewed).await?;
+    Ok(review)
 }
 
 /// What the review says of the whole: no more than the repository's settings let it, and nothing on our own work, which
