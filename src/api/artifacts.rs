@@ -152,7 +152,7 @@ fn is_known(headers: &HeaderMap, etag: &str) -> bool {
 /// Names what is there, or says why this is not.
 fn no_such(name: &str, all: &[Artifact]) -> Problem {
     let there: Vec<_> = all.iter().filter(|it| it.left_out.is_empty()).map(|it| format!("`{}`", it.name)).collect();
-    let why = all.iter().find(|it| it.name == name).map(|it| format!("`{name}` was not kept: {} ", why(it)));
+    let why = all.iter().find(|it| it.name == name).map(|it| format!("`{name}` was not kept: {}; ", why(it)));
     let there = match there.is_empty() {
         true => "this task has left nothing that is kept".to_owned(),
         false => format!("this task has left {}", there.join(", ")),

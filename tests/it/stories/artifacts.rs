@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 use serde_json::{Value, json};
 
 use super::api::{Answer, get, key, read};
-use super::api_tasks::{greeting, order, task_id};
+use super::api_tasks::{greeting, order, steady_branch, task_id};
 use super::findings::{APP, finding, findings};
 use crate::world::{Database, World, steady};
 
@@ -49,7 +49,7 @@ async fn one(world: &World, id: &str, name: &str) -> Answer {
 
 async fn message(world: &World, id: &str) -> String {
     let task = get(world, "ca_test", &format!("tasks/{id}")).await.json();
-    steady(task["error"]["message"].as_str().unwrap())
+    steady(&steady_branch(task["error"]["message"].as_str().unwrap()))
 }
 
 stories! {
@@ -62,9 +62,29 @@ stories! {
         assert_eq!(one(&world, &early, "changes.patch").await.problem(), "404 no_such_artifact");
         world.settle().await;
         world.told();
-        assert_snapshot!(left(&world, &early).await, @"");
+        assert_snapshot!(left(&world, &early).await, @"
+        changes.patch text/x-diff 384
+        commits.bundle application/x-git-bundle 616
+        files.tar application/x-tar 3072
+        transcript.jsonl application/x-ndjson 39
+        ");
         let patch = one(&world, &early, "changes.patch").await;
-        assert_snapshot!(patch.text, @"");
+        assert_snapshot!(patch.text, @"
+        diff --git a/README.md b/README.md
+        index ce013625030ba8dba906f756967f9e9ca394464a..4b5fa63702dd96796042e92787f464e28f09f17d 100644
+        --- a/README.md
+        +++ b/README.md
+        @@ -1 +1 @@
+        -hello
+        +hello, world
+        diff --git a/new.txt b/new.txt
+        new file mode 100644
+        index 0000000000000000000000000000000000000000..3e757656cf36eca53338e520d134963a44f793f8
+        --- /dev/null
+        +++ b/new.txt
+        @@ -0,0 +1 @@
+        +new
+        ");
         let header = |name: &str| patch.headers[name].to_str().unwrap().to_owned();
         assert_eq!(
             [header("content-type"), header("content-disposition"), header("content-length")],
@@ -91,7 +111,7 @@ stories! {
         assert_eq!(artifacts["files"].as_array().unwrap().len(), 2);
         let missing = one(&world, &early, "nothing").await;
         assert_eq!(missing.problem(), "404 no_such_artifact");
-        assert_snapshot!(missing.json()["detail"].as_str().unwrap(), @"");
+        assert_snapshot!(missing.json()["detail"].as_str().unwrap(), @"this task has left `changes.patch`, `commits.bundle`, `files.tar`, `transcript.jsonl`");
     }
 
     async fn only_who_may_see_the_task_sees_what_it_leaves(database: Database) {
@@ -111,24 +131,46 @@ stories! {
         let mut world = greeting(database, &[]).await;
         world.claude_will("mkdir -p .github/workflows; echo 'on: push' > .github/workflows/ci.yml");
         let id = ask(&world).await;
-        assert_snapshot!(left(&world, &id).await, @"");
+        assert_snapshot!(left(&world, &id).await, @"
+        changes.patch text/x-diff 244
+        commits.bundle application/x-git-bundle 528
+        files.tar application/x-tar 2048
+        ");
         assert!(one(&world, &id, "changes.patch").await.text.contains("\n+on: push\n"));
-        assert_snapshot!(message(&world, &id).await, @"");
+        assert_snapshot!(message(&world, &id).await, @"
+        The work is done, but I may not publish it:
+
+        - it changes the workflow `.github/workflows/ci.yml`, which would run with the repository's secrets
+
+        Whoever may push to the default branch can let this through: put `gate: { allow: [workflows] }` in `.github/cloud-agent.yml` there, once the operator has added `workflows` to `GATE_MOST`. Then ask again.
+
+        Nothing was published. Ask again without these changes, or make them yourself.
+        ");
 
         let token = format!("ghp_{}", "x".repeat(36));
         let said = transcript(&format!("echo '{{\"text\":\"{token}\"}}'"));
         world.claude_will(&format!("{said}echo 'token: {token}' > README.md"));
         let id = ask(&world).await;
-        assert_snapshot!(left(&world, &id).await, @"");
+        assert_snapshot!(left(&world, &id).await, @"
+        not changes.patch (secret): the work holds what looks like a password or an access token, so nothing of it is given out
+        not commits.bundle (secret): the work holds what looks like a password or an access token, so nothing of it is given out
+        not files.tar (secret): the work holds what looks like a password or an access token, so nothing of it is given out
+        not transcript.jsonl (secret): the work holds what looks like a password or an access token, so nothing of it is given out
+        ");
         let refused = one(&world, &id, "files.tar").await;
         assert_eq!(refused.problem(), "404 no_such_artifact");
-        assert_snapshot!(refused.json()["detail"].as_str().unwrap(), @"");
+        assert_snapshot!(refused.json()["detail"].as_str().unwrap(), @"`files.tar` was not kept: the work holds what looks like a password or an access token, so nothing of it is given out; this task has left nothing that is kept");
 
         // Too long to be looked through; and a conversation that is too large.
         let said = transcript("head -c 17000000 /dev/zero | tr '\\0' x");
-        world.claude_will(&format!("{said}seq 1 1500000 > numbers.txt"));
+        world.claude_will(&format!("{said}head -c 9000000 /dev/zero | tr '\\0' x > long.txt"));
         let id = ask(&world).await;
-        assert_snapshot!(left(&world, &id).await, @"");
+        assert_snapshot!(left(&world, &id).await, @"
+        not changes.patch (unread): the work is too long to be looked through for passwords and access tokens, so nothing of it is given out
+        not commits.bundle (unread): the work is too long to be looked through for passwords and access tokens, so nothing of it is given out
+        not files.tar (unread): the work is too long to be looked through for passwords and access tokens, so nothing of it is given out
+        not transcript.jsonl (too_large): it is larger than 16 MB, the most that is kept of one thing
+        ");
     }
 
     async fn work_that_github_refuses_is_kept(database: Database) {
@@ -136,21 +178,25 @@ stories! {
         world.github.protect("octo/app", "cloud-agent/*");
         let id = ask(&world).await;
         assert!(left(&world, &id).await.contains("changes.patch") && left(&world, &id).await.contains("commits.bundle"));
-        assert_snapshot!(message(&world, &id).await, @"");
+        assert_snapshot!(message(&world, &id).await, @"
+        GitHub did not let me publish the work: push declined due to repository rule violations (GH013: Repository rule violations found for refs/heads/cloud-agent/task-DIGITS-greet-the-world.)
+
+        Run `ca task retry ID` (`POST /api/v1/tasks/ID/retry`) when that is settled.
+        ");
     }
 
     async fn an_end_says_what_to_do_where_it_can_be_done(database: Database) {
         let mut world = greeting(database, &[("RUN_TIMEOUT", "1s")]).await;
         world.claude_plays("trap 'exit 1' INT TERM; while :; do sleep 0.1; done");
         let own = ask(&world).await;
-        assert_snapshot!(message(&world, &own).await, @"");
+        assert_snapshot!(message(&world, &own).await, @"I stopped after 1 s, the limit for one run. Nothing was published. Run `ca task retry ID` (`POST /api/v1/tasks/ID/retry`) to try again.");
         assert_eq!(left(&world, &own).await, "");
         world.issue("The greeting is short", "");
         let prompt = format!("fix {}/octo/app/issues/1", world.github.url());
         let id = task_id(&order(&world, "ca_test", json!({ "prompt": prompt })).await);
         world.settle().await;
         world.told();
-        assert_snapshot!(message(&world, &id).await, @"");
+        assert_snapshot!(message(&world, &id).await, @"I stopped after 1 s, the limit for one run. Nothing was published. Say `@cloud-agent retry` to try again.");
         let listed = get(&world, "ca_test", "tasks?status=failed").await.json();
         assert!(listed["tasks"].as_array().unwrap().iter().all(|it| it["error"]["message"].as_str().unwrap().contains("1 s")));
     }

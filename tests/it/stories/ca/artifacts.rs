@@ -23,7 +23,7 @@ git fetch -q ../left/commits.bundle cloud-agent/work
 git log --format=%s "$base..FETCH_HEAD"
 git apply --index ../left/changes.patch
 git diff --cached --exit-code FETCH_HEAD
-git rm -qr .
+git rm -qrf .
 git checkout -q -f "$base"
 tar -xf ../left/files.tar
 git rm -q old.txt
@@ -79,7 +79,13 @@ stories! {
         let left = me.home.path().join("left");
         let dir = left.to_str().unwrap();
         let said = me.ca(&["task", "download", &task, "-o", dir]).await;
-        assert_snapshot!(said.steady().replace(dir, "DIR"), @"");
+        assert_snapshot!(said.steady().replace(dir, "DIR"), @"
+        # 0
+        DIR/changes.patch
+        DIR/commits.bundle
+        DIR/files.tar
+        DIR/transcript.jsonl
+        ");
         assert_eq!(std::fs::metadata(left.join("files.tar")).unwrap().permissions().mode() & 0o111, 0);
         let over = me.with("OBJECTS", &mirror(&world)).shell(TAKE_OVER).await;
         assert_eq!(over.code, 0, "{}\n{}", over.out, over.err);
@@ -97,6 +103,9 @@ stories! {
         assert_eq!((&one[0]["name"], one[0]["sha256"].as_str().unwrap().len()), (&json!("files.tar"), 64));
         assert_ne!(std::fs::read_to_string(left.join("files.tar")).unwrap(), "mine");
         assert_eq!(std::fs::read_dir(&left).unwrap().count(), 3, "nothing half-written is left");
+        let mut terminal = me.terminal(&["task", "download", &task, "transcript.jsonl", "-o", me.home.path().to_str().unwrap()]);
+        assert_eq!(terminal.ends().await, 0);
+        terminal.shows(&world, "transcript.jsonl  1 of 1 kB").await;
         let none = me.ca(&["task", "download", &task, "nothing", "-o", dir]).await;
         assert_snapshot!(none.steady(), @"");
     }
@@ -105,7 +114,16 @@ stories! {
         let (world, task) = worked(database).await;
         let me = Machine::of(&world);
         let plain = me.ca(&["task", "diff", &task]).await;
-        assert_snapshot!(plain.steady(), @"");
+        assert_snapshot!(plain.steady(), @"
+        # 0
+        diff --git a/README.md b/README.md
+        index SHA..SHA 100644
+        --- a/README.md
+        +++ b/README.md
+        @@ -1 +1 @@
+        -hello
+        +hello, world
+        ");
         let json = me.ca(&["task", "diff", &task, "--json"]).await.json();
         assert_eq!((&json[0]["task_id"], json[0]["patch"].as_str().unwrap()), (&json!(task), plain.out.as_str()));
         let mut terminal = me.terminal(&["task", "diff", &task]);
@@ -126,16 +144,25 @@ stories! {
         let made = me.ca(&["task", "create", "greet the world", "--repo", "octo/app", "--follow"]).await;
         assert_eq!(made.code, 1);
         let words = made.out.lines().skip_while(|line| !line.starts_with("failed")).collect::<Vec<_>>().join("\n");
-        assert_snapshot!(crate::world::steady(&words), @"");
+        assert_snapshot!(crate::world::steady(&words), @"
+        failed: crashed. TIME · $COST
+        Claude Code ended without an answer. Nothing was published. Run `ca task retry ID` (`POST /api/v1/tasks/ID/retry`) to try again.
+        ");
         let task = made.out.lines().next().unwrap();
         for args in [vec!["task", "list"], vec!["task", "get", task]] {
             let said = me.ca(&args).await.out;
             assert!(said.contains("octo/app") && !said.contains('#'), "{args:?}: {said}");
         }
         let none = me.ca(&["task", "diff", task]).await;
-        assert_snapshot!(none.steady(), @"");
+        assert_snapshot!(none.steady(), @"
+        # 1
+        ca: this task has left nothing that is kept (no_such_artifact)
+        ");
         let none = me.ca(&["task", "download", task, "-o", "nowhere"]).await;
-        assert_snapshot!(none.steady(), @"");
+        assert_snapshot!(none.steady(), @"
+        # 1
+        ca: this task has left nothing that is kept
+        ");
         world.settle().await;
         world.told();
     }

@@ -59,6 +59,7 @@ async fn the_help_teaches() {
     Exit codes: 0 done, 1 failed or not reached, 2 wrong usage, 3 the task was cancelled, 4 timed out,
     5 not allowed, 130 no longer watched (the task goes on).
     "#);
+    assert_snapshot!(Machine::bare().ca(&["task", "download", "--help"]).await.steady(), @"");
     assert_snapshot!(Machine::bare().ca(&["task", "create", "--help"]).await.steady(), @"
     # 0
     Ask for something. Prints the task's id
