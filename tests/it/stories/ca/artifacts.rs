@@ -69,7 +69,7 @@ stories! {
         let world = served(database, &script).await;
         world.github.push_quietly("bob", "octo/app", "main", &[("old.txt", "old\n")], "Have a file to remove");
         world.github.told();
-        let me = Machine::of(&world).with("OBJECTS", "");
+        let me = Machine::of(&world);
         let made = me.ca(&["task", "create", "greet the world", "--repo", "octo/app", "--follow", "--json"]).await;
         assert_eq!(made.code, 0, "{}{}", made.out, made.err);
         let task = made.json()[0]["task_id"].as_str().unwrap().to_owned();
@@ -87,12 +87,16 @@ stories! {
         DIR/transcript.jsonl
         ");
         assert_eq!(std::fs::metadata(left.join("files.tar")).unwrap().permissions().mode() & 0o111, 0);
-        let over = me.with("OBJECTS", &mirror(&world)).shell(TAKE_OVER).await;
+        let me = me.with("OBJECTS", &mirror(&world));
+        let over = me.shell(TAKE_OVER).await;
         assert_eq!(over.code, 0, "{}\n{}", over.out, over.err);
-        assert_snapshot!(over.out, @"");
+        assert_snapshot!(over.out, @"
+        Greet the world
+        Move in
+        4
+        ");
 
         // Nothing is replaced unasked, and nothing of it is touched before that is known.
-        let me = Machine::of(&world);
         std::fs::write(left.join("files.tar"), "mine").unwrap();
         std::fs::remove_file(left.join("changes.patch")).unwrap();
         let kept = me.ca(&["task", "download", &task, "--output", dir]).await;
