@@ -1,5 +1,7 @@
 //! The states of a task, the legal moves between them, and the ways it can end.
 
+use std::num::NonZeroU64;
+
 use serde::{Deserialize, Serialize};
 
 use super::Gone;
@@ -68,7 +70,7 @@ pub struct Ending {
     pub pull: Option<u64>,
     /// The review that it has posted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub review: Option<u64>,
+    pub review: Option<NonZeroU64>,
     /// Who stopped it.
     #[serde(default)]
     pub by: Option<String>,

@@ -7,6 +7,8 @@ mod post;
 mod read;
 mod settle;
 
+use std::num::NonZeroU64;
+
 use super::{ATTEMPTS, Halt, Run};
 use crate::report::{self, Outbox};
 use crate::task::review::Reviewed;
@@ -26,7 +28,7 @@ pub async fn review(run: &Run<'_>, outbox: &Outbox<'_>) -> Result<Ending, Halt> 
     run.show(|view| view.reviewed = Some(reviewed.clone()));
     run.advance(State::Publishing).await?;
     run.show(|view| view.step = "publishing");
-    let review = post::post(run, outbox, &reviewed).await?;
+    let review = post::post(run, outbox, &reviewed).await?.and_then(NonZeroU64::new);
     Ok(Ending { review, ..Ending::new("reviewed", report::review::title(&reviewed)) })
 }
 
