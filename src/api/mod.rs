@@ -3,6 +3,7 @@
 mod auth;
 mod address;
 mod again;
+mod artifacts;
 mod clean;
 mod create;
 mod deliveries;
@@ -13,6 +14,7 @@ mod openapi;
 mod own;
 mod problem;
 mod request;
+mod result;
 mod tasks;
 mod usage;
 mod watch;
@@ -30,6 +32,7 @@ use auth::Door;
 use live::Hub;
 
 pub use again::Resumed;
+pub use artifacts::{ArtifactList, ArtifactView, LeftOut};
 pub use auth::Scope;
 pub use create::{Accepted, NewOrder};
 pub use deliveries::{DeliveryPage, DeliveryView};
@@ -46,6 +49,8 @@ pub fn router(app: App, stop: CancellationToken) -> Router {
         .routes(routes!(tasks::list, create::create))
         .routes(routes!(tasks::one))
         .routes(routes!(tasks::logs))
+        .routes(routes!(artifacts::list))
+        .routes(routes!(artifacts::one))
         .routes(routes!(again::cancel))
         .routes(routes!(again::retry))
         .routes(routes!(again::resume))

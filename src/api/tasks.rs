@@ -12,10 +12,11 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::auth::{Caller, May, TasksRead};
 use super::problem::{Path, Problem, Query};
+use super::result::{self, TaskError, TaskResult};
 use crate::app::App;
 use crate::clock::Millis;
 use crate::store::{Event, StoredTask, TaskQuery};
-use crate::task::{Blocked, Kind, State, Trigger};
+use crate::task::{Blocked, State, Trigger};
 use crate::text;
 
 /// Most items of one answer.
@@ -82,39 +83,6 @@ pub struct TaskView {
     /// Why nothing came of it, once it has failed.
     #[serde(default)]
     pub error: Option<TaskError>,
-}
-
-/// What came of a task.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-pub struct TaskResult {
-    pub summary: String,
-    pub artifacts: Artifacts,
-}
-
-/// Where the work stands.
-#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
-pub struct Artifacts {
-    pub pr_url: Option<String>,
-    pub branch: Option<String>,
-    /// The newest commit on it.
-    pub head: Option<String>,
-    pub files: Vec<ChangedFile>,
-}
-
-/// A changed file.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-pub struct ChangedFile {
-    pub path: String,
-    pub added: u64,
-    pub deleted: u64,
-}
-
-/// Why a task has failed.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-pub struct TaskError {
-    /// Stable; the same as `ending`.
-    pub code: String,
-    pub message: String,
 }
 
 /// A line of a task's log.
@@ -342,32 +310,8 @@ pub(super) fn view(app: &App, task: &StoredTask) -> TaskView {
         started_at: task.started_at,
         ended_at: task.ended_at,
         blocked: None,
-        result: (task.state == State::Completed).then(|| result(app, task)),
-        error: task
-            .ending
-            .as_ref()
-            .filter(|_| task.state == State::Failed)
-            .map(|ending| TaskError { code: ending.code.clone(), message: ending.says.clone() }),
-    }
-}
-
-fn result(app: &App, task: &StoredTask) -> TaskResult {
-    let (work, published) = (task.progress.work.as_ref(), task.progress.published.as_ref());
-    let said = task.ending.as_ref().map(|it| it.says.clone()).unwrap_or_default();
-    let pull = task.ending.as_ref().and_then(|it| it.pull).or_else(|| published.and_then(|it| it.pull));
-    let pull = pull.or_else(|| (task.kind != Kind::Issue).then_some(task.place.number));
-    let url = |number| app.config.github.url.join(&format!("{}/pull/{number}", task.place.repository)).ok();
-    let files = work.into_iter().flat_map(|work| &work.files);
-    TaskResult {
-        summary: work.map(|work| work.summary.clone()).filter(|it| !it.is_empty()).unwrap_or(said),
-        artifacts: Artifacts {
-            pr_url: pull.and_then(url).map(String::from),
-            branch: published.map(|it| it.branch.clone()),
-            head: published.map(|it| it.head.clone()),
-            files: files
-                .map(|it| ChangedFile { path: it.path.clone(), added: it.added, deleted: it.deleted })
-                .collect(),
-        },
+        result: result::of(app, task),
+        error: result::error(app, task),
     }
 }
 

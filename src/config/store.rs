@@ -46,7 +46,7 @@ pub struct Retention {
     /// How long the events of a task are kept after its end.
     #[arg(long = "retention-events", env = "RETENTION_EVENTS", default_value = "30d")]
     pub events: Span,
-    /// How long the agent's conversations are kept, to go on from.
+    /// How long the agent's conversations are kept, to go on from, and what tasks leave for scripts.
     #[arg(long = "retention-transcripts", env = "RETENTION_TRANSCRIPTS", default_value = "30d")]
     pub transcripts: Span,
     /// How long tasks are kept after their end, and what was found on a pull request after its last task.

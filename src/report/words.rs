@@ -63,6 +63,13 @@ pub fn waits(view: &View) -> String {
     said.trim().to_owned()
 }
 
+/// How a task ended, for whoever asks the store about it: without the diff of what was held back, which is long.
+pub fn told_ending(config: &Config, task: &StoredTask, ending: &Ending) -> String {
+    let (work, reviewed) = (task.progress.work.clone(), task.progress.reviewed.clone());
+    let view = View { work, reviewed, ..View::default() };
+    ending_words(config, task, &view, &Ending { diff: String::new(), ..ending.clone() }).trim().to_owned()
+}
+
 /// How a task ended, and what to do about it.
 pub fn ending_words(config: &Config, task: &StoredTask, view: &View, ending: &Ending) -> String {
     let work = view.work.as_ref();
@@ -84,7 +91,13 @@ pub fn ending_words(config: &Config, task: &StoredTask, view: &View, ending: &En
             "void_base": task.snapshot.void.as_ref().is_some_and(|it| it.is_for_another_base(&task.snapshot.base_branch)),
             "approved_by": approved_by(task),
             "contributed": work.map(|work| work.contributed.clone()).unwrap_or_default(),
-            "thread": if task.kind == Kind::Issue { "issue" } else { "pull request" },
+            "thread": match task.kind {
+                _ if !task.place.has_thread() => "repository",
+                Kind::Issue => "issue",
+                Kind::Pull | Kind::Review => "pull request",
+            },
+            // Nobody can say anything where there is no thread.
+            "unthreaded": !task.place.has_thread(),
             "mention": config.github.mention,
             "budget": Dollars { micros: task.budget_within(config.runs.budget_run_usd.micros) }.to_string(),
             "turns_limit": config.runs.run_turns,

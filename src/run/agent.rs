@@ -94,6 +94,7 @@ impl Run<'_> {
     /// Whatever came of it, nothing of the run goes on. What the agent knows stays for whoever takes over from a pause.
     pub async fn close_room<T>(&self, room: Room, came_of_it: &Result<T, Halt>) {
         room.gate.close().await;
+        self.keep_transcript(room.sandbox.as_ref(), came_of_it).await;
         let gone = match came_of_it {
             Err(Halt::Pause(_)) => self.app.provider.end(&room.reference).await,
             _ => self.app.provider.destroy(&room.reference).await,
@@ -221,6 +222,7 @@ impl Run<'_> {
     /// Let the agent work until it answers or has to stop.
     pub async fn ask(&self, room: &Room, asking: Asking) -> Result<Answer, Halt> {
         let (config, gate) = (&self.app.config, &room.gate);
+        self.note_conversation(asking.session.id());
         self.log.step("agent", &format!("started, session {}", asking.session.id()));
         let rules = self.task.snapshot.rules();
         let invocation = Invocation {

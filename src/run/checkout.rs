@@ -114,7 +114,7 @@ impl Run<'_> {
     }
 
     /// The commit that the working tree is made of.
-    fn start(&self) -> &str {
+    pub fn start(&self) -> &str {
         let snapshot = &self.task.snapshot;
         snapshot.pull.as_ref().map_or(&snapshot.base_sha, |pull| &pull.head_sha)
     }

@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde_json::json;
+use tracing::warn;
 
 use super::agent::sandbox_trouble;
+use super::artifacts::{SECRET, UNREAD};
 use super::checkout::{Tree, git_trouble};
 use super::{Halt, Pause, Run, secrets};
 use crate::agent::binary::run_in;
@@ -65,10 +67,6 @@ impl Run<'_> {
         if has_secret {
             reasons.push(json!({ "kind": "secret" }));
         }
-        if !reasons.is_empty() {
-            let diff = if has_secret { String::new() } else { text::spelled(&text::cut(&seen.diff, LONGEST_DIFF)) };
-            return Err(self.held_back(&reasons, &held, &diff));
-        }
         let requester = self.requester();
         // They are the message of work that becomes one commit.
         let (title, body) = (text::redact(&work.title), text::redact(&work.summary));
@@ -80,6 +78,17 @@ impl Run<'_> {
             leave_out: &[],
             squash: !cured.is_empty(),
         };
+        if !reasons.is_empty() {
+            let is_read = !more && !seen.cut.diff && !seen.cut.files;
+            match bench.recreate(&seen, &plan).await {
+                _ if has_secret => self.withhold(SECRET).await,
+                _ if !is_read => self.withhold(UNREAD).await,
+                Ok(made) => self.keep_held_back(&bench, &tree.base, made.head.as_ref()).await,
+                Err(error) => warn!("What is held back can't be made anew: {error}"),
+            }
+            let diff = if has_secret { String::new() } else { text::spelled(&text::cut(&seen.diff, LONGEST_DIFF)) };
+            return Err(self.held_back(&reasons, &held, &diff));
+        }
         let made = bench.recreate(&seen, &plan).await.map_err(inspecting)?;
         // Where the gate has not let them through, GitHub is the second to hold them back.
         let workflows = self.policy().allow.contains(&Kind::Workflows);
@@ -98,6 +107,9 @@ impl Run<'_> {
                 (false, _) => "lane",
             };
             aside.clone_into(&mut work.aside);
+        }
+        if let Some(head) = &made.head {
+            work.commits = self.commit_lines(&bench, &tree.base, head).await.map_err(inspecting)?;
         }
         work.head = made.head.map(|head| head.as_str().to_owned());
         work.files = seen

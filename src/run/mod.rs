@@ -5,6 +5,7 @@
 
 mod account;
 mod agent;
+mod artifacts;
 mod attempt;
 mod checkout;
 mod context;
@@ -22,10 +23,12 @@ mod wait;
 mod work;
 
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
 use tokio::sync::watch;
 use tracing::{Instrument as _, info, info_span, warn};
+use uuid::Uuid;
 
 use crate::app::App;
 use crate::clock::{self, Millis};
@@ -120,6 +123,10 @@ struct Run<'a> {
     views: watch::Sender<View>,
     /// The model has answered in this attempt: whatever was waited for before, the task has got further since.
     answered: AtomicBool,
+    /// The agent's conversations in this attempt.
+    sessions: Mutex<Vec<Uuid>>,
+    /// Why nothing of the conversation is given out either.
+    withheld: Mutex<Option<&'static str>>,
     log: Log,
 }
 
@@ -161,6 +168,8 @@ async fn drive(app: &App, job: &Job) -> Result<(), Pause> {
         job,
         views,
         answered: AtomicBool::new(false),
+        sessions: Mutex::default(),
+        withheld: Mutex::default(),
     };
     let outbox = Outbox { store: &app.store, lease: job.lease(), task_id: Some(&id) };
     let mut board = None;

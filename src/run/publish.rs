@@ -150,6 +150,8 @@ impl Run<'_> {
                         "conflict".clone_into(&mut work.aside);
                         break;
                     };
+                    work.commits =
+                        self.commit_lines(&self.bench().await?, &moved, &head).await.map_err(refused_by_git)?;
                     work.head = Some(head.as_str().to_owned());
                     work.onto = Some(moved.as_str().to_owned());
                     "rebased".clone_into(&mut work.aside);
@@ -183,6 +185,10 @@ impl Run<'_> {
         let rebased = bench.rebase(head, base, &moved).await.map_err(refused_by_git)?;
         self.log.step("rebase", &format!("onto {moved}"));
         Ok((moved, rebased))
+    }
+
+    async fn bench(&self) -> Result<Workbench, Halt> {
+        Ok(Workbench::open(&self.app.git().await?, &self.dir.join(BENCH)))
     }
 
     fn remote(&self, git: &Git, token: SecretString) -> Result<Remote, Halt> {

@@ -10,7 +10,11 @@ use crate::task::{Ending, Kind, Progress, Published, State, Work};
 pub async fn work(run: &Run<'_>, outbox: &Outbox<'_>) -> Result<Ending, Halt> {
     let (work, published) = match published(run).await? {
         // Past the point where anything can be stopped or given up: people see the branch.
-        Some(there) => there,
+        Some((work, published)) => {
+            // The attempt that has published may not have come so far.
+            run.keep_work(&work).await;
+            (work, published)
+        }
         None => {
             let work = work_to_publish(run).await?;
             run.show(|view| view.work = Some(work.clone()));
@@ -24,12 +28,14 @@ pub async fn work(run: &Run<'_>, outbox: &Outbox<'_>) -> Result<Ending, Halt> {
                 run.note(&Progress { work: Some(work.clone()), ..Progress::default() }).await?;
             }
             run.show(|view| view.work = Some(work.clone()));
+            run.keep_work(&work).await;
             if !run.may_push() || work.is_a_patch() {
                 answer(run, outbox, &work, None).await?;
                 return Ok(Ending { by: Some(run.task.requester.login.clone()), ..Ending::new("patch", "") });
             }
             run.advance(State::Publishing).await?;
             run.show(|view| view.step = "publishing");
+            let made = head.clone();
             let (work, published) = match run.task.kind {
                 Kind::Pull if !run.is_of_fork() => run.push_onto(work).await?,
                 _ => {
@@ -39,6 +45,10 @@ pub async fn work(run: &Run<'_>, outbox: &Outbox<'_>) -> Result<Ending, Halt> {
                 }
             };
             run.record(&progress(&work, &published)).await?;
+            if published.head != made {
+                // On top of what others have pushed meanwhile.
+                run.keep_work(&work).await;
+            }
             (work, published)
         }
     };

@@ -14,6 +14,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 mod api_key;
 mod approval;
+mod artifact;
 mod backup;
 mod beside;
 mod breaker;
@@ -45,6 +46,7 @@ mod wake;
 
 pub use api_key::ApiKey;
 pub use approval::ChangeAfter;
+pub use artifact::{Artifact, Content, NewArtifact};
 pub use backup::backup;
 pub use breaker::{Breaker, Within};
 use delivery::Deciding;

@@ -48,6 +48,7 @@ pub struct Cleaned {
     pub deliveries: u64,
     pub events: u64,
     pub transcripts: u64,
+    pub artifacts: u64,
     pub tasks: u64,
 }
 
@@ -61,8 +62,9 @@ pub async fn clean(store: Store, keep: Keep) {
         }
         if done != Cleaned::default() {
             info!(
-                "Removed what is past its time: {} deliveries, the bodies of {} more, {} events, {} conversations, {} tasks",
-                done.deliveries, done.bodies, done.events, done.transcripts, done.tasks
+                "Removed what is past its time: {} deliveries, the bodies of {} more, {} events, {} conversations, {} artifacts, \
+                 {} tasks",
+                done.deliveries, done.bodies, done.events, done.transcripts, done.artifacts, done.tasks
             );
         }
         tokio::time::sleep(EVERY).await;
@@ -95,6 +97,9 @@ impl Cleaner {
         }
         while let gone @ 1.. = step(self.store.drop_sessions(before(self.keep.transcripts))).await? {
             done.transcripts += gone;
+        }
+        while let gone @ 1.. = step(self.store.drop_artifacts(before(self.keep.transcripts))).await? {
+            done.artifacts += gone;
         }
         while let gone @ 1.. = step(self.store.drop_tasks(before(self.keep.tasks))).await? {
             done.tasks += gone;
@@ -198,7 +203,7 @@ impl Store {
         }
         let ids = rows.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<Vec<String>>>()?;
         let mut tx = self.begin().await?;
-        for table in ["task_event", "effect", "session", "task"] {
+        for table in ["task_event", "effect", "session", "artifact_piece", "artifact", "task"] {
             let sql = format!("delete from {table} where task_id in {}", placeholders(1, ids.len()));
             let mut query = sqlx::query(AssertSqlSafe(sql));
             for id in &ids {

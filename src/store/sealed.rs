@@ -1,6 +1,8 @@
 //! What of the database is sealed, and with which keys: told at the start, changed key by key, counted for the doctor.
 
-use anyhow::{Result, bail};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, bail};
 use sqlx::Row as _;
 use tracing::warn;
 
@@ -97,13 +99,17 @@ impl Store {
             }
             return Ok(true);
         }
-        Ok(false)
+        self.seal_pieces_anew().await
     }
 
     /// Which keys the database needs. Reads; needs no key itself.
     pub async fn sealing(&self) -> Result<Sealing> {
         const LAST: &str = "select key_id from seal_key where id = 1";
-        const ROWS: &str = "select sealed_with, count(*) from session group by sealed_with order by sealed_with";
+        const ROWS: &str = "select sealed_with, cast(sum(many) as bigint) from (
+                                select sealed_with, count(*) as many from session group by sealed_with
+                                union all
+                                select sealed_with, count(*) as many from artifact_piece group by sealed_with) counted
+                            group by sealed_with order by sealed_with";
         let key_id = sqlx::query_scalar(LAST).fetch_optional(&self.read).await?;
         let rows = sqlx::query(ROWS).fetch_all(&self.read).await?;
         let rows = rows.into_iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<sqlx::Result<_>>()?;
@@ -115,6 +121,11 @@ impl Store {
             Some(keys) => Ok(keys),
             None => bail!("this process has no ENCRYPTION_KEY"),
         }
+    }
+
+    /// The same for work that is done aside.
+    pub(super) fn all_keys(&self) -> Result<Arc<Keys>> {
+        self.keys.clone().context("this process has no ENCRYPTION_KEY")
     }
 }
 

@@ -27,7 +27,9 @@ pub use command::{Command, parse, speaks};
 pub use digest::{digest, words_digest};
 pub use gone::Gone;
 pub use lane::{Approval, Asker, Ground, Lane, NotThis, Standing, lane, names_head};
-pub use progress::{AgentStep, FileLine, Pass, Progress, Published, ThreadLine, TodoLine, Work};
+pub use progress::{
+    AgentStep, CommitLine, FileLine, LARGEST_ARTIFACT, Pass, Progress, Published, ThreadLine, TodoLine, Work,
+};
 pub use pull::{FailedCheck, LinkedIssue, PullSnapshot, Thread, ThreadRemark, closes};
 pub use slug::{branch, own_branch, pull_branch};
 pub use state::{Ending, State};

@@ -67,6 +67,9 @@ pub struct Work {
     pub verification: String,
     /// `path +added -deleted`, for the pull request and the check run.
     pub files: Vec<FileLine>,
+    /// What `head` adds to where it began, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commits: Vec<CommitLine>,
     pub todos: Vec<TodoLine>,
     /// Hosts that the sandbox was refused: `host:port`, times.
     pub blocked: Vec<(String, u64)>,
@@ -125,6 +128,16 @@ pub struct FileLine {
     pub path: String,
     pub added: u64,
     pub deleted: u64,
+}
+
+/// Most bytes of one thing that is kept for scripts.
+pub const LARGEST_ARTIFACT: usize = 16 << 20;
+
+/// A commit, with the first line of its message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommitLine {
+    pub sha: String,
+    pub subject: String,
 }
 
 /// A line of the agent's checklist.

@@ -1,5 +1,7 @@
 //! The states of a task, the legal moves between them, and the ways it can end.
 
+use std::num::NonZeroU64;
+
 use serde::{Deserialize, Serialize};
 
 use super::Gone;
@@ -66,6 +68,9 @@ pub struct Ending {
     pub says: String,
     #[serde(default)]
     pub pull: Option<u64>,
+    /// The review that it has posted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<NonZeroU64>,
     /// Who stopped it.
     #[serde(default)]
     pub by: Option<String>,
@@ -76,7 +81,7 @@ pub struct Ending {
 
 impl Ending {
     pub fn new(code: impl Into<String>, says: impl Into<String>) -> Self {
-        Self { code: code.into(), says: says.into(), pull: None, by: None, diff: String::new() }
+        Self { code: code.into(), says: says.into(), pull: None, review: None, by: None, diff: String::new() }
     }
 
     /// The state that a task rests in after this.

@@ -42,6 +42,7 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
         "report/help.md",
         "report/hidden.md",
         "report/later.md",
+        "report/left_out.md",
         "report/progress.md",
         "report/pull.md",
         "report/refusal.md",

@@ -210,7 +210,7 @@ async fn decide(app: &App, job: &Job, us: Us, heard: Heard) -> Result<Decided, T
         Heard::Ask(it) => Box::pin(ask::decide(&desk(&it.place), &it)).await,
         Heard::Pull(it) => moved::decide(&desk(&it.ask.place), &it).await,
         Heard::Edited(it) => edited::decide(&desk(&it.place), &it).await,
-        Heard::Click(it) => click::decide(&desk(&it.place), &it).await,
+        Heard::Click(it) => Box::pin(click::decide(&desk(&it.place), &it)).await,
         Heard::Installation(it) => {
             tracing::Span::current().record("installation.id", it.installation);
             Box::pin(installation::decide(app, job, &it)).await

@@ -1,5 +1,6 @@
 //! What can be typed.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -127,6 +128,23 @@ pub enum Task {
         #[command(flatten)]
         again: Again,
     },
+    /// Show what a task has changed: coloured on a terminal, elsewhere as `git apply` takes it.
+    Diff { task: String },
+    /// Write what a task has left into a directory: `changes.patch`, `commits.bundle`, `files.tar`, `transcript.jsonl`.
+    Download(Download),
+}
+
+#[derive(Debug, Args)]
+pub struct Download {
+    pub task: String,
+    /// Which of them; all that are there when absent.
+    pub names: Vec<String>,
+    /// The directory, made when it is not there.
+    #[arg(short, long, default_value = ".")]
+    pub output: PathBuf,
+    /// Replace files that are there already.
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// On what terms a task is made.

@@ -6,6 +6,7 @@
 //! | `args.rs` | what can be typed |
 //! | `login.rs`, `saved.rs` | which server, and the key to it |
 //! | `tasks.rs` | tasks, and reviews and fixes, which are tasks |
+//! | `artifacts.rs` | what a task has left: its diff, its files |
 //! | `follow.rs` | a task that is watched: Ctrl-C, the exit code |
 //! | `picture.rs` | what its live view shows |
 //! | `stream.rs`, `sse.rs` | its log as it happens, each event once |
@@ -16,6 +17,7 @@
 //! | `screen.rs` | what reaches the terminal, and what must not |
 
 mod args;
+mod artifacts;
 mod follow;
 mod login;
 mod manage;

@@ -49,6 +49,14 @@ pub fn tell(lines: &str) {
     }
 }
 
+/// Give a program bytes as they are.
+pub fn give(bytes: &[u8]) {
+    let mut out = std::io::stdout();
+    if out.write_all(bytes).and_then(|()| out.flush()).is_err() {
+        std::process::exit(0);
+    }
+}
+
 /// Say something beside the answer, to people alone: a script reads none of it.
 pub fn hint(words: &str) {
     if std::io::stderr().is_terminal() {
@@ -65,6 +73,11 @@ pub fn note(words: &str) {
 pub fn tell_error(words: &str) {
     let words = harmless(words);
     note(&Style::new().red().for_stderr().apply_to(format!("ca: {words}")).to_string());
+}
+
+/// Whether the answer is for people.
+pub fn is_terminal() -> bool {
+    std::io::stdout().is_terminal()
 }
 
 /// Whether a live view can be drawn, and people look at it.

@@ -94,6 +94,17 @@ impl Server {
         }
     }
 
+    /// Something large: its bytes as they come, for as long as they come.
+    pub async fn download(&self, path: &[&str]) -> Result<Response> {
+        let answer = self.send(self.request(Method::GET, path, &[])?).await?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let status = answer.status().as_u16();
+        self.read(answer).await?;
+        Err(Trouble::Strange { url: self.url.clone(), status }.into())
+    }
+
     pub async fn delete(&self, path: &[&str]) -> Result<()> {
         let answer = self.send(self.request(Method::DELETE, path, &[])?.timeout(PATIENCE)).await?;
         match answer.status() {
@@ -197,7 +208,7 @@ impl Server {
         }
     }
 
-    fn unreached(&self, error: &reqwest::Error) -> Trouble {
+    pub fn unreached(&self, error: &reqwest::Error) -> Trouble {
         let mut why = error.source();
         while let Some(deeper) = why.and_then(|it| it.source()) {
             why = Some(deeper);

@@ -46,6 +46,11 @@ pub fn card(task: &TaskView) -> String {
         lines.extend(
             result.artifacts.files.iter().map(|it| format!("file     {} +{} -{}", it.path, it.added, it.deleted)),
         );
+        lines.extend(result.artifacts.commits.iter().map(|it| {
+            let sha: String = it.sha.chars().take(7).collect();
+            format!("commit   {sha} {}", text::line(&it.subject, 80))
+        }));
+        lines.extend(result.artifacts.review_url.as_ref().map(|url| format!("review   {url}")));
     }
     lines.extend(said(task).map(|says| format!("\n{says}")));
     lines.join("\n")
@@ -78,7 +83,8 @@ pub fn ended(task: &TaskView) -> String {
 /// What there is to know of its ending.
 fn said(task: &TaskView) -> Option<String> {
     let summary = task.result.as_ref().map(|it| it.summary.clone()).filter(|it| !it.is_empty());
-    summary.or_else(|| task.says.clone())
+    let error = task.error.as_ref().map(|it| it.message.clone()).filter(|it| !it.is_empty());
+    summary.or(error).or_else(|| task.says.clone())
 }
 
 /// Where its work can be read.

@@ -13,7 +13,7 @@ use super::follow::{Show, follow};
 use super::screen::{escaped_json, hint, tell};
 use super::server::Answer;
 use super::trouble::Trouble;
-use super::{Ca, picture, screen, show};
+use super::{Ca, artifacts, picture, screen, show};
 use crate::api::{Accepted, LogPage, NewOrder, Resumed, TaskPage, TaskView};
 
 pub async fn run(ca: &Ca, command: &Task) -> Result<ExitCode> {
@@ -42,6 +42,8 @@ pub async fn run(ca: &Ca, command: &Task) -> Result<ExitCode> {
             make(ca, &["api", "v1", "tasks", task, "resume"], Some(&body), again).await
         }
         Task::Retry { task, again } => make::<()>(ca, &["api", "v1", "tasks", task, "retry"], None, again).await,
+        Task::Diff { task } => artifacts::diff(ca, task).await,
+        Task::Download(asked) => artifacts::download(ca, asked).await,
     }
 }
 

@@ -27,10 +27,11 @@ pub async fn review(run: &Run<'_>, outbox: &Outbox<'_>) -> Result<Ending, Halt> 
     run.advance(State::Publishing).await?;
     run.show(|view| view.step = "publishing");
     // An earlier attempt may have come so far, and died before it could keep that the task has ended.
-    if !reviewed.posted {
-        post::post(run, outbox, &reviewed).await?;
-    }
-    Ok(Ending::new("reviewed", report::review::title(&reviewed)))
+    let review = match reviewed.posted {
+        true => reviewed.review,
+        false => post::post(run, outbox, &reviewed).await?,
+    };
+    Ok(Ending { review, ..Ending::new("reviewed", report::review::title(&reviewed)) })
 }
 
 async fn make(run: &Run<'_>) -> Result<Reviewed, Halt> {

@@ -1,5 +1,7 @@
 //! The review on GitHub: comments, the ledger's new entries, threads of what is fixed.
 
+use std::num::NonZeroU64;
+
 use tracing::{info, warn};
 
 use super::read::pull;
@@ -11,7 +13,8 @@ use crate::task::review::{Known, KnownState, Reviewed, Spot};
 use crate::task::rules::Verdict;
 use crate::task::{Lane, Progress, Trigger};
 
-pub async fn post(run: &Run<'_>, outbox: &Outbox<'_>, reviewed: &Reviewed) -> Result<(), Halt> {
+/// The answer is the review's id, where one was posted.
+pub async fn post(run: &Run<'_>, outbox: &Outbox<'_>, reviewed: &Reviewed) -> Result<Option<NonZeroU64>, Halt> {
     let pause = |undone| Halt::Pause(Pause::from(undone));
     let (config, repo, task) = (&run.app.config, run.repo, run.task);
     // Somebody may have pushed since. What is said of an older commit decides nothing about the pull request.
@@ -25,21 +28,24 @@ pub async fn post(run: &Run<'_>, outbox: &Outbox<'_>, reviewed: &Reviewed) -> Re
         run.log.step("review", &posted.review.map_or_else(|| "not taken".to_owned(), |id| id.to_string()));
         if posted.review.is_none() {
             // Nothing was said on the pull request, so nothing counts as said: the next review will say it.
-            return keep(run, report::review::in_the_table(reviewed)).await;
+            keep(run, report::review::in_the_table(reviewed)).await?;
+            return Ok(None);
         }
         let mut told = if posted.plain { report::review::in_the_table(reviewed) } else { reviewed.clone() };
         report::review::file_comments(outbox, repo, task, &mut told).await.map_err(pause)?;
         // What GitHub did not take as a comment stands in full on the check run.
         told.posted = true;
+        told.review = posted.review.and_then(NonZeroU64::new);
         run.show(|view| view.reviewed = Some(told.clone()));
         said = Some(told);
     }
     enter(run, reviewed).await?;
     close_fixed(run, outbox, reviewed).await?;
-    match said {
-        Some(told) => keep(run, told).await,
-        None => Ok(()),
+    let review = said.as_ref().and_then(|told| told.review);
+    if let Some(told) = said {
+        keep(run, told).await?;
     }
+    Ok(review)
 }
 
 /// Keep where everything was said for whoever tells how the review ended, which may be another attempt.

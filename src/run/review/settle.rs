@@ -116,6 +116,7 @@ pub fn settle(
         removed: run.view().removed,
         first: subject.first,
         posted: false,
+        review: None,
     })
 }
 

@@ -136,7 +136,7 @@ impl Change {
     }
 }
 
-const SYMLINK: u32 = 0o120_000;
+pub(super) const SYMLINK: u32 = 0o120_000;
 pub(super) const GITLINK: u32 = 0o160_000;
 const DIFF: [&str; 5] = ["-r", "--no-renames", "--no-ext-diff", "--no-textconv", "--full-index"];
 
@@ -236,7 +236,7 @@ impl Workbench {
     }
 
     /// Find sizes, and where symlinks lead.
-    async fn weigh(&self, files: &mut [&mut Change], caps: &Caps) -> Result<(), GitError> {
+    pub(super) async fn weigh(&self, files: &mut [&mut Change], caps: &Caps) -> Result<(), GitError> {
         const LONGEST_TARGET: u64 = 4096;
         let new = files.iter().filter(|c| c.new_mode != GITLINK).filter_map(|c| c.new.clone());
         let old = files.iter().filter(|c| c.old_mode != GITLINK).filter_map(|c| c.old.clone());
@@ -291,7 +291,7 @@ fn theirs(error: GitError) -> GitError {
 }
 
 /// Read `--raw -z` and `--numstat -z`. Whatever a cut left incomplete at the end is dropped.
-fn changes(out: &[u8]) -> Vec<Change> {
+pub(super) fn changes(out: &[u8]) -> Vec<Change> {
     let mut found = Vec::<Change>::new();
     let mut at = BTreeMap::<Vec<u8>, usize>::new();
     let whole = out.iter().rposition(|b| *b == 0).map_or(0, |end| end + 1);

@@ -3,7 +3,8 @@
 //! In order of a run: `mirror` fetches and gives the sandbox its working tree; `pack.sh` runs inside and makes a bundle;
 //! `inspect` takes the bundle apart in a throw-away repository and `findings` judges it; `publish` makes the agent's
 //! commits anew in the bot's name and pushes them, and `rebase` does so on another commit when the branch they were meant for
-//! has moved on. `diff` reads what a review is about.
+//! has moved on. `diff` reads what a review is about, and
+//! `leave` what scripts are given.
 //!
 //! What is absent: no git process of the host has a repository or a working tree as its current directory that an agent
 //! could write, none reads a configuration file of a person or the machine, none runs a hook, a filter or a credential
@@ -17,6 +18,7 @@ mod findings;
 mod inspect;
 mod kinds;
 mod layout;
+mod leave;
 mod lock;
 mod message;
 mod mirror;

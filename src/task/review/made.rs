@@ -1,5 +1,7 @@
 //! A review that is made: all that is needed to post it, whoever does.
 
+use std::num::NonZeroU64;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Finding, Severity, Side, Verdict};
@@ -35,6 +37,9 @@ pub struct Reviewed {
     /// It stands on GitHub.
     #[serde(default)]
     pub posted: bool,
+    /// Its id there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<NonZeroU64>,
 }
 
 /// A new finding and where it is said.

@@ -30,6 +30,7 @@ macro_rules! on_both {
     };
 }
 
+mod artifacts;
 mod backup;
 mod full;
 mod migrations;

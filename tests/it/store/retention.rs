@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use cloud_agent::store::{
-    self, Decided, DeliveryState, Effect, Intent, Keep, NewDelivery, NewEvent, Queue, StoredSession,
+    self, Content, Decided, DeliveryState, Effect, Intent, Keep, NewArtifact, NewDelivery, NewEvent, Queue,
+    StoredSession,
 };
 use cloud_agent::task::{State, TaskId};
 
@@ -43,12 +44,16 @@ async fn ended(scene: &Scene, number: u64, days_ago: u64) -> String {
     assert_eq!(scene.store.intend(&effect).await.unwrap(), Intent::New);
     let session = StoredSession { session_id: "s".to_owned(), archive: b"said".to_vec() };
     assert!(scene.store.keep_session(&lease, &session).await.unwrap());
+    let content = Content::Bytes(b"changed".to_vec());
+    let patch = NewArtifact { name: "changes.patch", content_type: "text/x-diff", content };
+    assert!(scene.store.keep_artifact(&lease, patch).await.unwrap());
     assert!(scene.store.end(&lease, State::Failed).await.unwrap());
     let at = ago(days_ago as i64) + 1000;
     scene
         .sql(&[
             format!("update task set ended_at = {at} where task_id = '{id}'"),
             format!("update session set created_at = {at} where task_id = '{id}'"),
+            format!("update artifact set created_at = {at} where task_id = '{id}'"),
         ])
         .await;
     id
@@ -106,13 +111,13 @@ on_both! {
         clean(&scene).await;
 
         let has = async |table: &str, id: &str| scene.count(&format!("select count(*) from {table} where task_id = '{id}'")).await;
-        for table in ["task", "task_event", "effect", "session"] {
+        for table in ["task", "task_event", "effect", "session", "artifact", "artifact_piece"] {
             assert_eq!(has(table, &gone).await, 0, "{table}");
         }
-        for (table, rows) in [("task", 1), ("task_event", 0), ("effect", 1), ("session", 0)] {
+        for (table, rows) in [("task", 1), ("task_event", 0), ("effect", 1), ("session", 0), ("artifact", 0), ("artifact_piece", 0)] {
             assert_eq!(has(table, &quiet).await, rows, "{table} of a task that ended 40 days ago");
         }
-        for (table, rows) in [("task", 1), ("task_event", 2), ("effect", 1), ("session", 1)] {
+        for (table, rows) in [("task", 1), ("task_event", 2), ("effect", 1), ("session", 1), ("artifact", 1), ("artifact_piece", 1)] {
             assert_eq!(has(table, &young).await, rows, "{table} of a task that ended 10 days ago");
         }
         let open = id_of_open(&scene).await;

@@ -77,6 +77,9 @@ stories! {
         let id = task_id(&order(&world, "ca_test", json!({ "prompt": "what does it say?", "repo": "octo/app" })).await);
         world.settle().await;
         assert_eq!(task(&world, &id).await["ending"], "answered");
+        let kept = get(&world, "ca_test", &format!("tasks/{id}/artifacts/transcript.jsonl")).await;
+        assert!(kept.text.contains("the greeting is a teapot"), "{} {}", kept.status, kept.text);
+        assert!(kept.text.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
         world.model.next(Script::runs("true", answer("Nothing more.")));
         let resumed = again(&world, "ca_test", &id, "resume", Some(json!({ "prompt": "and then?" }))).await;
         let child = task_id(&resumed);

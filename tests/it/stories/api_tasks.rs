@@ -42,7 +42,7 @@ async fn task(world: &World, id: &str) -> Value {
 }
 
 /// The branch of a task without an issue has digits of its own.
-fn steady_branch(text: &str) -> String {
+pub fn steady_branch(text: &str) -> String {
     let mut parts = text.split("cloud-agent/task-");
     let mut steady = parts.next().unwrap_or_default().to_owned();
     for part in parts {

@@ -24,6 +24,7 @@ macro_rules! stories {
 mod api;
 mod api_again;
 mod api_tasks;
+pub mod artifacts;
 pub mod approval;
 mod blocked;
 mod breaker;

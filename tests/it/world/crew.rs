@@ -68,6 +68,11 @@ impl Hand {
         tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
     }
 
+    /// Where a server among them listens.
+    pub fn listens(&self) -> &str {
+        self.settings.iter().find(|(name, _)| *name == "LISTEN").map(|(_, at)| at.as_str()).expect("a server")
+    }
+
     /// Whether a working tree of a run on this machine has this file.
     pub fn has_in_a_tree(&self, name: &str) -> bool {
         let data = self.settings.iter().find(|(it, _)| *it == "DATA_DIR").map(|(_, dir)| dir.as_str());

@@ -141,7 +141,10 @@ stages! {
             stage.insert(&mut raw, names[known - 1]).await;
         }
         raw.close().await.unwrap();
-        read_everything(&stage.newest().await).await;
+        let store = stage.newest().await;
+        read_everything(&store).await;
+        let left = store.artifacts("01935000-0000-7000-8000-00000000000b").await.unwrap();
+        assert_eq!((left[0].size, left[1].left_out.as_str()), (13, "too_large"));
     }
 
     // As an operator does who has left out some versions: from each of them in one go.

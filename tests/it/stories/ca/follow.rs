@@ -112,6 +112,7 @@ stories! {
         assert_snapshot!(failed.steady(), @"
         # 1
         failed: crashed. TIME · $COST
+        Claude Code ended without an answer. Nothing was published. Say `@cloud-agent retry` to try again.
         ");
     }
 

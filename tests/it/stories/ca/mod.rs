@@ -1,5 +1,6 @@
 //! `ca` as people and scripts use it: the real binary against a server.
 
+mod artifacts;
 mod create;
 mod follow;
 mod machine;

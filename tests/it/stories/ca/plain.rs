@@ -59,6 +59,26 @@ async fn the_help_teaches() {
     Exit codes: 0 done, 1 failed or not reached, 2 wrong usage, 3 the task was cancelled, 4 timed out,
     5 not allowed, 130 no longer watched (the task goes on).
     "#);
+    assert_snapshot!(Machine::bare().ca(&["task", "download", "--help"]).await.steady(), @"
+    # 0
+    Write what a task has left into a directory: `changes.patch`, `commits.bundle`, `files.tar`,
+    `transcript.jsonl`
+
+    Usage: ca task download [OPTIONS] <TASK> [NAMES]...
+
+    Arguments:
+      <TASK>
+      [NAMES]...  Which of them; all that are there when absent
+
+    Options:
+      -o, --output <OUTPUT>  The directory, made when it is not there [default: .]
+          --url <URL>        The server; else the one of `ca login`, else http://localhost:3000 [env:
+                             CA_URL=]
+          --force            Replace files that are there already
+          --json             Print what the server sent: one object, or one on each line where there are
+                             several
+      -h, --help             Print help
+    ");
     assert_snapshot!(Machine::bare().ca(&["task", "create", "--help"]).await.steady(), @"
     # 0
     Ask for something. Prints the task's id
