@@ -20,6 +20,7 @@ use crate::webhook::order::{self, Again, Wanted};
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Resumed {
+    #[schema(min_length = 1, max_length = 65_536, example = "Say good day, too")]
     pub prompt: String,
 }
 

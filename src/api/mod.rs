@@ -12,9 +12,11 @@ mod live;
 mod openapi;
 mod own;
 mod problem;
+mod replay;
 mod request;
 mod tasks;
 mod usage;
+mod values;
 mod watch;
 
 use axum::extract::DefaultBodyLimit;
@@ -35,6 +37,7 @@ pub use create::{Accepted, NewOrder};
 pub use deliveries::{DeliveryPage, DeliveryView};
 pub use keys::{KeyView, Keys, MadeKey, NewKey};
 pub use own::OwnKey;
+pub use replay::ReplayView;
 pub use tasks::{LogLine, LogPage, TaskPage, TaskView};
 pub use usage::{UsageLine, UsageView};
 pub use watch::watch;
@@ -50,8 +53,9 @@ pub fn router(app: App, stop: CancellationToken) -> Router {
         .routes(routes!(again::retry))
         .routes(routes!(again::resume))
         .routes(routes!(live::events))
-        .routes(routes!(deliveries::list))
+        .routes(routes!(deliveries::list, deliveries::forget_many))
         .routes(routes!(deliveries::one, deliveries::forget))
+        .routes(routes!(replay::replay))
         .routes(routes!(usage::usage))
         .routes(routes!(own::own))
         .routes(routes!(keys::create, keys::list))

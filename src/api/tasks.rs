@@ -12,14 +12,12 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::auth::{Caller, May, TasksRead};
 use super::problem::{Path, Problem, Query};
+use super::values::{Count, Limit, Moment, TaskStatus, page};
 use crate::app::App;
 use crate::clock::Millis;
 use crate::store::{Event, StoredTask, TaskQuery};
-use crate::task::{Blocked, Kind, State, Trigger};
+use crate::task::{Blocked, Kind, State, TaskId, Trigger};
 use crate::text;
-
-/// Most items of one answer.
-pub(super) const MOST: i64 = 200;
 
 /// A task as the API shows it. Times are UTC milliseconds, money is micro-dollars.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -150,13 +148,17 @@ pub struct LogPage {
 #[into_params(parameter_in = Query)]
 pub struct Asked {
     /// 1 to 200; 50 when absent.
-    limit: Option<i64>,
+    #[param(inline)]
+    limit: Option<Limit>,
     /// Tasks to leave out at the beginning. Slow when large: `cursor` is not.
-    offset: Option<i64>,
+    #[param(inline)]
+    offset: Option<Count>,
     /// `next_cursor` of the page before.
+    #[param(pattern = "^[0-9]{1,15}_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
     cursor: Option<String>,
-    /// `queued`, `running`, `publishing`, `waiting`, `completed`, `failed` or `cancelled`.
-    status: Option<String>,
+    /// Where they stand.
+    #[param(inline)]
+    status: Option<TaskStatus>,
     /// `owner/name`.
     repo: Option<String>,
     /// Login of whoever asked.
@@ -164,7 +166,8 @@ pub struct Asked {
     /// What asked, such as `comment` or `button`.
     source: Option<String>,
     /// Tasks made from this moment on, in UTC milliseconds.
-    since: Option<Millis>,
+    #[param(inline)]
+    since: Option<Moment>,
 }
 
 /// Tasks, newest first.
@@ -175,21 +178,17 @@ pub async fn list(
     may: May<TasksRead>,
     Query(asked): Query<Asked>,
 ) -> Result<Json<TaskPage>, Problem> {
-    let limit = page(asked.limit, 50)?;
-    let state = asked.status.as_deref().map(|name| State::named(name).ok_or_else(|| no_such_status(name)));
+    let limit = page(asked.limit, 50);
     let query = TaskQuery {
-        state: state.transpose()?,
+        state: asked.status.map(|it| it.0),
         repository: asked.repo,
         requester: asked.requester,
         source: asked.source,
-        since: asked.since,
+        since: asked.since.map(|it| it.0),
         among: may.0.among().map(<[_]>::to_vec),
         before: asked.cursor.as_deref().map(read_cursor).transpose()?,
     };
-    let offset = asked.offset.unwrap_or_default();
-    if offset < 0 {
-        return Err(Problem::invalid("offset", "give 0 or more"));
-    }
+    let offset = asked.offset.map_or(0, |it| it.0);
     // One more than asked for: whether there is a next page.
     let mut tasks = app.store.find_tasks(&query, limit + 1, offset).await?;
     let more = tasks.len() as i64 > limit;
@@ -225,9 +224,11 @@ pub async fn one(
 #[into_params(parameter_in = Query)]
 pub struct LogAsked {
     /// Events with a larger `seq`; the whole log when absent.
-    after: Option<i64>,
+    #[param(inline)]
+    after: Option<Count>,
     /// 1 to 200; 200 when absent.
-    limit: Option<i64>,
+    #[param(inline)]
+    limit: Option<Limit>,
     /// Lines for people instead of JSON; so does `accept: text/plain`.
     #[param(inline)]
     format: Option<Format>,
@@ -251,9 +252,9 @@ pub async fn logs(
     Query(asked): Query<LogAsked>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let limit = page(asked.limit, MOST)?;
+    let limit = page(asked.limit, 200);
     let task = seen(&app, &may.0, &id).await?.id.to_string();
-    let events = app.store.events(&task, asked.after.unwrap_or(0), limit).await.map_err(anyhow::Error::from)?;
+    let events = app.store.events(&task, asked.after.map_or(0, |it| it.0), limit).await.map_err(anyhow::Error::from)?;
     let lines = events.into_iter().map(LogLine::from);
     let accepts = headers.get(header::ACCEPT).and_then(|it| it.to_str().ok()).unwrap_or_default();
     let as_text = match asked.format {
@@ -276,21 +277,13 @@ pub(super) async fn seen(app: &App, caller: &Caller, id: &str) -> Result<StoredT
     found.ok_or_else(|| Problem::no_such("task", "`GET /api/v1/tasks` lists the newest"))
 }
 
-/// How many items are asked for.
-pub(super) fn page(limit: Option<i64>, usual: i64) -> Result<i64, Problem> {
-    match limit.unwrap_or(usual) {
-        limit @ 1..=MOST => Ok(limit),
-        _ => Err(Problem::invalid("limit", format!("give 1 to {MOST}"))),
-    }
-}
-
-fn no_such_status(name: &str) -> Problem {
-    let all: Vec<_> = State::ALL.iter().map(|it| it.name()).collect();
-    Problem::invalid("status", format!("`{}` is none of {}", text::line(name, 40), all.join(", ")))
-}
-
 fn read_cursor(cursor: &str) -> Result<(Millis, String), Problem> {
-    let read = cursor.split_once('_').and_then(|(at, id)| Some((at.parse().ok()?, id.to_owned())));
+    let digits = |it: &&str| (1..=15).contains(&it.len()) && it.bytes().all(|b| b.is_ascii_digit());
+    let read = cursor.split_once('_').and_then(|(at, id)| {
+        let at = Some(at).filter(digits)?.parse().ok()?;
+        // In the one form that it was given out in.
+        Some((at, id.parse::<TaskId>().ok()?.to_string())).filter(|it| it.1 == id)
+    });
     read.ok_or_else(|| Problem::invalid("cursor", "give the `next_cursor` of the page before"))
 }
 

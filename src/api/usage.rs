@@ -11,6 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::auth::{May, UsageRead};
 use super::problem::{Problem, Query};
+use super::values::Moment;
 use crate::app::App;
 use crate::clock::{self, Millis};
 use crate::store::{Usage, UsageBy};
@@ -25,9 +26,11 @@ pub struct Asked {
     #[param(inline)]
     by: Option<By>,
     /// Tasks made from this moment on, in UTC milliseconds; the last 30 days when absent.
-    since: Option<Millis>,
+    #[param(inline)]
+    since: Option<Moment>,
     /// Tasks made before this moment.
-    until: Option<Millis>,
+    #[param(inline)]
+    until: Option<Moment>,
     #[param(inline)]
     format: Option<Format>,
 }
@@ -79,8 +82,8 @@ pub async fn usage(
     may: May<UsageRead>,
     Query(asked): Query<Asked>,
 ) -> Result<Response, Problem> {
-    let until = asked.until.unwrap_or(Millis::MAX);
-    let since = asked.since.unwrap_or_else(|| clock::now() / DAY * DAY - 29 * DAY);
+    let until = asked.until.map_or(Millis::MAX, |it| it.0);
+    let since = asked.since.map_or_else(|| clock::now() / DAY * DAY - 29 * DAY, |it| it.0);
     let by = match asked.by.unwrap_or_default() {
         By::Day => UsageBy::Day,
         By::Repository => UsageBy::Repository,

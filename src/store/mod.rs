@@ -129,6 +129,14 @@ impl Dialect {
             Self::Postgres => "cast(extract(epoch from statement_timestamp()) * 1000 as bigint)",
         }
     }
+
+    /// The type of bytes.
+    fn bytes(self) -> &'static str {
+        match self {
+            Self::Sqlite => "blob",
+            Self::Postgres => "bytea",
+        }
+    }
 }
 
 impl Store {

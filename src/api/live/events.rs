@@ -21,6 +21,7 @@ use crate::api::auth::{Door, May, TasksRead};
 use crate::api::clean::AsItIs;
 use crate::api::problem::{Path, Problem, Query};
 use crate::api::tasks::seen;
+use crate::api::values::Count;
 use crate::app::App;
 
 /// The id of the last message. A browser that comes back with it has heard everything.
@@ -31,7 +32,8 @@ const END: &str = "end";
 #[into_params(parameter_in = Query)]
 pub struct After {
     /// Events with a larger `seq`; from the beginning when absent.
-    pub after: Option<i64>,
+    #[param(inline)]
+    pub after: Option<Count>,
 }
 
 /// What happens in a task, live. Each message is an event of its log, and its id is the `seq`; the last one is named `end`.
@@ -55,7 +57,7 @@ pub async fn events(
     let after = match last {
         Some(END) if task.state.is_final() => return Ok(StatusCode::NO_CONTENT.into_response()),
         Some(last) => last.parse().map_err(|_| Problem::invalid("last-event-id", "give the id of a message"))?,
-        None => asked.after.unwrap_or(0),
+        None => asked.after.map_or(0, |it| it.0),
     };
     let follower = hub.follow(&task.id.to_string(), after, Ticket::new(door, may.0)).await?;
     let headers = [

@@ -8,7 +8,7 @@ use super::args::{By, Deliveries, DeliveryList, Keys, Usage};
 use super::screen::{hint, tell};
 use super::tasks::pages;
 use super::{Ca, show};
-use crate::api::{self, DeliveryPage, DeliveryView, MadeKey, NewKey, UsageView};
+use crate::api::{self, DeliveryPage, DeliveryView, MadeKey, NewKey, ReplayView, UsageView};
 
 pub async fn keys(ca: &Ca, command: &Keys) -> Result<ExitCode> {
     const PATH: [&str; 4] = ["api", "v1", "admin", "api-keys"];
@@ -56,6 +56,23 @@ pub async fn deliveries(ca: &Ca, list: &DeliveryList, command: Option<&Deliverie
                 true => answer.json,
                 false => show::delivery_card(&answer.read::<DeliveryView>()?),
             });
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(Deliveries::Replay { delivery, dry_run }) => {
+            let query = [("dry_run", dry_run.then(|| "true".to_owned()))];
+            let answer = ca.server.post_asking(&[&PATH[..], &[delivery, "replay"]].concat(), &query).await?;
+            if ca.json {
+                tell(&answer.json);
+                return Ok(ExitCode::SUCCESS);
+            }
+            let view: ReplayView = answer.read()?;
+            match &view.delivery_id {
+                Some(new) => {
+                    tell(new);
+                    hint(&format!("`ca deliveries show {new}` says what came of it."));
+                }
+                None => tell(&show::rehearsal(&view)),
+            }
             return Ok(ExitCode::SUCCESS);
         }
         Some(Deliveries::List(asked)) => asked,

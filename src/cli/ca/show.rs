@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::screen::{self, dim};
-use crate::api::{DeliveryView, KeyView, TaskView, UsageLine};
+use crate::api::{DeliveryView, KeyView, ReplayView, TaskView, UsageLine};
 use crate::clock;
 use crate::config::Span;
 use crate::text;
@@ -118,11 +118,17 @@ pub fn delivery_card(it: &DeliveryView) -> String {
         format!("received {}", clock::iso(it.received_at)),
         format!("status   {}", screen::status(&it.status)),
     ];
+    lines.extend(it.replay_of.as_ref().map(|it| format!("replays  {it}")));
     lines.extend(it.repository.as_ref().map(|it| format!("for      {it}")));
     lines.extend(it.decision.as_ref().map(|it| format!("decision {it}")));
     lines.extend(it.task_id.as_ref().map(|it| format!("task     {it}")));
     lines.extend(it.payload.as_ref().and_then(|it| serde_json::to_string_pretty(it).ok()).map(|it| format!("\n{it}")));
     lines.join("\n")
+}
+
+/// What would come of a replay.
+pub fn rehearsal(it: &ReplayView) -> String {
+    format!("{}: {}", screen::status(&it.status), it.decision.as_deref().unwrap_or_default())
 }
 
 fn event(it: &DeliveryView) -> String {

@@ -68,6 +68,12 @@ impl Hand {
         tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> std::net::SocketAddr {
+        let (_, at) = self.settings.iter().find(|(it, _)| *it == "LISTEN").expect("it serves");
+        at.parse().unwrap()
+    }
+
     /// Whether a working tree of a run on this machine has this file.
     pub fn has_in_a_tree(&self, name: &str) -> bool {
         let data = self.settings.iter().find(|(it, _)| *it == "DATA_DIR").map(|(_, dir)| dir.as_str());
