@@ -75,7 +75,7 @@ impl Accepted {
 
 /// Make a task. With an `idempotency-key` the same request makes no second one, for a week.
 #[utoipa::path(post, path = "/api/v1/tasks", operation_id = "create_task", tag = "tasks", request_body = NewOrder,
-    params(("idempotency-key" = Option<String>, Header, description = "Up to 255 characters of your own choice")),
+    params(("idempotency-key" = Option<String>, Header, min_length = 1, max_length = 255, description = "Up to 255 ASCII characters of your own choice")),
     responses((status = 202, body = Accepted), (status = "4XX", body = Problem, content_type = "application/problem+json"),
               (status = "5XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn create(

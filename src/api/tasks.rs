@@ -1,23 +1,18 @@
-//! Tasks: the list, one, and its log.
-
-use std::fmt::Write as _;
+//! Tasks: the list, and one.
 
 use axum::Json;
 use axum::extract::State as Shared;
-use axum::response::{IntoResponse as _, Response};
-use http::{HeaderMap, header};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::auth::{Caller, May, TasksRead};
 use super::problem::{Path, Problem, Query};
+use super::usage::TokenView;
 use super::values::{Count, Limit, Moment, TaskStatus, page};
 use crate::app::App;
 use crate::clock::Millis;
-use crate::store::{Event, StoredTask, TaskQuery};
+use crate::store::{StoredTask, TaskQuery};
 use crate::task::{Blocked, Kind, State, TaskId, Trigger};
-use crate::text;
 
 /// A task as the API shows it. Times are UTC milliseconds, money is micro-dollars.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -70,6 +65,9 @@ pub struct TaskView {
     pub created_at: i64,
     pub started_at: Option<i64>,
     pub ended_at: Option<i64>,
+    /// What it has used of the model, the dearest first; not in a list of tasks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub models: Option<Vec<ModelUse>>,
     /// Connections that its sandboxes were refused; not in a list of tasks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
@@ -80,6 +78,16 @@ pub struct TaskView {
     /// Why nothing came of it, once it has failed.
     #[serde(default)]
     pub error: Option<TaskError>,
+}
+
+/// What a task has used of one model.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct ModelUse {
+    /// As it was asked for.
+    pub model: String,
+    #[serde(flatten)]
+    pub tokens: TokenView,
+    pub cost_micros: i64,
 }
 
 /// What came of a task.
@@ -115,16 +123,6 @@ pub struct TaskError {
     pub message: String,
 }
 
-/// A line of a task's log.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-pub struct LogLine {
-    pub seq: i64,
-    pub at: i64,
-    pub kind: String,
-    #[schema(value_type = Object)]
-    pub body: Value,
-}
-
 /// A page of tasks, newest first.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct TaskPage {
@@ -135,12 +133,6 @@ pub struct TaskPage {
     /// Asks for the next page; null on the last one.
     #[serde(default)]
     pub next_cursor: Option<String>,
-}
-
-/// Some of a task's log, oldest first.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-pub struct LogPage {
-    pub events: Vec<LogLine>,
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -216,59 +208,14 @@ pub async fn one(
     let task = seen(&app, &may.0, &id).await?;
     let blocked = app.store.blocked(&task.id.to_string()).await.map_err(anyhow::Error::from)?;
     let children = app.store.children_of(&task.id.to_string()).await?;
-    Ok(Json(TaskView { blocked: Some(blocked), children: Some(children), ..view(&app, &task) }))
-}
-
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct LogAsked {
-    /// Events with a larger `seq`; the whole log when absent.
-    #[param(inline)]
-    after: Option<Count>,
-    /// 1 to 200; 200 when absent.
-    #[param(inline)]
-    limit: Option<Limit>,
-    /// Lines for people instead of JSON; so does `accept: text/plain`.
-    #[param(inline)]
-    format: Option<Format>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-enum Format {
-    Json,
-    Text,
-}
-
-/// What happened in a task, oldest first; ask again with the last `seq` for more.
-#[utoipa::path(get, path = "/api/v1/tasks/{id}/logs", operation_id = "get_task_log", tag = "tasks", params(("id" = String, Path, description = "`task_id`"), LogAsked),
-    responses((status = 200, content((LogPage = "application/json"), (String = "text/plain"))),
-              (status = "4XX", body = Problem, content_type = "application/problem+json")))]
-pub async fn logs(
-    Shared(app): Shared<App>,
-    may: May<TasksRead>,
-    Path(id): Path<String>,
-    Query(asked): Query<LogAsked>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let limit = page(asked.limit, 200);
-    let task = seen(&app, &may.0, &id).await?.id.to_string();
-    let events = app.store.events(&task, asked.after.map_or(0, |it| it.0), limit).await.map_err(anyhow::Error::from)?;
-    let lines = events.into_iter().map(LogLine::from);
-    let accepts = headers.get(header::ACCEPT).and_then(|it| it.to_str().ok()).unwrap_or_default();
-    let as_text = match asked.format {
-        Some(format) => format == Format::Text,
-        None => accepts.starts_with("text/plain"),
-    };
-    if !as_text {
-        return Ok(Json(LogPage { events: lines.collect() }).into_response());
-    }
-    let text = lines.fold(String::new(), |mut text, line| {
-        let _ = writeln!(text, "{}", line.text());
-        text
-    });
-    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response())
+    let models = app.store.used_by(&task.id.to_string()).await?.into_iter();
+    let models = models.map(|it| ModelUse { model: it.model, tokens: it.tokens.into(), cost_micros: it.micros });
+    Ok(Json(TaskView {
+        models: Some(models.collect()),
+        blocked: Some(blocked),
+        children: Some(children),
+        ..view(&app, &task)
+    }))
 }
 
 /// A task that this caller may see. Of one that it may not see it learns nothing.
@@ -285,23 +232,6 @@ fn read_cursor(cursor: &str) -> Result<(Millis, String), Problem> {
         Some((at, id.parse::<TaskId>().ok()?.to_string())).filter(|it| it.1 == id)
     });
     read.ok_or_else(|| Problem::invalid("cursor", "give the `next_cursor` of the page before"))
-}
-
-/// What looks like a key is taken out here: a stream is no answer that could be looked through when it is whole.
-impl From<Event> for LogLine {
-    fn from(it: Event) -> Self {
-        let body = serde_json::from_str(&it.body).unwrap_or(Value::Null);
-        Self { seq: it.seq, at: it.at, kind: it.kind, body: text::redact_json(&body, text::redact) }
-    }
-}
-
-impl LogLine {
-    /// The line for people.
-    pub fn text(&self) -> String {
-        let brief = ["text", "brief", "step", "message"].iter().find_map(|key| self.body[*key].as_str());
-        let brief = brief.map_or_else(|| self.body.to_string(), str::to_owned);
-        format!("{:>4}  {:<14} {}", self.seq, self.kind, text::line(&brief, 120))
-    }
 }
 
 pub(super) fn view(app: &App, task: &StoredTask) -> TaskView {
@@ -334,6 +264,7 @@ pub(super) fn view(app: &App, task: &StoredTask) -> TaskView {
         created_at: task.created_at,
         started_at: task.started_at,
         ended_at: task.ended_at,
+        models: None,
         blocked: None,
         result: (task.state == State::Completed).then(|| result(app, task)),
         error: task

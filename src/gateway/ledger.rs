@@ -1,5 +1,6 @@
 //! What one run has used of the model: counted while answers stream, also when nobody waits for their end.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -30,13 +31,16 @@ struct Account {
     /// What earlier attempts used of the same budget.
     before: i64,
     used: watch::Sender<Usage>,
+    /// The same by the model that was asked for.
+    by_model: Mutex<BTreeMap<String, Usage>>,
     /// The least that the requests under way will cost.
     reserved: Mutex<i64>,
 }
 
 impl Ledger {
     pub fn new(budget: i64, before: i64) -> Self {
-        Self(Arc::new(Account { budget, before, used: watch::Sender::new(Usage::default()), reserved: Mutex::new(0) }))
+        let used = watch::Sender::new(Usage::default());
+        Self(Arc::new(Account { budget, before, used, by_model: Mutex::default(), reserved: Mutex::default() }))
     }
 
     pub fn budget(&self) -> i64 {
@@ -45,6 +49,10 @@ impl Ledger {
 
     pub fn usage(&self) -> Usage {
         *self.0.used.borrow()
+    }
+
+    pub fn by_model(&self) -> BTreeMap<String, Usage> {
+        self.0.by_model.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub fn watch(&self) -> watch::Receiver<Usage> {
@@ -78,7 +86,7 @@ impl Ledger {
     /// What is reserved is the least that the request can cost: its input, read from the cache. So many requests at
     /// once can't slip past a budget that the first of them will use up, and none is refused that could be paid for.
     /// What an answer will cost nobody knows before it ends: each request under way may overdraw by its own answer.
-    pub fn open(&self, rate: Rate, input_bytes: usize) -> Option<Meter> {
+    pub fn open(&self, model: &str, rate: Rate, input_bytes: usize) -> Option<Meter> {
         let estimate = input_bytes as u64 / BYTES_PER_TOKEN;
         let least = rate.cost(&Tokens { cache_read: estimate, ..Tokens::default() });
         let mut reserved = self.reserved();
@@ -88,6 +96,7 @@ impl Ledger {
         *reserved += least;
         Some(Meter {
             ledger: self.clone(),
+            model: named(model),
             rate,
             least,
             estimate,
@@ -98,6 +107,16 @@ impl Ledger {
     }
 }
 
+/// Models that are told apart in one run; an agent that asks for more of them has the others counted together.
+const MODELS: usize = 8;
+const OTHERS: &str = "…";
+
+/// What people may read as the name of a model: a sandbox has written it.
+fn named(model: &str) -> String {
+    let plain = |c: char| if c.is_ascii_graphic() { c } else { '?' };
+    model.chars().take(100).map(plain).collect()
+}
+
 /// A token is about four bytes of English or code; used only where the API did not tell.
 pub(super) const BYTES_PER_TOKEN: u64 = 4;
 
@@ -105,6 +124,7 @@ pub(super) const BYTES_PER_TOKEN: u64 = 4;
 #[derive(Debug)]
 pub(super) struct Meter {
     ledger: Ledger,
+    model: String,
     rate: Rate,
     least: i64,
     /// Input tokens by the size of the request.
@@ -153,14 +173,18 @@ impl Meter {
         let micros = self.rate.cost(&tokens);
         let (old, paid) = (std::mem::replace(&mut self.counted, tokens), std::mem::replace(&mut self.micros, micros));
         let more = |new: u64, old: u64, sum: u64| sum.saturating_add(new).saturating_sub(old);
-        self.ledger.0.used.send_modify(|usage| {
+        let add = |usage: &mut Usage| {
             usage.input = more(tokens.input, old.input, usage.input);
             usage.output = more(tokens.output, old.output, usage.output);
             usage.cache_read = more(tokens.cache_read, old.cache_read, usage.cache_read);
             let written = |tokens: &Tokens| tokens.cache_write.saturating_add(tokens.cache_write_1h);
             usage.cache_write = more(written(&tokens), written(&old), usage.cache_write);
             usage.micros = usage.micros.saturating_add(micros).saturating_sub(paid);
-        });
+        };
+        self.ledger.0.used.send_modify(add);
+        let mut models = self.ledger.0.by_model.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = models.contains_key(&self.model) || models.len() < MODELS;
+        add(models.entry(if known { self.model.clone() } else { OTHERS.to_owned() }).or_default());
     }
 }
 
@@ -189,29 +213,47 @@ mod tests {
     #[test]
     fn a_budget_that_is_used_up_opens_no_more_requests() {
         let ledger = Ledger::new(1_000, 400);
-        let mut meter = ledger.open(rate(), 40).unwrap();
+        let mut meter = ledger.open("opus", rate(), 40).unwrap();
         meter.sent();
         meter.told(Tokens { input: 100, output: 4, ..Tokens::default() });
         assert_eq!(ledger.usage().micros, 600);
-        assert!(ledger.open(rate(), 40).is_none());
+        assert!(ledger.open("opus", rate(), 40).is_none());
         assert!(ledger.is_spent());
+    }
+
+    #[test]
+    fn models_are_told_apart_as_far_as_they_are_few() {
+        let ledger = Ledger::new(1_000_000, 0);
+        let ask = |model: &str| {
+            let mut meter = ledger.open(model, rate(), 40).unwrap();
+            meter.sent();
+            meter.told(Tokens { input: 1, output: 2, ..Tokens::default() });
+        };
+        ["opus", "haiku", "opus", "a\u{7}b"].iter().for_each(|model| ask(model));
+        let outputs = |ledger: &Ledger| -> Vec<(String, u64)> {
+            ledger.by_model().into_iter().map(|(model, used)| (model, used.output)).collect()
+        };
+        assert_eq!(outputs(&ledger), [("a?b".to_owned(), 2), ("haiku".to_owned(), 2), ("opus".to_owned(), 4)]);
+        (0..20).for_each(|n| ask(&format!("model-{n}")));
+        let all = outputs(&ledger);
+        assert_eq!((all.len(), all.iter().map(|it| it.1).sum::<u64>()), (MODELS + 1, ledger.usage().output));
     }
 
     #[test]
     fn requests_under_way_hold_their_least_cost() {
         let ledger = Ledger::new(1_000, 0);
         // 8000 bytes are about 2000 tokens, 1000 micro-dollars when they come from the cache.
-        let first = ledger.open(rate(), 8000).unwrap();
-        assert!(ledger.open(rate(), 8).is_none());
+        let first = ledger.open("opus", rate(), 8000).unwrap();
+        assert!(ledger.open("opus", rate(), 8).is_none());
         drop(first);
-        assert!(ledger.open(rate(), 8).is_some());
+        assert!(ledger.open("opus", rate(), 8).is_some());
         assert_eq!(ledger.usage(), Usage::default(), "what was never sent costs nothing");
     }
 
     #[test]
     fn what_is_told_replaces_what_was_told_before() {
         let ledger = Ledger::new(1_000_000, 0);
-        let mut meter = ledger.open(rate(), 40).unwrap();
+        let mut meter = ledger.open("opus", rate(), 40).unwrap();
         meter.sent();
         meter.told(Tokens { input: 10, output: 1, cache_write: 3, cache_write_1h: 4, ..Tokens::default() });
         meter.at_least(20);
@@ -225,11 +267,11 @@ mod tests {
     #[test]
     fn an_answer_that_nobody_waited_for_is_paid_by_estimate() {
         let ledger = Ledger::new(1_000_000, 0);
-        let mut meter = ledger.open(rate(), 4000).unwrap();
+        let mut meter = ledger.open("opus", rate(), 4000).unwrap();
         meter.sent();
         drop(meter);
         assert_eq!(ledger.usage().input, 1000);
-        let mut meter = ledger.open(rate(), 4000).unwrap();
+        let mut meter = ledger.open("opus", rate(), 4000).unwrap();
         meter.sent();
         meter.free();
         drop(meter);

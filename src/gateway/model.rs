@@ -125,7 +125,7 @@ async fn answer(gate: &Gate, request: Request<Incoming>) -> Result<Response<Body
 
 fn open(gate: &Gate, asked: &Asked, bytes: usize) -> Result<Meter, Refusal> {
     let rate = gate.0.gateway.prices.of(&asked.model);
-    gate.0.ledger.open(rate, bytes).ok_or_else(|| {
+    gate.0.ledger.open(&asked.model, rate, bytes).ok_or_else(|| {
         let says = format!("this run has used its budget of ${:.2}", gate.0.ledger.budget() as f64 / 1e6);
         Refusal::new(StatusCode::PAYMENT_REQUIRED, "billing_error", says)
     })

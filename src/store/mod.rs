@@ -39,6 +39,7 @@ mod stranded;
 mod suspension;
 mod task;
 mod usage;
+mod used;
 mod waiting;
 mod wake;
 
@@ -63,6 +64,7 @@ pub use sole::Sole;
 pub use suspension::Suspension;
 pub use task::{Created, NewTask, StoredTask};
 pub use usage::{Usage, UsageBy};
+pub use used::{Tokens, Used};
 pub use wake::{Changed, Installations, Wakes, listen};
 
 /// What a database answers besides rows.

@@ -168,16 +168,15 @@ impl Store {
 
     /// Whether a task that these words have made, or a replay of them, has not ended.
     pub async fn is_origin_open(&self, place: &Place, origin: &str) -> Result<bool> {
-        const SQL: &str = "select 1 from task where repository_id = $1 and number = $2
-                               and (origin = $3 or substr(origin, 1, $4) = $5)
-                               and state in ('queued', 'running', 'publishing', 'waiting') limit 1";
         let replays = format!("{origin}@");
-        let open = sqlx::query(SQL)
-            .bind(place.repository_id as i64)
-            .bind(place.number as i64)
-            .bind(origin)
-            .bind(replays.chars().count() as i64)
-            .bind(&replays);
+        let sql = format!(
+            "select 1 from task where repository_id = $1 and number = $2
+                 and (origin = $3 or substr(origin, 1, {}) = $4)
+                 and state in ('queued', 'running', 'publishing', 'waiting') limit 1",
+            replays.chars().count()
+        );
+        let open = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(place.repository_id as i64).bind(place.number as i64);
+        let open = open.bind(origin).bind(&replays);
         Ok(open.fetch_optional(&self.read).await?.is_some())
     }
 

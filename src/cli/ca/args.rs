@@ -299,6 +299,7 @@ pub enum By {
     Day,
     Repository,
     Person,
+    Model,
 }
 
 fn scope(name: &str) -> Result<Scope, String> {

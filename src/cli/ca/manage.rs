@@ -97,6 +97,7 @@ pub async fn usage(ca: &Ca, asked: &Usage) -> Result<ExitCode> {
         By::Day => "day",
         By::Repository => "repository",
         By::Person => "person",
+        By::Model => "model",
     };
     let query = [
         ("by", Some(by.to_owned())),

@@ -4,7 +4,46 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest as _, Sha256};
+
+use super::api::{get, read};
 use crate::world::{Database, World};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_description_is_a_page_that_runs_nothing() {
+    let mut world = World::on(Database::sqlite()).await;
+    world.set("ADMIN_API_KEY", "ca_test");
+    world.start().await;
+    let page = read(reqwest::get(format!("http://{}/api/v1", world.address())).await.unwrap()).await;
+    assert_eq!((page.status, page.kind.as_str()), (200, "text/html; charset=utf-8"));
+    let described = get(&world, "", "openapi.json").await.json();
+    for (path, methods) in described["paths"].as_object().unwrap() {
+        for operation in methods.as_object().unwrap().values() {
+            let id = operation["operationId"].as_str().unwrap();
+            assert!(page.text.contains(&format!("<article id=\"{id}\">")), "{path}: {id}");
+        }
+    }
+    for name in described["components"]["schemas"].as_object().unwrap().keys() {
+        assert!(page.text.contains(&format!("<article id=\"schema-{name}\">")), "{name}");
+    }
+    // Whatever it links to on itself is there.
+    for to in page.text.split("href=\"#").skip(1).map(|it| it.split('"').next().unwrap()) {
+        assert!(page.text.contains(&format!("id=\"{to}\"")), "#{to}");
+    }
+    assert!(page.text.contains("curl -X POST") && page.text.contains("prefers-color-scheme: dark"));
+    assert!(page.text.contains("&#x27;&quot;") || page.text.contains("&quot;"), "what the description says is no HTML");
+    let style = page.text.split("<style>").nth(1).unwrap().split("</style>").next().unwrap();
+    let digest = STANDARD.encode(Sha256::digest(style.as_bytes()));
+    let policy = page.headers["content-security-policy"].to_str().unwrap();
+    let rest = policy.replace(&format!("style-src 'sha256-{digest}'"), "STYLE");
+    assert_eq!(rest, "default-src 'none'; STYLE; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
+    for never in ["<script", "<img", "<link", "<iframe", "style=", " on", "javascript:"] {
+        let found = page.text.split('<').any(|tag| format!("<{}", tag.split('>').next().unwrap()).contains(never));
+        assert!(!found, "{never}");
+    }
+}
 
 /// Requests that are made up for each operation, where `SCHEMATHESIS_EXAMPLES` does not say.
 const EXAMPLES: &str = "10";

@@ -23,6 +23,7 @@ macro_rules! stories {
 
 mod api;
 mod api_again;
+mod api_edges;
 mod api_tasks;
 pub mod approval;
 mod blocked;
