@@ -39,6 +39,7 @@ pub use auth::Scope;
 pub use create::{Accepted, NewOrder};
 pub use deliveries::{DeliveryPage, DeliveryView};
 pub use keys::{KeyView, Keys, MadeKey, NewKey};
+pub use live::StreamEvent;
 pub use logs::{LogLine, LogPage};
 pub use own::OwnKey;
 pub use replay::ReplayView;

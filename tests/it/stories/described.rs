@@ -46,7 +46,7 @@ async fn the_description_is_a_page_that_runs_nothing() {
 }
 
 /// Requests that are made up for each operation, where `SCHEMATHESIS_EXAMPLES` does not say.
-const EXAMPLES: &str = "10";
+const EXAMPLES: &str = "3";
 
 /// What `script/setup` has installed.
 fn schemathesis() -> PathBuf {
