@@ -20,6 +20,7 @@ use crate::webhook::order::{self, Again, Wanted};
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Resumed {
+    #[schema(min_length = 1, max_length = 65_536, example = "Say good day, too")]
     pub prompt: String,
 }
 
@@ -46,7 +47,7 @@ pub async fn cancel(Shared(app): Shared<App>, may: May<TasksWrite>, Path(id): Pa
 /// Do the same again, with everything as it is now: a new task.
 #[utoipa::path(post, path = "/api/v1/tasks/{id}/retry", operation_id = "retry_task", tag = "tasks",
     params(("id" = String, Path, description = "`task_id`"),
-           ("idempotency-key" = Option<String>, Header, description = "Up to 255 characters of your own choice")),
+           ("idempotency-key" = Option<String>, Header, min_length = 1, max_length = 255, description = "Up to 255 ASCII characters of your own choice")),
     responses((status = 202, body = Accepted), (status = "4XX", body = Problem, content_type = "application/problem+json"),
               (status = "5XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn retry(
@@ -65,7 +66,7 @@ pub async fn retry(
 /// opened or was about.
 #[utoipa::path(post, path = "/api/v1/tasks/{id}/resume", operation_id = "resume_task", tag = "tasks", request_body = Resumed,
     params(("id" = String, Path, description = "`task_id`"),
-           ("idempotency-key" = Option<String>, Header, description = "Up to 255 characters of your own choice")),
+           ("idempotency-key" = Option<String>, Header, min_length = 1, max_length = 255, description = "Up to 255 ASCII characters of your own choice")),
     responses((status = 202, body = Accepted), (status = "4XX", body = Problem, content_type = "application/problem+json"),
               (status = "5XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn resume(

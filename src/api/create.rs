@@ -26,9 +26,11 @@ const LEAST: f64 = 0.01;
 #[serde(deny_unknown_fields)]
 pub struct NewOrder {
     /// In words. The address of an issue or pull request in it says what it is about: that is read, and answered there too.
+    #[schema(min_length = 1, max_length = 65_536, example = "Greet the world")]
     pub prompt: String,
     /// `owner/name`; not needed where the prompt names an issue or pull request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "octo/app")]
     pub repo: Option<String>,
     /// The same as an address, which may be that of an issue or pull request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -38,6 +40,7 @@ pub struct NewOrder {
     pub branch: Option<String>,
     /// The most that it may cost; what any run may cost when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0.01, maximum = 1_000_000, example = 1.5)]
     pub budget_usd: Option<f64>,
 }
 
@@ -72,7 +75,7 @@ impl Accepted {
 
 /// Make a task. With an `idempotency-key` the same request makes no second one, for a week.
 #[utoipa::path(post, path = "/api/v1/tasks", operation_id = "create_task", tag = "tasks", request_body = NewOrder,
-    params(("idempotency-key" = Option<String>, Header, description = "Up to 255 characters of your own choice")),
+    params(("idempotency-key" = Option<String>, Header, min_length = 1, max_length = 255, description = "Up to 255 ASCII characters of your own choice")),
     responses((status = 202, body = Accepted), (status = "4XX", body = Problem, content_type = "application/problem+json"),
               (status = "5XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn create(
@@ -216,6 +219,13 @@ pub fn problem(no: No, caller: &Caller) -> Problem {
         }
         No::NoThread => Problem::no_such("issue", "look at the number"),
         No::NoBranch => no_branch(),
+        No::BranchGone(name) => {
+            let name = text::line(&name, 100);
+            let says = format!(
+                "the branch `{name}` that the task began with is gone; put it back, or make a task with another `ref`"
+            );
+            conflict("branch_gone", &says)
+        }
         No::BranchOfPull => Problem::invalid("ref", "leave it out: a pull request is worked on where it is"),
         No::Suspended => {
             conflict("installation_suspended", "the App's installation is suspended; its owner has to take that back")

@@ -10,11 +10,12 @@ use uuid::Uuid;
 
 use super::auth::{Caller, DeliveriesRead, DeliveriesWrite, May};
 use super::problem::{Path, Problem, Query};
-use super::tasks::page;
+use super::values::{Limit, Moment, page};
 use crate::app::App;
 use crate::clock::Millis;
-use crate::store::{DeliveryLine, DeliveryQuery};
+use crate::store::{DeliveryLine, DeliveryQuery, DeliveryState};
 use crate::text;
+use crate::webhook::replay;
 
 /// A delivery as the API shows it.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -27,6 +28,9 @@ pub struct DeliveryView {
     pub repository: Option<String>,
     /// `waiting`, `done`, `ignored` or `failed`.
     pub status: String,
+    /// The delivery that this one replays.
+    #[serde(default)]
+    pub replay_of: Option<String>,
     /// Why it did what it did, or nothing.
     pub decision: Option<String>,
     pub task_id: Option<String>,
@@ -50,17 +54,45 @@ pub struct DeliveryPage {
 #[into_params(parameter_in = Query)]
 pub struct Asked {
     /// 1 to 200; 50 when absent.
-    limit: Option<i64>,
+    #[param(inline)]
+    limit: Option<Limit>,
     /// `next_cursor` of the page before.
+    #[param(pattern = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
     cursor: Option<String>,
-    /// `waiting`, `done`, `ignored` or `failed`.
-    status: Option<String>,
+    /// What became of them.
+    #[param(inline)]
+    status: Option<Status>,
     /// Such as `issue_comment`.
     event: Option<String>,
     /// `owner/name`.
     repo: Option<String>,
     /// Received from this moment on, in UTC milliseconds.
-    since: Option<Millis>,
+    #[param(inline)]
+    since: Option<Moment>,
+    /// Received before this moment.
+    #[param(inline)]
+    until: Option<Moment>,
+}
+
+/// What became of a delivery.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Status {
+    Waiting,
+    Done,
+    Ignored,
+    Failed,
+}
+
+impl From<Status> for DeliveryState {
+    fn from(it: Status) -> Self {
+        match it {
+            Status::Waiting => Self::Waiting,
+            Status::Done => Self::Done,
+            Status::Ignored => Self::Ignored,
+            Status::Failed => Self::Failed,
+        }
+    }
 }
 
 /// Deliveries, newest first.
@@ -71,20 +103,18 @@ pub async fn list(
     may: May<DeliveriesRead>,
     Query(asked): Query<Asked>,
 ) -> Result<Json<DeliveryPage>, Problem> {
-    const STATES: [&str; 4] = ["waiting", "done", "ignored", "failed"];
-    if asked.status.as_deref().is_some_and(|it| !STATES.contains(&it)) {
-        return Err(Problem::invalid("status", format!("give one of {}", STATES.join(", "))));
-    }
-    if asked.cursor.as_deref().is_some_and(|it| Uuid::parse_str(it).is_err()) {
+    let is_id = |it: &str| Uuid::parse_str(it).is_ok_and(|id| id.to_string() == it);
+    if asked.cursor.as_deref().is_some_and(|it| !is_id(it)) {
         return Err(Problem::invalid("cursor", "give the `next_cursor` of the page before"));
     }
-    let limit = page(asked.limit, 50)?;
+    let limit = page(asked.limit, 50);
     let query = DeliveryQuery {
         id: None,
-        state: asked.status,
+        state: asked.status.map(DeliveryState::from),
         event: asked.event,
         repository: asked.repo,
-        since: asked.since,
+        since: asked.since.map(|it| it.0),
+        until: asked.until.map(|it| it.0),
         among: may.0.among().map(<[_]>::to_vec),
         before: asked.cursor,
     };
@@ -137,13 +167,66 @@ pub async fn forget(
     }
 }
 
-async fn seen(app: &App, caller: &Caller, id: &str) -> Result<DeliveryLine, Problem> {
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Forgets {
+    /// All that the key may see. Needed where nothing else says which, and not taken together with anything that does.
+    all: Option<bool>,
+    /// What became of them; one that waits is never forgotten.
+    #[param(inline)]
+    status: Option<Status>,
+    /// Such as `issue_comment`.
+    event: Option<String>,
+    /// `owner/name`.
+    repo: Option<String>,
+    /// Received from this moment on, in UTC milliseconds.
+    #[param(inline)]
+    since: Option<Moment>,
+    /// Received before this moment.
+    #[param(inline)]
+    until: Option<Moment>,
+}
+
+/// What was forgotten.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Forgotten {
+    /// Deliveries that said something until now.
+    pub forgotten: u64,
+}
+
+/// Forget what many deliveries said, as for one. What waits to be looked at is left alone.
+#[utoipa::path(delete, path = "/api/v1/deliveries", operation_id = "forget_deliveries", tag = "deliveries", params(Forgets),
+    responses((status = 200, body = Forgotten), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+pub async fn forget_many(
+    State(app): State<App>,
+    may: May<DeliveriesWrite>,
+    Query(asked): Query<Forgets>,
+) -> Result<Json<Forgotten>, Problem> {
+    let query = DeliveryQuery {
+        state: asked.status.map(DeliveryState::from),
+        event: asked.event,
+        repository: asked.repo,
+        since: asked.since.map(|it| it.0),
+        until: asked.until.map(|it| it.0),
+        ..DeliveryQuery::default()
+    };
+    if query.is_all() != asked.all.unwrap_or_default() {
+        let says = "say which with `status`, `event`, `repo`, `since` or `until`, or give `all=true` and none of these";
+        return Err(Problem::invalid("all", says));
+    }
+    let query = DeliveryQuery { among: may.0.among().map(<[_]>::to_vec), ..query };
+    Ok(Json(Forgotten { forgotten: app.store.forget_deliveries(&query).await? }))
+}
+
+pub(super) async fn seen(app: &App, caller: &Caller, id: &str) -> Result<DeliveryLine, Problem> {
     let found = app.store.delivery_line(id, caller.among()).await?;
     found.ok_or_else(|| Problem::no_such("delivery", "`GET /api/v1/deliveries` lists the newest"))
 }
 
 fn view(it: DeliveryLine) -> DeliveryView {
     DeliveryView {
+        replay_of: replay::original(&it.guid).map(str::to_owned),
         delivery_id: it.delivery_id,
         guid: it.guid,
         event: it.event,

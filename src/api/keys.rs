@@ -20,19 +20,24 @@ use crate::store::ApiKey;
 #[serde(deny_unknown_fields)]
 pub struct NewKey {
     /// For people: letters, digits, spaces and `-_.`, up to 64.
+    #[schema(min_length = 1, max_length = 64, example = "ci")]
     pub name: String,
+    #[schema(min_items = 1, example = json!(["tasks:read", "tasks:write"]))]
     pub scopes: Vec<Scope>,
     /// `owner/name` each; the key knows nothing of any other. All when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_items = 1, max_items = 500, example = json!(["octo/app"]))]
     pub repositories: Option<Vec<String>>,
-    /// UTC milliseconds.
+    /// UTC milliseconds; a moment to come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Millis>,
     /// Requests a minute; 600 when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 1_000_000)]
     pub rate_limit: Option<i64>,
     /// What tasks made with this key may cost within 24 hours, those that have not ended with all that they may cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 1_000_000)]
     pub budget_usd_per_day: Option<f64>,
 }
 

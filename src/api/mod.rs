@@ -9,14 +9,19 @@ mod create;
 mod deliveries;
 mod health;
 mod keys;
+mod links;
 mod live;
+mod logs;
 mod openapi;
 mod own;
+mod page;
 mod problem;
+mod replay;
 mod request;
 mod result;
 mod tasks;
 mod usage;
+mod values;
 mod watch;
 
 use axum::extract::DefaultBodyLimit;
@@ -37,9 +42,12 @@ pub use auth::Scope;
 pub use create::{Accepted, NewOrder};
 pub use deliveries::{DeliveryPage, DeliveryView};
 pub use keys::{KeyView, Keys, MadeKey, NewKey};
+pub use live::StreamEvent;
+pub use logs::{LogLine, LogPage};
 pub use own::OwnKey;
-pub use tasks::{LogLine, LogPage, TaskPage, TaskView};
-pub use usage::{UsageLine, UsageView};
+pub use replay::ReplayView;
+pub use tasks::{ModelUse, TaskPage, TaskView};
+pub use usage::{TokenView, UsageLine, UsageView};
 pub use watch::watch;
 
 /// The routes of this door. `stop` lets those go who follow a task, so that the server can end.
@@ -48,29 +56,33 @@ pub fn router(app: App, stop: CancellationToken) -> Router {
     let guarded = OpenApiRouter::new()
         .routes(routes!(tasks::list, create::create))
         .routes(routes!(tasks::one))
-        .routes(routes!(tasks::logs))
+        .routes(routes!(logs::logs))
         .routes(routes!(artifacts::list))
         .routes(routes!(artifacts::one))
         .routes(routes!(again::cancel))
         .routes(routes!(again::retry))
         .routes(routes!(again::resume))
         .routes(routes!(live::events))
-        .routes(routes!(deliveries::list))
+        .routes(routes!(deliveries::list, deliveries::forget_many))
         .routes(routes!(deliveries::one, deliveries::forget))
+        .routes(routes!(replay::replay))
         .routes(routes!(usage::usage))
         .routes(routes!(own::own))
         .routes(routes!(keys::create, keys::list))
         .routes(routes!(keys::revoke))
         .route_layer(middleware::from_fn_with_state(door.clone(), auth::guard));
     // A WebSocket may show its key in its first message; the description is no secret.
-    let open = OpenApiRouter::new().routes(routes!(live::ws)).routes(routes!(openapi::serve));
+    let open =
+        OpenApiRouter::new().routes(routes!(live::ws)).routes(routes!(openapi::serve)).routes(routes!(page::serve));
     let (api, described) = OpenApiRouter::with_openapi(openapi::base()).merge(guarded).merge(open).split_for_parts();
+    let described = links::lead(described);
     let hub = Hub::new(app.store.clone(), stop);
     api.fallback(problem::no_route)
         .method_not_allowed_fallback(problem::no_method)
         .layer(Extension(hub))
         .layer(Extension(door))
         .layer(Extension(openapi::Described::new(&described)))
+        .layer(Extension(page::Page::new(&described, app.config.server.public_url.as_str())))
         .layer(DefaultBodyLimit::max(problem::LARGEST))
         .layer(middleware::from_fn(request::note))
         .route("/healthz", get(health::alive))

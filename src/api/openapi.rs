@@ -37,7 +37,7 @@ pub fn base() -> OpenApi {
 }
 
 /// This description, as OpenAPI 3.1.
-#[utoipa::path(get, path = "/api/v1/openapi.json", operation_id = "get_description", tag = "description",
+#[utoipa::path(get, path = "/api/v1/openapi.json", operation_id = "get_description", tag = "description", security(()),
     responses((status = 200, content_type = "application/json", body = Object)))]
 pub async fn serve(Extension(described): Extension<Described>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], described.0.to_string()).into_response()

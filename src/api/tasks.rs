@@ -1,26 +1,19 @@
-//! Tasks: the list, one, and its log.
-
-use std::fmt::Write as _;
+//! Tasks: the list, and one.
 
 use axum::Json;
 use axum::extract::State as Shared;
-use axum::response::{IntoResponse as _, Response};
-use http::{HeaderMap, header};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::auth::{Caller, May, TasksRead};
 use super::problem::{Path, Problem, Query};
 use super::result::{self, TaskError, TaskResult};
+use super::usage::TokenView;
+use super::values::{Count, Limit, Moment, TaskStatus, page};
 use crate::app::App;
 use crate::clock::Millis;
-use crate::store::{Event, StoredTask, TaskQuery};
-use crate::task::{Blocked, State, Trigger};
-use crate::text;
-
-/// Most items of one answer.
-pub(super) const MOST: i64 = 200;
+use crate::store::{StoredTask, TaskQuery};
+use crate::task::{Blocked, State, TaskId, Trigger};
 
 /// A task as the API shows it. Times are UTC milliseconds, money is micro-dollars.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -73,6 +66,9 @@ pub struct TaskView {
     pub created_at: i64,
     pub started_at: Option<i64>,
     pub ended_at: Option<i64>,
+    /// What it has used of the model, the dearest first; not in a list of tasks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub models: Option<Vec<ModelUse>>,
     /// Connections that its sandboxes were refused; not in a list of tasks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
@@ -85,14 +81,14 @@ pub struct TaskView {
     pub error: Option<TaskError>,
 }
 
-/// A line of a task's log.
+/// What a task has used of one model.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
-pub struct LogLine {
-    pub seq: i64,
-    pub at: i64,
-    pub kind: String,
-    #[schema(value_type = Object)]
-    pub body: Value,
+pub struct ModelUse {
+    /// As it was asked for.
+    pub model: String,
+    #[serde(flatten)]
+    pub tokens: TokenView,
+    pub cost_micros: i64,
 }
 
 /// A page of tasks, newest first.
@@ -107,24 +103,22 @@ pub struct TaskPage {
     pub next_cursor: Option<String>,
 }
 
-/// Some of a task's log, oldest first.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-pub struct LogPage {
-    pub events: Vec<LogLine>,
-}
-
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Asked {
     /// 1 to 200; 50 when absent.
-    limit: Option<i64>,
+    #[param(inline)]
+    limit: Option<Limit>,
     /// Tasks to leave out at the beginning. Slow when large: `cursor` is not.
-    offset: Option<i64>,
+    #[param(inline)]
+    offset: Option<Count>,
     /// `next_cursor` of the page before.
+    #[param(pattern = "^[0-9]{1,15}_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
     cursor: Option<String>,
-    /// `queued`, `running`, `publishing`, `waiting`, `completed`, `failed` or `cancelled`.
-    status: Option<String>,
+    /// Where they stand.
+    #[param(inline)]
+    status: Option<TaskStatus>,
     /// `owner/name`.
     repo: Option<String>,
     /// Login of whoever asked.
@@ -132,7 +126,8 @@ pub struct Asked {
     /// What asked, such as `comment` or `button`.
     source: Option<String>,
     /// Tasks made from this moment on, in UTC milliseconds.
-    since: Option<Millis>,
+    #[param(inline)]
+    since: Option<Moment>,
 }
 
 /// Tasks, newest first.
@@ -143,21 +138,17 @@ pub async fn list(
     may: May<TasksRead>,
     Query(asked): Query<Asked>,
 ) -> Result<Json<TaskPage>, Problem> {
-    let limit = page(asked.limit, 50)?;
-    let state = asked.status.as_deref().map(|name| State::named(name).ok_or_else(|| no_such_status(name)));
+    let limit = page(asked.limit, 50);
     let query = TaskQuery {
-        state: state.transpose()?,
+        state: asked.status.map(|it| it.0),
         repository: asked.repo,
         requester: asked.requester,
         source: asked.source,
-        since: asked.since,
+        since: asked.since.map(|it| it.0),
         among: may.0.among().map(<[_]>::to_vec),
         before: asked.cursor.as_deref().map(read_cursor).transpose()?,
     };
-    let offset = asked.offset.unwrap_or_default();
-    if offset < 0 {
-        return Err(Problem::invalid("offset", "give 0 or more"));
-    }
+    let offset = asked.offset.map_or(0, |it| it.0);
     // One more than asked for: whether there is a next page.
     let mut tasks = app.store.find_tasks(&query, limit + 1, offset).await?;
     let more = tasks.len() as i64 > limit;
@@ -185,57 +176,14 @@ pub async fn one(
     let task = seen(&app, &may.0, &id).await?;
     let blocked = app.store.blocked(&task.id.to_string()).await.map_err(anyhow::Error::from)?;
     let children = app.store.children_of(&task.id.to_string()).await?;
-    Ok(Json(TaskView { blocked: Some(blocked), children: Some(children), ..view(&app, &task) }))
-}
-
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct LogAsked {
-    /// Events with a larger `seq`; the whole log when absent.
-    after: Option<i64>,
-    /// 1 to 200; 200 when absent.
-    limit: Option<i64>,
-    /// Lines for people instead of JSON; so does `accept: text/plain`.
-    #[param(inline)]
-    format: Option<Format>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-enum Format {
-    Json,
-    Text,
-}
-
-/// What happened in a task, oldest first; ask again with the last `seq` for more.
-#[utoipa::path(get, path = "/api/v1/tasks/{id}/logs", operation_id = "get_task_log", tag = "tasks", params(("id" = String, Path, description = "`task_id`"), LogAsked),
-    responses((status = 200, content((LogPage = "application/json"), (String = "text/plain"))),
-              (status = "4XX", body = Problem, content_type = "application/problem+json")))]
-pub async fn logs(
-    Shared(app): Shared<App>,
-    may: May<TasksRead>,
-    Path(id): Path<String>,
-    Query(asked): Query<LogAsked>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let limit = page(asked.limit, MOST)?;
-    let task = seen(&app, &may.0, &id).await?.id.to_string();
-    let events = app.store.events(&task, asked.after.unwrap_or(0), limit).await.map_err(anyhow::Error::from)?;
-    let lines = events.into_iter().map(LogLine::from);
-    let accepts = headers.get(header::ACCEPT).and_then(|it| it.to_str().ok()).unwrap_or_default();
-    let as_text = match asked.format {
-        Some(format) => format == Format::Text,
-        None => accepts.starts_with("text/plain"),
-    };
-    if !as_text {
-        return Ok(Json(LogPage { events: lines.collect() }).into_response());
-    }
-    let text = lines.fold(String::new(), |mut text, line| {
-        let _ = writeln!(text, "{}", line.text());
-        text
-    });
-    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response())
+    let models = app.store.used_by(&task.id.to_string()).await?.into_iter();
+    let models = models.map(|it| ModelUse { model: it.model, tokens: it.tokens.into(), cost_micros: it.micros });
+    Ok(Json(TaskView {
+        models: Some(models.collect()),
+        blocked: Some(blocked),
+        children: Some(children),
+        ..view(&app, &task)
+    }))
 }
 
 /// A task that this caller may see. Of one that it may not see it learns nothing.
@@ -244,39 +192,14 @@ pub(super) async fn seen(app: &App, caller: &Caller, id: &str) -> Result<StoredT
     found.ok_or_else(|| Problem::no_such("task", "`GET /api/v1/tasks` lists the newest"))
 }
 
-/// How many items are asked for.
-pub(super) fn page(limit: Option<i64>, usual: i64) -> Result<i64, Problem> {
-    match limit.unwrap_or(usual) {
-        limit @ 1..=MOST => Ok(limit),
-        _ => Err(Problem::invalid("limit", format!("give 1 to {MOST}"))),
-    }
-}
-
-fn no_such_status(name: &str) -> Problem {
-    let all: Vec<_> = State::ALL.iter().map(|it| it.name()).collect();
-    Problem::invalid("status", format!("`{}` is none of {}", text::line(name, 40), all.join(", ")))
-}
-
 fn read_cursor(cursor: &str) -> Result<(Millis, String), Problem> {
-    let read = cursor.split_once('_').and_then(|(at, id)| Some((at.parse().ok()?, id.to_owned())));
+    let digits = |it: &&str| (1..=15).contains(&it.len()) && it.bytes().all(|b| b.is_ascii_digit());
+    let read = cursor.split_once('_').and_then(|(at, id)| {
+        let at = Some(at).filter(digits)?.parse().ok()?;
+        // In the one form that it was given out in.
+        Some((at, id.parse::<TaskId>().ok()?.to_string())).filter(|it| it.1 == id)
+    });
     read.ok_or_else(|| Problem::invalid("cursor", "give the `next_cursor` of the page before"))
-}
-
-/// What looks like a key is taken out here: a stream is no answer that could be looked through when it is whole.
-impl From<Event> for LogLine {
-    fn from(it: Event) -> Self {
-        let body = serde_json::from_str(&it.body).unwrap_or(Value::Null);
-        Self { seq: it.seq, at: it.at, kind: it.kind, body: text::redact_json(&body, text::redact) }
-    }
-}
-
-impl LogLine {
-    /// The line for people.
-    pub fn text(&self) -> String {
-        let brief = ["text", "brief", "step", "message"].iter().find_map(|key| self.body[*key].as_str());
-        let brief = brief.map_or_else(|| self.body.to_string(), str::to_owned);
-        format!("{:>4}  {:<14} {}", self.seq, self.kind, text::line(&brief, 120))
-    }
 }
 
 pub(super) fn view(app: &App, task: &StoredTask) -> TaskView {
@@ -309,6 +232,7 @@ pub(super) fn view(app: &App, task: &StoredTask) -> TaskView {
         created_at: task.created_at,
         started_at: task.started_at,
         ended_at: task.ended_at,
+        models: None,
         blocked: None,
         result: result::of(app, task),
         error: result::error(app, task),

@@ -1,4 +1,4 @@
-//! What tasks have cost: by day, repository or person, as JSON or CSV.
+//! What tasks have cost: by day, repository, person or model, as JSON or CSV.
 
 use std::fmt::Write as _;
 
@@ -11,11 +11,14 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::auth::{May, UsageRead};
 use super::problem::{Problem, Query};
+use super::values::Moment;
 use crate::app::App;
 use crate::clock::{self, Millis};
-use crate::store::{Usage, UsageBy};
+use crate::store::{Tokens, Usage, UsageBy};
 
 const DAY: Millis = 86_400_000;
+/// The longest time that is added up at once, so that no question reads all that was ever done.
+const LONGEST: Millis = 400 * DAY;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -24,10 +27,12 @@ pub struct Asked {
     /// What is added up together; by day when absent.
     #[param(inline)]
     by: Option<By>,
-    /// Tasks made from this moment on, in UTC milliseconds; the last 30 days when absent.
-    since: Option<Millis>,
+    /// Tasks made from this moment on, in UTC milliseconds; the last 30 days when absent. 400 days are added up at most.
+    #[param(inline)]
+    since: Option<Moment>,
     /// Tasks made before this moment.
-    until: Option<Millis>,
+    #[param(inline)]
+    until: Option<Moment>,
     #[param(inline)]
     format: Option<Format>,
 }
@@ -39,6 +44,7 @@ enum By {
     Day,
     Repository,
     Person,
+    Model,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
@@ -58,7 +64,7 @@ pub struct UsageView {
 /// One line of it. Money is micro-dollars.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct UsageLine {
-    /// A day such as `2026-01-31`, a repository, or a login.
+    /// A day such as `2026-01-31`, a repository, a login, or a model as it was asked for.
     pub of: String,
     pub tasks: i64,
     pub completed: i64,
@@ -67,7 +73,35 @@ pub struct UsageLine {
     /// Pull requests that were opened.
     pub pulls: i64,
     pub cost_micros: i64,
+    /// Of a model: of the tasks that have used it, whatever else they have used.
     pub turns: i64,
+    #[serde(flatten)]
+    pub tokens: TokenView,
+}
+
+/// Tokens by kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TokenView {
+    /// Without those that were read from or written to the cache.
+    #[serde(default)]
+    pub input_tokens: i64,
+    #[serde(default)]
+    pub output_tokens: i64,
+    #[serde(default)]
+    pub cache_read_tokens: i64,
+    #[serde(default)]
+    pub cache_write_tokens: i64,
+}
+
+impl From<Tokens> for TokenView {
+    fn from(it: Tokens) -> Self {
+        Self {
+            input_tokens: it.input,
+            output_tokens: it.output,
+            cache_read_tokens: it.cache_read,
+            cache_write_tokens: it.cache_write,
+        }
+    }
 }
 
 /// Tasks, outcomes and money, added up. Days are UTC's.
@@ -79,12 +113,16 @@ pub async fn usage(
     may: May<UsageRead>,
     Query(asked): Query<Asked>,
 ) -> Result<Response, Problem> {
-    let until = asked.until.unwrap_or(Millis::MAX);
-    let since = asked.since.unwrap_or_else(|| clock::now() / DAY * DAY - 29 * DAY);
+    let until = asked.until.map_or_else(|| clock::now() + 1, |it| it.0);
+    let since = asked.since.map_or_else(|| clock::now() / DAY * DAY - 29 * DAY, |it| it.0);
+    if until - since > LONGEST {
+        return Err(Problem::invalid("since", format!("ask for {} days at most", LONGEST / DAY)));
+    }
     let by = match asked.by.unwrap_or_default() {
         By::Day => UsageBy::Day,
         By::Repository => UsageBy::Repository,
         By::Person => UsageBy::Person,
+        By::Model => UsageBy::Model,
     };
     let lines: Vec<UsageLine> =
         app.store.usage(by, since, until, may.0.among()).await?.into_iter().map(|it| line(by, it)).collect();
@@ -108,14 +146,17 @@ fn line(by: UsageBy, it: Usage) -> UsageLine {
         pulls: it.pulls,
         cost_micros: it.cost_micros,
         turns: it.turns,
+        tokens: it.tokens.into(),
     }
 }
 
 fn csv(lines: &[UsageLine]) -> String {
-    let mut csv = "of,tasks,completed,failed,cancelled,pulls,cost_micros,turns\n".to_owned();
+    let mut csv = "of,tasks,completed,failed,cancelled,pulls,cost_micros,turns,input_tokens,output_tokens,cache_read_tokens,cache_write_tokens\n".to_owned();
     for it in lines {
         let row = [it.tasks, it.completed, it.failed, it.cancelled, it.pulls, it.cost_micros, it.turns];
-        let row: Vec<String> = row.iter().map(ToString::to_string).collect();
+        let TokenView { input_tokens, output_tokens, cache_read_tokens, cache_write_tokens } = it.tokens;
+        let tokens = [input_tokens, output_tokens, cache_read_tokens, cache_write_tokens];
+        let row: Vec<String> = row.iter().chain(&tokens).map(ToString::to_string).collect();
         let _ = writeln!(csv, "{},{}", cell(&it.of), row.join(","));
     }
     csv

@@ -13,6 +13,7 @@ mod backup;
 pub mod ca;
 mod doctor;
 mod log;
+mod patient;
 mod private;
 mod serve;
 mod settings;

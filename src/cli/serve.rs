@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use super::patient::{self, Patient};
 use crate::app::App;
 use crate::config::Config;
 use crate::github::Github;
@@ -85,6 +86,7 @@ pub async fn start(config: Config, doors: bool) -> Result<Running> {
         let closing = stop.clone();
         parts.spawn(async move {
             let stopped = async move { closing.cancelled().await };
+            let listener = Patient { listener, patience: patient::PATIENCE };
             axum::serve(listener, router).with_graceful_shutdown(stopped).await.context("serve")
         });
         let (app, stop) = (app.clone(), stop.clone());

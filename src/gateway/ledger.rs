@@ -1,5 +1,6 @@
 //! What one run has used of the model: counted while answers stream, also when nobody waits for their end.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,8 @@ struct Account {
     /// What earlier attempts used of the same budget.
     before: i64,
     used: watch::Sender<Usage>,
+    /// The same by the model that was asked for.
+    by_model: Mutex<BTreeMap<String, Usage>>,
     under_way: Mutex<UnderWay>,
     /// Told whenever it is known better what a request costs.
     settled: Notify,
@@ -50,6 +53,7 @@ impl Ledger {
             budget,
             before,
             used: watch::Sender::new(Usage::default()),
+            by_model: Mutex::default(),
             under_way: Mutex::default(),
             settled: Notify::new(),
             turn: tokio::sync::Mutex::default(),
@@ -62,6 +66,10 @@ impl Ledger {
 
     pub fn usage(&self) -> Usage {
         *self.0.used.borrow()
+    }
+
+    pub fn by_model(&self) -> BTreeMap<String, Usage> {
+        self.0.by_model.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub fn watch(&self) -> watch::Receiver<Usage> {
@@ -96,12 +104,12 @@ impl Ledger {
     /// alone, or there is room for it, or the budget is used up. So parallel subagents go on working, one after the other
     /// towards the end (Claude Code waits ten minutes for an answer, then asks again), and a budget is overdrawn by one
     /// answer at the most.
-    pub async fn open(&self, rate: Rate, size: Size) -> Option<Meter> {
+    pub async fn open(&self, model: &str, rate: Rate, size: Size) -> Option<Meter> {
         // Whoever came first goes first: the small ones would keep a large one waiting for ever.
         let _turn = self.0.turn.lock().await;
         loop {
             let settled = self.0.settled.notified();
-            match self.try_open(rate, size) {
+            match self.try_open(model, rate, size) {
                 Ok(meter) => return Some(meter),
                 Err(Shut::Spent) => return None,
                 Err(Shut::Full) => settled.await,
@@ -110,7 +118,7 @@ impl Ledger {
     }
 
     /// What can be said at once. A request that is alone may cost anything: a run that has money left must be able to go on.
-    pub fn try_open(&self, rate: Rate, size: Size) -> Result<Meter, Shut> {
+    pub fn try_open(&self, model: &str, rate: Rate, size: Size) -> Result<Meter, Shut> {
         let estimate = size.input_bytes as u64 / BYTES_PER_TOKEN;
         let most = rate.cost(&Tokens { cache_write: estimate, output: size.most_output, ..Tokens::default() });
         let mut under_way = self.under_way();
@@ -125,6 +133,7 @@ impl Ledger {
         under_way.reserved = under_way.reserved.saturating_add(most);
         Ok(Meter {
             ledger: self.clone(),
+            model: named(model),
             rate,
             most,
             reserved: most,
@@ -154,6 +163,16 @@ pub(super) enum Shut {
     Full,
 }
 
+/// Models that are told apart in one run; an agent that asks for more of them has the others counted together.
+const MODELS: usize = 8;
+const OTHERS: &str = "…";
+
+/// What people may read as the name of a model: a sandbox has written it.
+fn named(model: &str) -> String {
+    let plain = |c: char| if c.is_ascii_graphic() { c } else { '?' };
+    model.chars().take(100).map(plain).collect()
+}
+
 /// A token is about four bytes of English or code; used only where the API did not tell.
 pub(super) const BYTES_PER_TOKEN: u64 = 4;
 
@@ -161,6 +180,7 @@ pub(super) const BYTES_PER_TOKEN: u64 = 4;
 #[derive(Debug)]
 pub(super) struct Meter {
     ledger: Ledger,
+    model: String,
     rate: Rate,
     /// The most that it was taken to cost, and what it may still cost beyond what has been counted.
     most: i64,
@@ -217,14 +237,20 @@ impl Meter {
         let reserved = if self.state == State::Told { rest } else { self.most.saturating_sub(micros).max(rest) };
         let (old, paid) = (std::mem::replace(&mut self.counted, tokens), std::mem::replace(&mut self.micros, micros));
         let more = |new: u64, old: u64, sum: u64| sum.saturating_add(new).saturating_sub(old);
-        self.ledger.0.used.send_modify(|usage| {
+        let add = |usage: &mut Usage| {
             usage.input = more(tokens.input, old.input, usage.input);
             usage.output = more(tokens.output, old.output, usage.output);
             usage.cache_read = more(tokens.cache_read, old.cache_read, usage.cache_read);
             let written = |tokens: &Tokens| tokens.cache_write.saturating_add(tokens.cache_write_1h);
             usage.cache_write = more(written(&tokens), written(&old), usage.cache_write);
             usage.micros = usage.micros.saturating_add(micros).saturating_sub(paid);
-        });
+        };
+        self.ledger.0.used.send_modify(add);
+        {
+            let mut models = self.ledger.0.by_model.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = models.contains_key(&self.model) || models.len() < MODELS;
+            add(models.entry(if known { self.model.clone() } else { OTHERS.to_owned() }).or_default());
+        }
         // After it was counted: what is held by nobody for a moment could be given away twice.
         self.reserve(reserved);
     }
@@ -267,11 +293,11 @@ mod tests {
     #[test]
     fn a_budget_that_is_used_up_opens_no_more_requests() {
         let ledger = Ledger::new(1_000, 400);
-        let mut meter = ledger.try_open(rate(), size(40, 0)).unwrap();
+        let mut meter = ledger.try_open("opus", rate(), size(40, 0)).unwrap();
         meter.sent();
         meter.told(Tokens { input: 100, output: 4, ..Tokens::default() });
         assert_eq!(ledger.usage().micros, 600);
-        assert_eq!(ledger.try_open(rate(), size(40, 0)).unwrap_err(), Shut::Spent);
+        assert_eq!(ledger.try_open("opus", rate(), size(40, 0)).unwrap_err(), Shut::Spent);
         assert!(ledger.is_spent());
     }
 
@@ -279,7 +305,7 @@ mod tests {
     fn only_a_request_that_is_alone_may_overdraw() {
         let ledger = Ledger::new(1_000_000, 0);
         // A tenth of a dollar each, for four thousand tokens of output.
-        let open = || ledger.try_open(rate(), size(0, 4000));
+        let open = || ledger.try_open("opus", rate(), size(0, 4000));
         let mut first = open().unwrap();
         let others: Vec<Meter> = (0..9).map(|_| open().unwrap()).collect();
         assert_eq!(open().unwrap_err(), Shut::Full, "ten fill the budget");
@@ -288,13 +314,13 @@ mod tests {
         first.told(Tokens { output: 3000, ..Tokens::default() });
         assert_eq!(open().unwrap_err(), Shut::Full);
         drop(first);
-        let small = || ledger.try_open(rate(), size(0, 1000));
+        let small = || ledger.try_open("opus", rate(), size(0, 1000));
         let last = small().unwrap();
         assert_eq!(small().unwrap_err(), Shut::Full);
         drop((others, last));
         assert_eq!(ledger.usage().micros, 75_000, "what was never sent costs nothing");
         // Alone it may cost more than there is: nothing would ever come of the run otherwise.
-        let large = ledger.try_open(rate(), size(4_000_000, 128_000)).unwrap();
+        let large = ledger.try_open("opus", rate(), size(4_000_000, 128_000)).unwrap();
         assert_eq!(small().unwrap_err(), Shut::Full);
         drop(large);
         assert!(small().is_ok());
@@ -305,7 +331,7 @@ mod tests {
         let ledger = Ledger::new(1_000_000, 0);
         let ask = |ledger: Ledger| async move {
             // 32000 tokens of output are 0.8 dollars: a second one does not fit beside the first.
-            let Some(mut meter) = ledger.open(rate(), size(400, 32_000)).await else { return false };
+            let Some(mut meter) = ledger.open("opus", rate(), size(400, 32_000)).await else { return false };
             meter.sent();
             tokio::task::yield_now().await;
             meter.told(Tokens { input: 100, output: 16_000, ..Tokens::default() });
@@ -317,9 +343,27 @@ mod tests {
     }
 
     #[test]
+    fn models_are_told_apart_as_far_as_they_are_few() {
+        let ledger = Ledger::new(1_000_000, 0);
+        let ask = |model: &str| {
+            let mut meter = ledger.try_open(model, rate(), size(40, 0)).unwrap();
+            meter.sent();
+            meter.told(Tokens { input: 1, output: 2, ..Tokens::default() });
+        };
+        ["opus", "haiku", "opus", "a\u{7}b"].iter().for_each(|model| ask(model));
+        let outputs = |ledger: &Ledger| -> Vec<(String, u64)> {
+            ledger.by_model().into_iter().map(|(model, used)| (model, used.output)).collect()
+        };
+        assert_eq!(outputs(&ledger), [("a?b".to_owned(), 2), ("haiku".to_owned(), 2), ("opus".to_owned(), 4)]);
+        (0..20).for_each(|n| ask(&format!("model-{n}")));
+        let all = outputs(&ledger);
+        assert_eq!((all.len(), all.iter().map(|it| it.1).sum::<u64>()), (MODELS + 1, ledger.usage().output));
+    }
+
+    #[test]
     fn what_is_told_replaces_what_was_told_before() {
         let ledger = Ledger::new(1_000_000, 0);
-        let mut meter = ledger.try_open(rate(), size(40, 0)).unwrap();
+        let mut meter = ledger.try_open("opus", rate(), size(40, 0)).unwrap();
         meter.sent();
         meter.told(Tokens { input: 10, output: 1, cache_write: 3, cache_write_1h: 4, ..Tokens::default() });
         meter.at_least(20);
@@ -333,11 +377,11 @@ mod tests {
     #[test]
     fn an_answer_that_nobody_waited_for_is_paid_by_estimate() {
         let ledger = Ledger::new(1_000_000, 0);
-        let mut meter = ledger.try_open(rate(), size(4000, 0)).unwrap();
+        let mut meter = ledger.try_open("opus", rate(), size(4000, 0)).unwrap();
         meter.sent();
         drop(meter);
         assert_eq!(ledger.usage().input, 1000);
-        let mut meter = ledger.try_open(rate(), size(4000, 0)).unwrap();
+        let mut meter = ledger.try_open("opus", rate(), size(4000, 0)).unwrap();
         meter.sent();
         meter.free();
         drop(meter);

@@ -273,6 +273,11 @@ impl Gate {
         self.0.ledger.usage()
     }
 
+    /// The same by model, as it was asked for.
+    pub fn usage_by_model(&self) -> BTreeMap<String, Usage> {
+        self.0.ledger.by_model()
+    }
+
     /// Hears of every change of `usage`.
     pub fn watch(&self) -> watch::Receiver<Usage> {
         self.0.ledger.watch()

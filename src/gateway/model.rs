@@ -126,7 +126,7 @@ async fn answer(gate: &Gate, request: Request<Incoming>) -> Result<Response<Body
 async fn open(gate: &Gate, asked: &Asked, input_bytes: usize) -> Result<Meter, Refusal> {
     let rate = gate.0.gateway.prices.of(&asked.model);
     let size = Size { input_bytes, most_output: asked.max_tokens };
-    gate.0.ledger.open(rate, size).await.ok_or_else(|| {
+    gate.0.ledger.open(&asked.model, rate, size).await.ok_or_else(|| {
         let says = format!("this run has used its budget of ${:.2}", gate.0.ledger.budget() as f64 / 1e6);
         Refusal::new(StatusCode::PAYMENT_REQUIRED, "billing_error", says)
     })

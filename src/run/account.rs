@@ -7,8 +7,9 @@ use tokio::time::MissedTickBehavior;
 use tracing::warn;
 
 use super::Run;
-use crate::gateway::Gate;
+use crate::gateway::{Gate, Usage};
 use crate::report::Money;
+use crate::store::{Tokens, Used};
 
 /// How often the cost is written down while the agent works.
 const ACCOUNT: Duration = Duration::from_secs(2);
@@ -45,5 +46,20 @@ impl Run<'_> {
         if let Err(error) = self.app.store.spent(self.job.lease(), micros, turns).await {
             warn!("Could not write down the cost of a run: {error:#}");
         }
+        for (model, used) in gate.usage_by_model() {
+            if let Err(error) = self.app.store.use_model(self.job.lease(), &of_store(model, &used)).await {
+                warn!("Could not write down the tokens of a run: {error:#}");
+            }
+        }
     }
+}
+
+fn of_store(model: String, used: &Usage) -> Used {
+    let tokens = Tokens {
+        input: used.input as i64,
+        output: used.output as i64,
+        cache_read: used.cache_read as i64,
+        cache_write: used.cache_write as i64,
+    };
+    Used { model, tokens, micros: used.micros }
 }

@@ -28,6 +28,11 @@ impl Filter {
         self.add(condition, Value::Number(value));
     }
 
+    /// A condition without a value.
+    pub fn so(&mut self, condition: &str) {
+        self.conditions.push(condition.to_owned());
+    }
+
     /// The expression is one of these; of no values, nothing is.
     pub fn one_of(&mut self, expression: &str, values: &[String]) {
         let from = self.values.len();

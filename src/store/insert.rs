@@ -6,6 +6,48 @@ use sqlx::{Any, AssertSqlSafe, Transaction};
 use super::snapshot::Stored;
 use super::{NewTask, Queue, Store, StoredTask};
 use crate::clock::Millis;
+use crate::task::{Ending, Kind};
+
+/// That nothing is in the way of a task, as far as can be seen.
+pub(super) struct Room {
+    /// The review that waited for an older commit of the same pull request, and has gone.
+    pub superseded: Option<String>,
+}
+
+/// Make room for a task: a review takes the place of one that waits. None when a review of the same commit is open.
+pub(super) async fn room_for(tx: &mut Transaction<'static, Any>, new: &NewTask, now: Millis) -> Result<Option<Room>> {
+    const SAME: &str = "select 1 from task where repository_id = $1 and number = $2 and head_sha = $3
+        and kind = 'review' and state in ('queued', 'running', 'publishing', 'waiting')";
+    const WAITING: &str = "update task set state = 'cancelled', ended_at = $1, ending = $2
+        where repository_id = $3 and number = $4 and kind = 'review'
+          and (state = 'queued' or state = 'waiting' and started_at is null) returning task_id";
+    const OFF: &str = "delete from job where job_id = $1";
+    if new.kind != Kind::Review {
+        return Ok(Some(Room { superseded: None }));
+    }
+    let (repository, number) = (new.place.repository_id as i64, new.place.number as i64);
+    let head = new.snapshot.pull.as_ref().map(|pull| pull.head_sha.clone());
+    let same = sqlx::query(SAME).bind(repository).bind(number).bind(head);
+    if same.fetch_optional(&mut **tx).await?.is_some() {
+        return Ok(None);
+    }
+    let ending = Ending { by: Some(new.id.to_string()), ..Ending::new("superseded", "") };
+    let waiting = sqlx::query_scalar(WAITING).bind(now).bind(serde_json::to_string(&ending)?);
+    let waiting: Vec<String> = waiting.bind(repository).bind(number).fetch_all(&mut **tx).await?;
+    for old in &waiting {
+        sqlx::query(OFF).bind(old).execute(&mut **tx).await?;
+    }
+    // More than one only after a race; the sweep of check runs ends the others.
+    Ok(Some(Room { superseded: waiting.into_iter().next() }))
+}
+
+impl NewTask {
+    /// Whether what is in its way may be a row that could not be seen: on PostgreSQL a review of another commit may have been
+    /// made at the same moment.
+    pub(super) fn may_be_hidden(&self) -> bool {
+        self.kind == Kind::Review && self.origin.is_none()
+    }
+}
 
 impl Store {
     /// Insert a task that begins after `held` milliseconds. False if a row is in the way: the thread has an open task, or the

@@ -3,9 +3,9 @@
 use anyhow::Result;
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::Store;
 use super::filter::Filter;
 use super::task::{COLUMNS, StoredTask, read};
+use super::{DeliveryState, Store};
 use crate::clock::Millis;
 use crate::task::State;
 
@@ -25,13 +25,15 @@ pub struct TaskQuery {
 }
 
 /// Which deliveries.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeliveryQuery {
     pub id: Option<String>,
-    pub state: Option<String>,
+    pub state: Option<DeliveryState>,
     pub event: Option<String>,
     pub repository: Option<String>,
     pub since: Option<Millis>,
+    /// Received before this moment.
+    pub until: Option<Millis>,
     pub among: Option<Vec<String>>,
     /// Older than this one, by its id.
     pub before: Option<String>,
@@ -112,6 +114,33 @@ impl Store {
         let emptied = sqlx::query(SQL).bind(Vec::<u8>::new()).bind(id).execute(&self.write).await?;
         Ok(emptied.rows_affected() == 1)
     }
+
+    /// The same for all of these that say something still, in small steps: deliveries that come in meanwhile wait for one of
+    /// them at most. How many.
+    pub async fn forget_deliveries(&self, query: &DeliveryQuery) -> Result<u64> {
+        const STEP: i64 = 200;
+        let mut query = query.clone();
+        let mut forgotten = 0;
+        loop {
+            let mut filter = query.filter();
+            filter.so("state <> 'waiting' and (length(body) > 0 or state = 'failed')");
+            let sql =
+                format!("select delivery_id from delivery {} order by delivery_id desc limit {STEP}", filter.sql());
+            let ids = filter.bind_scalar(sqlx::query_scalar(AssertSqlSafe(sql)));
+            let ids: Vec<String> = ids.fetch_all(&self.read).await?;
+            let Some(last) = ids.last() else { return Ok(forgotten) };
+            query.before = Some(last.clone());
+            let mut these = Filter::default();
+            these.one_of("delivery_id", &ids);
+            these.so("state <> 'waiting'");
+            let sql = format!(
+                "update delivery set body = cast('' as {}), state = case state when 'failed' then 'ignored' else state end {}",
+                self.dialect.bytes(),
+                these.sql()
+            );
+            forgotten += these.bind(sqlx::query(AssertSqlSafe(sql))).execute(&self.write).await?.rows_affected();
+        }
+    }
 }
 
 impl TaskQuery {
@@ -145,13 +174,18 @@ impl TaskQuery {
 }
 
 impl DeliveryQuery {
+    /// Whether it leaves nothing out.
+    pub fn is_all(&self) -> bool {
+        *self == Self::default()
+    }
+
     fn filter(&self) -> Filter {
         let mut filter = Filter::default();
         if let Some(id) = &self.id {
             filter.text("delivery_id = ?", id);
         }
-        if let Some(state) = &self.state {
-            filter.text("state = ?", state);
+        if let Some(state) = self.state {
+            filter.text("state = ?", state.name());
         }
         if let Some(event) = &self.event {
             filter.text("event = ?", event);
@@ -161,6 +195,9 @@ impl DeliveryQuery {
         }
         if let Some(since) = self.since {
             filter.number("received_at >= ?", since);
+        }
+        if let Some(until) = self.until {
+            filter.number("received_at < ?", until);
         }
         if let Some(among) = &self.among {
             filter.one_of("lower(coalesce(repository, ''))", among);

@@ -35,6 +35,8 @@ pub enum Source {
     Listed,
     /// Brought while nothing could be done about it, and kept until something could.
     Kept,
+    /// An operator wants it handled once more.
+    Replayed,
 }
 
 impl Source {
@@ -43,6 +45,7 @@ impl Source {
             Self::Pulled => "pulled",
             Self::Listed => "listed",
             Self::Kept => "kept",
+            Self::Replayed => "replayed",
         }
     }
 }
@@ -150,7 +153,7 @@ impl Store {
         noted.execute(&self.write).await.map(drop)
     }
 
-    /// Whether this delivery tells of something that may be long over, and why: `pulled`, `listed` or `kept`.
+    /// Whether this delivery tells of something that may be long over, and why: the name of a [`Source`].
     pub async fn late_source(&self, delivery_id: &str) -> sqlx::Result<Option<String>> {
         const SQL: &str = "select source from late where delivery_id = $1";
         sqlx::query_scalar(SQL).bind(delivery_id).fetch_optional(&self.read).await

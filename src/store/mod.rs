@@ -41,6 +41,7 @@ mod stranded;
 mod suspension;
 mod task;
 mod usage;
+mod used;
 mod waiting;
 mod wake;
 
@@ -66,6 +67,7 @@ pub use sole::Sole;
 pub use suspension::Suspension;
 pub use task::{Created, NewTask, StoredTask};
 pub use usage::{Usage, UsageBy};
+pub use used::{Tokens, Used};
 pub use wake::{Changed, Installations, Wakes, listen};
 
 /// What a database answers besides rows.
@@ -130,6 +132,14 @@ impl Dialect {
             Self::Sqlite => "cast(round(unixepoch('subsec') * 1000) as integer)",
             // Not `clock_timestamp()`: that may change within a statement, so no index would be used with it.
             Self::Postgres => "cast(extract(epoch from statement_timestamp()) * 1000 as bigint)",
+        }
+    }
+
+    /// The type of bytes.
+    fn bytes(self) -> &'static str {
+        match self {
+            Self::Sqlite => "blob",
+            Self::Postgres => "bytea",
         }
     }
 }

@@ -4,6 +4,7 @@
 use anyhow::Result;
 use sqlx::{Any, Row as _, Transaction};
 
+use super::insert::room_for;
 use super::{Dialect, NewTask, Queue, Store};
 use crate::clock::{self, Millis};
 
@@ -66,8 +67,20 @@ impl Store {
         }))
     }
 
-    /// Make a task that was asked for through the API. `most` is what a run may cost anyway.
+    /// Make a task that was asked for through the API. `most` is what a run may cost anyway. A new review takes the place of
+    /// one that waits; the sweep of check runs shows people that it has gone.
     pub async fn order_task(&self, new: &NewTask, order: &Order, most: i64) -> Result<Ordered> {
+        const TRIES: usize = 3;
+        for _ in 0..TRIES {
+            if let Some(ordered) = self.try_to_order(new, order, most).await? {
+                return Ok(ordered);
+            }
+        }
+        Ok(Ordered::Busy)
+    }
+
+    /// None when a row that could not be seen was in the way.
+    async fn try_to_order(&self, new: &NewTask, order: &Order, most: i64) -> Result<Option<Ordered>> {
         const MINE: &str = "update task set key_id = $1, budget_micros = $2, parent_id = $3, budget_asked = $4
                             where task_id = $5";
         let (id, now) = (new.id.to_string(), clock::now());
@@ -77,31 +90,34 @@ impl Store {
         {
             // Whoever was first has committed, or this would still wait.
             tx.rollback().await?;
-            return Ok(self.ordered_before(&order.key_id, once).await?.unwrap_or(Ordered::Busy));
+            return Ok(Some(self.ordered_before(&order.key_id, once).await?.unwrap_or(Ordered::Busy)));
         }
         if let Some(within) = &new.within
             && !self.is_within(&mut tx, &new.place, new.requester.id, within).await?
         {
-            return Ok(Ordered::TooMuch);
+            return Ok(Some(Ordered::TooMuch));
         }
         let budget = match order.budget_per_day {
             None => order.budget,
             Some(day) => {
                 let spent = self.spent_with(&mut tx, &order.key_id, now - DAY, most).await?;
                 let Some(budget) = within_budget(day - spent, order.budget, most) else {
-                    return Ok(Ordered::OverBudget { spent });
+                    return Ok(Some(Ordered::OverBudget { spent }));
                 };
                 Some(budget)
             }
         };
+        if room_for(&mut tx, new, now).await?.is_none() {
+            return Ok(Some(Ordered::Busy));
+        }
         if !self.insert_task(&mut tx, new, "", now, 0).await? {
-            return Ok(Ordered::Busy);
+            return Ok((!new.may_be_hidden()).then_some(Ordered::Busy));
         }
         let mine =
             sqlx::query(MINE).bind(&order.key_id).bind(budget).bind(&order.parent_id).bind(order.budget).bind(&id);
         mine.execute(&mut *tx).await?;
         self.commit_and_wake(tx, Queue::Task).await?;
-        Ok(Ordered::Made { created_at: now })
+        Ok(Some(Ordered::Made { created_at: now }))
     }
 
     /// What the tasks of a key have cost since then; what is open counts with all that it may cost. Those who make tasks

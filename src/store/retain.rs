@@ -203,7 +203,7 @@ impl Store {
         }
         let ids = rows.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<Vec<String>>>()?;
         let mut tx = self.begin().await?;
-        for table in ["task_event", "effect", "session", "artifact_piece", "artifact", "task"] {
+        for table in ["task_event", "effect", "session", "artifact_piece", "artifact", "used", "task"] {
             let sql = format!("delete from {table} where task_id in {}", placeholders(1, ids.len()));
             let mut query = sqlx::query(AssertSqlSafe(sql));
             for id in &ids {

@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result};
 use sqlx::any::AnyRow;
 use sqlx::{Any, Row as _, Transaction};
 
+use super::insert::{Room, room_for};
 use super::{Lease, Queue, Store, Within};
 use crate::clock::{self, Millis};
 use crate::task::{Account, Ending, Kind, Place, Progress, Snapshot, State, TaskId, Trigger, Waiting};
@@ -93,15 +94,8 @@ impl Store {
 
     /// None when a row that could not be seen was in the way.
     async fn try_to_create(&self, lease: &Lease, new: &NewTask) -> Result<Option<Created>> {
-        const SAME: &str = "select 1 from task where repository_id = $1 and number = $2 and head_sha = $3
-            and kind = 'review' and state in ('queued', 'running', 'publishing', 'waiting')";
-        const WAITING: &str = "update task set state = 'cancelled', ended_at = $1, ending = $2
-            where repository_id = $3 and number = $4 and kind = 'review'
-              and (state = 'queued' or state = 'waiting' and started_at is null) returning task_id";
-        const OFF: &str = "delete from job where job_id = $1";
         const DELIVERY: &str = "update delivery set task_id = $1 where delivery_id = $2";
         let (id, now) = (new.id.to_string(), clock::now());
-        let (repository, number) = (new.place.repository_id as i64, new.place.number as i64);
         let mut tx = self.begin().await?;
         if !super::holds(&mut tx, lease).await? {
             return Ok(Some(Created::Lost));
@@ -111,27 +105,11 @@ impl Store {
         {
             return Ok(Some(Created::TooMuch));
         }
-        let mut superseded = None;
-        let head = new.snapshot.pull.as_ref().map(|pull| pull.head_sha.clone());
-        if new.kind == Kind::Review {
-            let same = sqlx::query(SAME).bind(repository).bind(number).bind(&head);
-            if same.fetch_optional(&mut *tx).await?.is_some() {
-                return Ok(Some(Created::Busy));
-            }
-            let ending = Ending { by: Some(id.clone()), ..Ending::new("superseded", "") };
-            let waiting = sqlx::query_scalar(WAITING).bind(now).bind(serde_json::to_string(&ending)?);
-            let waiting: Vec<String> = waiting.bind(repository).bind(number).fetch_all(&mut *tx).await?;
-            for old in &waiting {
-                sqlx::query(OFF).bind(old).execute(&mut *tx).await?;
-            }
-            // More than one only after a race; the sweep of check runs ends the others.
-            superseded = waiting.into_iter().next();
-        }
+        let Some(Room { superseded }) = room_for(&mut tx, new, now).await? else { return Ok(Some(Created::Busy)) };
         // A review begins once its check run is there: two who make it at the same time would make two.
         let held: Millis = if new.kind == Kind::Review { HOLD } else { 0 };
         if !self.insert_task(&mut tx, new, &lease.job_id, now, held).await? {
-            let unseen = new.kind == Kind::Review && new.origin.is_none();
-            return Ok((!unseen).then_some(Created::Busy));
+            return Ok((!new.may_be_hidden()).then_some(Created::Busy));
         }
         sqlx::query(DELIVERY).bind(&id).bind(&lease.job_id).execute(&mut *tx).await?;
         self.commit_and_wake(tx, Queue::Task).await?;
@@ -186,6 +164,20 @@ impl Store {
     pub async fn task_of_origin(&self, repository_id: u64, origin: &str) -> Result<Option<StoredTask>> {
         let found = self.tasks_where("repository_id = $1 and origin = $2", repository_id, origin.to_owned()).await?;
         Ok(found.into_iter().next())
+    }
+
+    /// Whether a task that these words have made, or a replay of them, has not ended.
+    pub async fn is_origin_open(&self, place: &Place, origin: &str) -> Result<bool> {
+        let replays = format!("{origin}@");
+        let sql = format!(
+            "select 1 from task where repository_id = $1 and number = $2
+                 and (origin = $3 or substr(origin, 1, {}) = $4)
+                 and state in ('queued', 'running', 'publishing', 'waiting') limit 1",
+            replays.chars().count()
+        );
+        let open = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(place.repository_id as i64).bind(place.number as i64);
+        let open = open.bind(origin).bind(&replays);
+        Ok(open.fetch_optional(&self.read).await?.is_some())
     }
 
     /// The task that has opened a pull request, if one did.

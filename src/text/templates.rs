@@ -14,8 +14,13 @@ macro_rules! templates {
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
-    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+    environment.set_auto_escape_callback(|name| match name.ends_with(".html") {
+        true => minijinja::AutoEscape::Html,
+        false => minijinja::AutoEscape::None,
+    });
     for (name, text) in templates![
+        "api/page.css",
+        "api/page.html",
         "prompt/change.md",
         "prompt/changed.md",
         "prompt/checks.md",
@@ -90,7 +95,9 @@ mod tests {
             for path in std::fs::read_dir(folder).unwrap().map(|it| it.unwrap().path()) {
                 match path.extension() {
                     None => folders.push(path),
-                    Some(end) if end == "md" => found.push(path.strip_prefix(&root).unwrap().display().to_string()),
+                    Some(end) if end == "md" || end == "html" || end == "css" => {
+                        found.push(path.strip_prefix(&root).unwrap().display().to_string())
+                    }
                     Some(_) => (),
                 }
             }

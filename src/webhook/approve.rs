@@ -18,6 +18,7 @@ pub async fn decide(desk: &Desk<'_>, ask: &Ask, said: &str, pull: &PullRequest) 
         Err(NotThis::NotTheHead) => Some(Refusal::NotTheHead),
     };
     if let Some(refusal) = refusal {
+        desk.would(ask::refusing(refusal))?;
         ask::react(desk, ask, Reaction::Confused).await?;
         let told = ask::tell_refusal(desk, pull.number, &ask.asker, refusal, true, Some(head)).await?;
         return Ok(Asked::Answered(told));
@@ -37,6 +38,7 @@ pub async fn decide(desk: &Desk<'_>, ask: &Ask, said: &str, pull: &PullRequest) 
         words,
         base: Some(pull.base.branch.clone()),
     };
+    desk.would(format!("approve {head}"))?;
     desk.app.store.approve(&ask.place, &ask.asker, &approval).await?;
     ask::react(desk, ask, Reaction::Rocket).await?;
     let names = &desk.app.config.github;

@@ -7,6 +7,7 @@ use super::breaker::{self, May};
 use super::event::Ask;
 use super::handle::{Desk, Trouble, done, refused_is_fine};
 use super::late;
+use super::replay::{self, Origin};
 use super::snapshot::{self, Setting};
 use crate::clock;
 use crate::github::{PullRequest, Reaction};
@@ -16,6 +17,7 @@ use crate::task::{
     Admission, Asker, Command, Facts, Kind, Place, PullFacts, Refusal, Role, TaskId, ThreadRemark, Trigger, admit,
     review_asked,
 };
+use crate::text;
 
 /// What a task is made of besides the snapshot.
 pub(super) struct Order {
@@ -50,10 +52,11 @@ pub async fn decide(desk: &Desk<'_>, ask: &Ask) -> Result<Decided, Trouble> {
     {
         return Ok(done(DeliveryState::Ignored, "it is not our label"));
     }
-    let origin = origin(ask);
-    if has_asked(desk, place, origin.as_deref()).await? {
-        return Ok(done(DeliveryState::Ignored, HAS_ASKED));
-    }
+    let origin = match replay::origin(desk, place, origin(ask)).await? {
+        Origin::Fresh(origin) => origin,
+        Origin::Used => return Ok(done(DeliveryState::Ignored, HAS_ASKED)),
+        Origin::Open => return Ok(done(DeliveryState::Ignored, replay::IS_OPEN)),
+    };
     if let Some(why) = late::is_moot(desk, ask).await? {
         return Ok(done(DeliveryState::Ignored, why));
     }
@@ -104,17 +107,20 @@ pub async fn decide(desk: &Desk<'_>, ask: &Ask) -> Result<Decided, Trouble> {
             return refuse(desk, ask, refusal).await;
         }
         Admission::Help => {
+            desk.would("say what one can say")?;
             report::help(&desk.outbox, &desk.repo, &app.config.github, place.number, &ask.asker)
                 .await
                 .or_else(refused_is_fine)?;
             return Ok(done(DeliveryState::Done, "explained what one can say"));
         }
         Admission::Stop => {
+            desk.would("ask the running task to stop")?;
             stop(desk, late::meant(desk, ask, &tasks).await?, &ask.asker.login).await?;
             greet(desk, ask).await?;
             return Ok(done(DeliveryState::Done, "asked the running task to stop"));
         }
         Admission::Resume => {
+            desk.would("let tasks begin here again")?;
             app.store.resume(place, &ask.asker.login).await?;
             greet(desk, ask).await?;
             return Ok(done(DeliveryState::Done, "resumed"));
@@ -234,6 +240,7 @@ async fn start(
         false => order,
     };
     let review = if together { said } else { Vec::new() };
+    desk.would(making(order.kind, &order.prompt))?;
     let (greeted, snapshot) = tokio::join!(greet(desk, ask), snapshot::take(desk, ask, setting, pull, &order, review));
     let new = NewTask {
         id: TaskId::fresh(),
@@ -274,6 +281,7 @@ fn words_of(body: &str, said: &[ThreadRemark], mention: &str) -> String {
 
 /// Store a task and put its check run on the pull request. None when the thread has one already.
 pub(super) async fn create(desk: &Desk<'_>, new: &NewTask) -> Result<Option<Decided>, Trouble> {
+    desk.would(making(new.kind, &new.prompt))?;
     match desk.app.store.create_task(desk.outbox.lease, new).await? {
         Created::Lost => Err(Trouble::Lost),
         Created::Busy => Ok(None),
@@ -316,6 +324,12 @@ pub(super) async fn announce(desk: &Desk<'_>, task: &StoredTask, superseded: Opt
     Ok(())
 }
 
+fn making(kind: Kind, prompt: &str) -> String {
+    let words = text::line(prompt, 80);
+    let words = if words.is_empty() { words } else { format!(": {words}") };
+    format!("make a task ({}){words}", kind.name())
+}
+
 /// Ask the open tasks of a thread to stop.
 pub(super) async fn stop<'t>(
     desk: &Desk<'_>,
@@ -324,6 +338,7 @@ pub(super) async fn stop<'t>(
 ) -> Result<usize, Trouble> {
     let mut asked = 0;
     for task in tasks.into_iter().filter(|task| !task.state.is_final()) {
+        desk.would("ask the running task to stop")?;
         asked += usize::from(desk.app.store.request_cancel(&task.id.to_string(), by).await?);
     }
     Ok(asked)
@@ -342,6 +357,7 @@ pub(super) async fn react(desk: &Desk<'_>, ask: &Ask, reaction: Reaction) -> Res
 }
 
 pub(super) async fn refuse(desk: &Desk<'_>, ask: &Ask, refusal: Refusal) -> Result<Decided, Trouble> {
+    desk.would(refusing(refusal))?;
     react(desk, ask, Reaction::Confused).await?;
     tell_refusal(desk, ask.place.number, &ask.asker, refusal, ask.on_pull, None).await
 }
@@ -355,11 +371,16 @@ pub(super) async fn tell_refusal(
     on_pull: bool,
     press: Option<&str>,
 ) -> Result<Decided, Trouble> {
+    desk.would(refusing(refusal))?;
     let names = &desk.app.config.github;
     report::refuse(&desk.outbox, &desk.repo, names, number, asker, refusal, on_pull, press)
         .await
         .or_else(refused_is_fine)?;
     Ok(done(DeliveryState::Done, &format!("refused: {}", refusal.code())))
+}
+
+pub(super) fn refusing(refusal: Refusal) -> String {
+    format!("refuse: {}", refusal.code())
 }
 
 pub(super) fn made(id: &TaskId) -> Decided {

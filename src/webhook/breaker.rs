@@ -10,6 +10,7 @@ use crate::task::breaker::{Caps, Cause, Tripped, Weighed, weigh};
 use crate::task::{Account, Place, Trigger};
 
 const HOUR: Millis = 3_600_000;
+const WAITS: &str = "too much was asked here within an hour: it waits for `resume`";
 
 /// Whether a task may be made.
 pub enum May {
@@ -52,6 +53,7 @@ pub async fn may(desk: &Desk<'_>, place: &Place, by: &Account, trigger: &Trigger
     Ok(match weigh(caps, tally, cause) {
         Weighed::Fine => May::Begin(within),
         Weighed::TooMuchOfOne => May::NotNow,
+        Weighed::Trips(_) if desk.dry => May::NotHere(done(DeliveryState::Ignored, WAITS)),
         Weighed::Trips(why) => {
             store.trip(place, why).await?;
             match store.breaker(place).await? {
@@ -64,6 +66,9 @@ pub async fn may(desk: &Desk<'_>, place: &Place, by: &Account, trigger: &Trigger
 
 /// Tell it on the thread, once each time that it opens.
 async fn tell(desk: &Desk<'_>, place: &Place, open: &Breaker) -> Result<Decided, Trouble> {
+    if desk.dry {
+        return Ok(done(DeliveryState::Ignored, WAITS));
+    }
     let runs = &desk.app.config.runs;
     let count = match open.why {
         Tripped::Thread => runs.tasks_per_thread_hour,
@@ -73,5 +78,5 @@ async fn tell(desk: &Desk<'_>, place: &Place, open: &Breaker) -> Result<Decided,
     report::too_much(&desk.outbox, &desk.repo, names, place.number, open.why, count, at)
         .await
         .or_else(refused_is_fine)?;
-    Ok(done(DeliveryState::Ignored, "too much was asked here within an hour: it waits for `resume`"))
+    Ok(done(DeliveryState::Ignored, WAITS))
 }

@@ -71,6 +71,7 @@ pub async fn decide(desk: &Desk<'_>, click: &Click) -> Result<Decided, Trouble> 
 
 /// *Re-run* on a check that is about no task: what it says is said again, on a new one.
 async fn of_no_task(desk: &Desk<'_>, click: &Click, id: &str) -> Result<Decided, Trouble> {
+    desk.would("tell it again")?;
     let (outbox, repo) = (&desk.outbox, &desk.repo);
     if id.starts_with(report::review::MERGE_GROUP) {
         report::review::merge_group(outbox, repo, &click.head_sha, desk.delivery_id).await.or_else(refused_is_fine)?;
@@ -115,6 +116,7 @@ async fn rerun(
     // The suite holds every run on the commit; a run of finished work only has its result to tell again.
     for task in tasks.iter().filter(|task| task.kind != Kind::Review && task.state.is_final()) {
         if whole_suite || clicked.is_some_and(|it| it.id == task.id) {
+            desk.would("tell the result of the work again")?;
             report::repeat_check(&desk.outbox, &desk.repo, task, &click.head_sha, desk.delivery_id)
                 .await
                 .or_else(refused_is_fine)?;

@@ -63,6 +63,7 @@ pub async fn decide(desk: &Desk<'_>, it: &Edited) -> Result<Decided, Trouble> {
     if !it.speaks && store.tasks_of_thread(it.place.repository_id, it.place.number).await?.is_empty() {
         return Ok(done(DeliveryState::Ignored, "nothing was asked there"));
     }
+    desk.would("note the edit for the tasks of its thread")?;
     let at = if it.at.is_empty() { clock::iso(clock::now()) } else { it.at.clone() };
     for what in &it.what {
         store.note_change(&it.place, &ChangeAfter { what: what.clone(), at: at.clone(), head_sha: None }).await?;

@@ -11,7 +11,7 @@ use crate::clock;
 use crate::github::{Error, Repo};
 use crate::queue::{Job, Verdict};
 use crate::report::{Outbox, Undone};
-use crate::store::{Decided, DeliveryState, StoredDelivery};
+use crate::store::{Decided, DeliveryState, Lease, StoredDelivery};
 use crate::task::{Gone, Place, Refusal, Trigger};
 
 /// Crashes and errors of ours after which a delivery is set aside.
@@ -60,7 +60,8 @@ async fn handle_in_span(app: App, job: Job) -> Verdict {
             tell_that_it_was_given_up(&app, &job).await;
             Decided { state: DeliveryState::Failed, decision: why, task_id: None }
         }
-        Err(Trouble::Lost) => return Verdict::Done,
+        // What comes from GitHub is no rehearsal.
+        Err(Trouble::Lost | Trouble::Would(_)) => return Verdict::Done,
         Err(Trouble::Gone(gone)) => done(DeliveryState::Ignored, gone.says()),
         Err(Trouble::Ours(error)) if job.claimed.attempts + 1 < ATTEMPTS => {
             warn!("Could not handle a delivery: {error:#}");
@@ -94,6 +95,8 @@ pub(super) enum Trouble {
     Lost,
     /// There is nobody left to answer.
     Gone(Gone),
+    /// In a rehearsal: this is what would be done.
+    Would(String),
     Ours(anyhow::Error),
 }
 
@@ -125,6 +128,18 @@ pub(super) struct Desk<'a> {
     pub delivery_id: &'a str,
     /// The bot's account.
     pub us: u64,
+    /// A rehearsal: facts are asked for and a decision is made, and nothing is done.
+    pub dry: bool,
+}
+
+impl Desk<'_> {
+    /// Stands before whatever is done: in a rehearsal this is as far as it goes.
+    pub fn would(&self, what: impl Into<String>) -> Result<(), Trouble> {
+        match self.dry {
+            true => Err(Trouble::Would(what.into())),
+            false => Ok(()),
+        }
+    }
 }
 
 /// Whoever has asked for something hears that nothing will come of it. As far as GitHub lets us.
@@ -134,19 +149,19 @@ async fn tell_that_it_was_given_up(app: &App, job: &Job) {
         let us = us(app).await?;
         match heard(app, &delivery, us)? {
             Ok(Heard::Ask(it)) if !it.unnamed => {
-                ask::refuse(&desk(app, job, us, &it.place), &it, Refusal::Unreadable).await.map(drop)
+                ask::refuse(&desk(app, job.lease(), us, &it.place), &it, Refusal::Unreadable).await.map(drop)
             }
             _ => Ok(()),
         }
     };
     match told.await {
-        Ok(()) | Err(Trouble::Lost | Trouble::Gone(_)) => (),
+        Ok(()) | Err(Trouble::Lost | Trouble::Gone(_) | Trouble::Would(_)) => (),
         Err(Trouble::Later { why, .. }) => warn!("Nobody could be told: {why}"),
         Err(Trouble::Ours(error)) => warn!("Nobody could be told: {error:#}"),
     }
 }
 
-async fn us(app: &App) -> Result<Us, Trouble> {
+pub(super) async fn us(app: &App) -> Result<Us, Trouble> {
     let bot_id = app.github.identity().await?.bot_id;
     Ok(Us { bot_id, app_id: app.config.github.app_id.unwrap_or_default() })
 }
@@ -170,14 +185,15 @@ impl Heard {
     }
 }
 
-fn desk<'a>(app: &'a App, job: &'a Job, us: Us, place: &Place) -> Desk<'a> {
+pub(super) fn desk<'a>(app: &'a App, lease: &'a Lease, us: Us, place: &Place) -> Desk<'a> {
     tracing::Span::current().record("installation.id", place.installation_id);
     Desk {
         app,
         repo: app.github.repo(place.installation_id, place.repository_id, &place.repository),
-        outbox: Outbox { store: &app.store, lease: job.lease(), task_id: None },
-        delivery_id: &job.lease().job_id,
+        outbox: Outbox { store: &app.store, lease, task_id: None },
+        delivery_id: &lease.job_id,
         us: us.bot_id,
+        dry: false,
     }
 }
 
@@ -201,7 +217,17 @@ async fn look(app: &App, job: &Job) -> Result<Decided, Trouble> {
 }
 
 async fn decide(app: &App, job: &Job, us: Us, heard: Heard) -> Result<Decided, Trouble> {
-    let desk = |place: &Place| desk(app, job, us, place);
+    match heard {
+        Heard::Installation(it) => {
+            tracing::Span::current().record("installation.id", it.installation);
+            Box::pin(installation::decide(app, job, &it)).await
+        }
+        heard => decide_at(|place| desk(app, job.lease(), us, place), heard).await,
+    }
+}
+
+/// Decide on what is about one repository.
+pub(super) async fn decide_at<'a>(desk: impl Fn(&Place) -> Desk<'a>, heard: Heard) -> Result<Decided, Trouble> {
     match heard {
         Heard::Nothing(why) => Ok(done(DeliveryState::Ignored, why)),
         Heard::Ask(it) if it.on_pull && it.trigger == Trigger::Opened => {
@@ -211,10 +237,7 @@ async fn decide(app: &App, job: &Job, us: Us, heard: Heard) -> Result<Decided, T
         Heard::Pull(it) => moved::decide(&desk(&it.ask.place), &it).await,
         Heard::Edited(it) => edited::decide(&desk(&it.place), &it).await,
         Heard::Click(it) => Box::pin(click::decide(&desk(&it.place), &it)).await,
-        Heard::Installation(it) => {
-            tracing::Span::current().record("installation.id", it.installation);
-            Box::pin(installation::decide(app, job, &it)).await
-        }
+        Heard::Installation(_) => Err(Trouble::Would("look at the installation anew".to_owned())),
         Heard::MergeGroup { place, head_sha } => moved::answer_merge_queue(&desk(&place), &head_sha).await,
     }
 }

@@ -125,7 +125,7 @@ pub async fn meant<'t>(desk: &Desk<'_>, ask: &Ask, tasks: &'t [StoredTask]) -> R
 /// Whether GitHub did not bring it, or brought it long after it was said.
 async fn is_late(desk: &Desk<'_>, ask: &Ask) -> Result<bool, Trouble> {
     let old = asked_at(ask).and_then(clock::read_iso).is_some_and(|at| at < clock::now() - LATE);
-    Ok(old || desk.app.store.late_source(desk.delivery_id).await?.is_some())
+    Ok(old || desk.dry || desk.app.store.late_source(desk.delivery_id).await?.is_some())
 }
 
 fn asked_at(ask: &Ask) -> Option<&str> {

@@ -12,6 +12,7 @@ mod asof;
 mod breaker;
 mod late;
 mod moved;
+pub mod replay;
 pub mod order;
 mod click;
 mod installation;

@@ -4,6 +4,7 @@ use super::ask::{self, Order, head_of};
 use super::breaker::{self, May};
 use super::event::{Ask, Moved};
 use super::handle::{Desk, Trouble, done, refused_is_fine};
+use super::replay::{self, Origin};
 use super::snapshot::{self, Setting};
 use crate::clock;
 use crate::github::PullRequest;
@@ -18,9 +19,12 @@ pub async fn opened(desk: &Desk<'_>, ask: &Ask) -> Result<Decided, Trouble> {
     let decided = Box::pin(ask::decide(desk, ask)).await?;
     let ask = Ask { trigger: Trigger::Pull, command: Command::Review, ..ask.clone() };
     // One delivery, two tasks: this one is known by what it comes from.
-    let origin = format!("opened:{}", ask.place.number);
-    let moved =
-        of(desk, &Moved { ask, action: "opened".to_owned(), by_bot: false, head_sha: None }, Some(origin)).await?;
+    let origin = replay::origin(desk, &ask.place, Some(format!("opened:{}", ask.place.number))).await?;
+    let origin = match origin {
+        Origin::Fresh(origin) => origin,
+        Origin::Used | Origin::Open => return Ok(decided),
+    };
+    let moved = of(desk, &Moved { ask, action: "opened".to_owned(), by_bot: false, head_sha: None }, origin).await?;
     Ok(if decided.task_id.is_some() { decided } else { moved })
 }
 
@@ -39,7 +43,7 @@ async fn of(desk: &Desk<'_>, it: &Moved, origin: Option<String>) -> Result<Decid
         return Ok(ask::made(&task.id));
     }
     let tasks = app.store.tasks_of_thread(place.repository_id, place.number).await?;
-    if let (Some(head), "synchronize") = (&it.head_sha, it.action.as_str()) {
+    if let (Some(head), "synchronize", false) = (&it.head_sha, it.action.as_str(), desk.dry) {
         app.store.head_moved(place, head, &it.ask.asked_at).await?;
     }
     if it.action == "closed" {
@@ -55,7 +59,9 @@ async fn of(desk: &Desk<'_>, it: &Moved, origin: Option<String>) -> Result<Decid
     }
     let (setting, pull) = tokio::join!(Setting::of(desk, &it.ask.default_branch), desk.repo.pull(place.number));
     let (setting, pull) = (setting?, pull?);
-    check_settings(desk, &setting, &pull).await?;
+    if !desk.dry {
+        check_settings(desk, &setting, &pull).await?;
+    }
     if let Err(why) = wanted(it, &setting.rules, &pull) {
         return Ok(done(DeliveryState::Ignored, why));
     }
@@ -143,6 +149,7 @@ async fn check_settings(desk: &Desk<'_>, setting: &Setting, pull: &PullRequest) 
 /// A merge queue waits for every required check on a commit of its own. What is in it was reviewed on its pull request, so
 /// the answer is yes.
 pub async fn answer_merge_queue(desk: &Desk<'_>, head_sha: &str) -> Result<Decided, Trouble> {
+    desk.would("answer the merge queue")?;
     report::review::merge_group(&desk.outbox, &desk.repo, head_sha, desk.delivery_id).await.or_else(refused_is_fine)?;
     Ok(done(DeliveryState::Done, "answered the merge queue"))
 }

@@ -51,6 +51,8 @@ pub enum No {
     NoRepository,
     NoThread,
     NoBranch,
+    /// The branch that an earlier task began with is not there any more.
+    BranchGone(String),
     /// A pull request has a branch.
     BranchOfPull,
     Suspended,
@@ -89,7 +91,9 @@ impl From<Trouble> for No {
             Trouble::Later { at, why } => Self::Later { at, why },
             Trouble::Gone(Gone::Suspended) => Self::Suspended,
             Trouble::Gone(_) => Self::NoRepository,
-            Trouble::Lost => Self::Ours(anyhow::anyhow!("something was to be written without a claim")),
+            Trouble::Lost | Trouble::Would(_) => {
+                Self::Ours(anyhow::anyhow!("something was to be written without a claim"))
+            }
             Trouble::Ours(error) => match error.downcast::<Error>() {
                 Ok(error) => Self::Github(error.to_string()),
                 Err(error) => Self::Ours(error),
@@ -129,6 +133,7 @@ pub async fn make(app: &App, at: Place, wanted: Wanted, may_see: impl Fn(&str) -
         repo: app.github.repo(at.installation_id, at.repository_id, &at.repository),
         outbox: Outbox { store: &app.store, lease: &lease, task_id: None },
         delivery_id: "",
+        dry: false,
         us: app.github.identity().await.map_err(Trouble::from)?.bot_id,
     };
     let about = match desk.repo.about().await {
@@ -330,7 +335,11 @@ async fn begin(desk: &Desk<'_>, wanted: &Wanted, subject: &Subject, snapshot: Sn
     let Some(branch) = wanted.branch.as_ref().or(before).filter(|it| **it != snapshot.base_branch) else {
         return Ok(snapshot);
     };
-    let head = desk.repo.branch_head(branch).await.map_err(Trouble::from)?.ok_or(No::NoBranch)?;
+    let head = desk.repo.branch_head(branch).await.map_err(Trouble::from)?;
+    let head = head.ok_or_else(|| match &wanted.branch {
+        Some(_) => No::NoBranch,
+        None => No::BranchGone(branch.clone()),
+    })?;
     let (lane, ground) = match snapshot.lane {
         Lane::Trusted if is_led(desk, branch, &head).await? => (Lane::Guarded, Some(Ground::Inherited)),
         lane => (lane, snapshot.ground),

@@ -29,6 +29,23 @@ fn every_package_of_npm_has_a_digest() {
 }
 
 #[test]
+fn every_package_of_pypi_has_digests() {
+    let list = read("script/python/requirements.txt");
+    let packages: Vec<_> = list.split("\n\n").skip(1).filter(|it| !it.trim().is_empty()).collect();
+    assert!(packages.iter().any(|it| it.starts_with("schemathesis==")), "{list}");
+    for package in packages {
+        let mut lines = package.lines();
+        let first = lines.next().unwrap_or_default();
+        assert!(first.contains("==") && first.ends_with(" \\"), "{package}");
+        assert!(package.contains("--hash=sha256:"), "{package}");
+        assert!(lines.all(|line| line.trim().starts_with("--hash=sha256:")), "{package}");
+    }
+    let setup = read("script/setup");
+    assert!(setup.contains("--only-binary=:all: --require-hashes -r script/python/requirements.txt"));
+    assert_eq!(setup.matches("pip install").count(), 1);
+}
+
+#[test]
 fn every_crate_has_a_digest() {
     let lock = read("Cargo.lock");
     for package in lock.split("[[package]]").skip(1) {

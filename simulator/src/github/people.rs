@@ -210,6 +210,11 @@ impl World {
         bare.set(&format!("refs/heads/{new}"), Some(&sha));
     }
 
+    /// Deletes a branch, without a webhook.
+    pub fn delete_branch_quietly(&self, repo: &str, name: &str) {
+        assert!(self.bare(self.repo_id(repo)).set(&format!("refs/heads/{name}"), None), "a branch to delete");
+    }
+
     /// Opens a pull request as a person and delivers `pull_request.opened`; its number.
     pub async fn open_pull(&self, who: &str, repo: &str, head: &str, base: &str, title: &str) -> u64 {
         let (number, events) = {

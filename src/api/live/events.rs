@@ -13,7 +13,7 @@ use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 use tokio::sync::mpsc::{self, Sender};
 use tokio_stream::wrappers::ReceiverStream;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use super::PATIENCE;
 use super::hub::{Follower, Hub, Next, Ticket};
@@ -21,6 +21,7 @@ use crate::api::auth::{Door, May, TasksRead};
 use crate::api::clean::AsItIs;
 use crate::api::problem::{Path, Problem, Query};
 use crate::api::tasks::seen;
+use crate::api::values::Count;
 use crate::app::App;
 
 /// The id of the last message. A browser that comes back with it has heard everything.
@@ -31,14 +32,26 @@ const END: &str = "end";
 #[into_params(parameter_in = Query)]
 pub struct After {
     /// Events with a larger `seq`; from the beginning when absent.
-    pub after: Option<i64>,
+    #[param(inline)]
+    pub after: Option<Count>,
+}
+
+/// One event of a stream, as clients read it from its lines.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct StreamEvent {
+    /// The `seq` of the event in the task's log; `end` of the last one.
+    pub id: String,
+    /// `message`; `end` of the last one.
+    pub event: String,
+    /// A line of the task's log as JSON; of the last one the task's `status` and `ending`.
+    pub data: String,
 }
 
 /// What happens in a task, live. Each message is an event of its log, and its id is the `seq`; the last one is named `end`.
 #[utoipa::path(get, path = "/api/v1/tasks/{id}/events", operation_id = "follow_task", tag = "tasks",
     params(("id" = String, Path, description = "`task_id`"), After,
            ("last-event-id" = Option<String>, Header, description = "The id of the last message that was heard")),
-    responses((status = 200, content_type = "text/event-stream", body = String),
+    responses((status = 200, content_type = "text/event-stream", body = StreamEvent),
               (status = 204, description = "All was heard, and the task has ended"),
               (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn events(
@@ -55,7 +68,7 @@ pub async fn events(
     let after = match last {
         Some(END) if task.state.is_final() => return Ok(StatusCode::NO_CONTENT.into_response()),
         Some(last) => last.parse().map_err(|_| Problem::invalid("last-event-id", "give the id of a message"))?,
-        None => asked.after.unwrap_or(0),
+        None => asked.after.map_or(0, |it| it.0),
     };
     let follower = hub.follow(&task.id.to_string(), after, Ticket::new(door, may.0)).await?;
     let headers = [

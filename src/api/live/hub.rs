@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::api::auth::{Caller, Door};
-use crate::api::tasks::LogLine;
+use crate::api::logs::LogLine;
 use crate::store::{Event, Store};
 
 /// Under load, what comes within this time goes out together; what comes after a pause goes out at once.

@@ -9,6 +9,6 @@ use std::time::Duration;
 /// How long a client may take for what it is sent, before it is let go.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-pub use events::{__path_events, events};
+pub use events::{__path_events, StreamEvent, events};
 pub use hub::Hub;
 pub use ws::{__path_ws, ws};

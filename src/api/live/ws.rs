@@ -40,7 +40,7 @@ struct Shown {
 /// The same as `/events` over a WebSocket: an event a message, as JSON. Without an `authorization` header the first
 /// message has to be `{"api_key": "ca_…"}`. The last message has `"kind": "end"`.
 #[utoipa::path(get, path = "/api/v1/tasks/{id}/ws", operation_id = "follow_task_over_websocket", tag = "tasks",
-    params(("id" = String, Path, description = "`task_id`"), After),
+    params(("id" = String, Path, description = "`task_id`"), After), security(()),
     responses((status = 101), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn ws(
     State(app): State<App>,
@@ -51,7 +51,7 @@ pub async fn ws(
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
-    let client = Client { app, hub, door, id, after: asked.after.unwrap_or(0) };
+    let client = Client { app, hub, door, id, after: asked.after.map_or(0, |it| it.0) };
     // A header is answered like everywhere, with a status.
     let entered = match headers.contains_key("authorization") {
         true => Some(client.enter(bearer(&headers)).await?),

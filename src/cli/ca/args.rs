@@ -241,6 +241,13 @@ pub enum Deliveries {
     List(DeliveryList),
     /// One, with what GitHub sent.
     Show { delivery: String },
+    /// Handle one again, by the rules of now, as a new delivery. Prints its id.
+    Replay {
+        delivery: String,
+        /// Say what would be decided and why, and do nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -310,6 +317,7 @@ pub enum By {
     Day,
     Repository,
     Person,
+    Model,
 }
 
 fn scope(name: &str) -> Result<Scope, String> {

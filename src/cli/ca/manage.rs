@@ -8,7 +8,7 @@ use super::args::{By, Deliveries, DeliveryList, Keys, Usage};
 use super::screen::{hint, tell};
 use super::tasks::pages;
 use super::{Ca, show};
-use crate::api::{self, DeliveryPage, DeliveryView, MadeKey, NewKey, UsageView};
+use crate::api::{self, DeliveryPage, DeliveryView, MadeKey, NewKey, ReplayView, UsageView};
 
 pub async fn keys(ca: &Ca, command: &Keys) -> Result<ExitCode> {
     const PATH: [&str; 4] = ["api", "v1", "admin", "api-keys"];
@@ -58,6 +58,23 @@ pub async fn deliveries(ca: &Ca, list: &DeliveryList, command: Option<&Deliverie
             });
             return Ok(ExitCode::SUCCESS);
         }
+        Some(Deliveries::Replay { delivery, dry_run }) => {
+            let query = [("dry_run", dry_run.then(|| "true".to_owned()))];
+            let answer = ca.server.post_asking(&[&PATH[..], &[delivery, "replay"]].concat(), &query).await?;
+            if ca.json {
+                tell(&answer.json);
+                return Ok(ExitCode::SUCCESS);
+            }
+            let view: ReplayView = answer.read()?;
+            match &view.delivery_id {
+                Some(new) => {
+                    tell(new);
+                    hint(&format!("`ca deliveries show {new}` says what came of it."));
+                }
+                None => tell(&show::rehearsal(&view)),
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
         Some(Deliveries::List(asked)) => asked,
         None => list,
     };
@@ -80,6 +97,7 @@ pub async fn usage(ca: &Ca, asked: &Usage) -> Result<ExitCode> {
         By::Day => "day",
         By::Repository => "repository",
         By::Person => "person",
+        By::Model => "model",
     };
     let query = [
         ("by", Some(by.to_owned())),

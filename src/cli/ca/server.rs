@@ -118,6 +118,12 @@ impl Server {
         self.read(answer).await
     }
 
+    /// Ask for something that a query describes.
+    pub async fn post_asking(&self, path: &[&str], query: Query<'_>) -> Result<Answer> {
+        let answer = self.send(self.request(Method::POST, path, query)?.timeout(PATIENCE)).await?;
+        self.read(answer).await
+    }
+
     /// Ask for something that is made once however often it is asked for with this key, and so again where it is not known
     /// whether it was heard.
     pub async fn post_once<T: Serialize + ?Sized>(&self, path: &[&str], body: Option<&T>, key: &str) -> Result<Answer> {

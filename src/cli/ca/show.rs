@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::screen::{self, dim};
-use crate::api::{DeliveryView, KeyView, TaskView, UsageLine};
+use crate::api::{DeliveryView, KeyView, ReplayView, TaskView, TokenView, UsageLine};
 use crate::clock;
 use crate::config::Span;
 use crate::text;
@@ -124,11 +124,17 @@ pub fn delivery_card(it: &DeliveryView) -> String {
         format!("received {}", clock::iso(it.received_at)),
         format!("status   {}", screen::status(&it.status)),
     ];
+    lines.extend(it.replay_of.as_ref().map(|it| format!("replays  {it}")));
     lines.extend(it.repository.as_ref().map(|it| format!("for      {it}")));
     lines.extend(it.decision.as_ref().map(|it| format!("decision {it}")));
     lines.extend(it.task_id.as_ref().map(|it| format!("task     {it}")));
     lines.extend(it.payload.as_ref().and_then(|it| serde_json::to_string_pretty(it).ok()).map(|it| format!("\n{it}")));
     lines.join("\n")
+}
+
+/// What would come of a replay.
+pub fn rehearsal(it: &ReplayView) -> String {
+    format!("{}: {}", screen::status(&it.status), it.decision.as_deref().unwrap_or_default())
 }
 
 fn event(it: &DeliveryView) -> String {
@@ -155,6 +161,7 @@ pub fn usage(lines: &[UsageLine]) -> String {
         pulls: 0,
         cost_micros: 0,
         turns: 0,
+        tokens: TokenView::default(),
     };
     for it in lines {
         sum.tasks += it.tasks;
@@ -164,11 +171,13 @@ pub fn usage(lines: &[UsageLine]) -> String {
         sum.pulls += it.pulls;
         sum.cost_micros += it.cost_micros;
         sum.turns += it.turns;
+        sum.tokens.input_tokens += all_in(it);
+        sum.tokens.output_tokens += it.tokens.output_tokens;
     }
     let wide = lines.iter().map(|it| it.of.chars().count()).max().unwrap_or_default().max(3);
     let row = |it: &UsageLine| {
         format!(
-            "{:<wide$}  {:>6}  {:>9}  {:>6}  {:>9}  {:>5}  {:>6}  {:>10}",
+            "{:<wide$}  {:>6}  {:>9}  {:>6}  {:>9}  {:>5}  {:>6}  {:>12}  {:>11}  {:>10}",
             it.of,
             it.tasks,
             it.completed,
@@ -176,17 +185,24 @@ pub fn usage(lines: &[UsageLine]) -> String {
             it.cancelled,
             it.pulls,
             it.turns,
+            all_in(it),
+            it.tokens.output_tokens,
             format!("${}", text::dollars(it.cost_micros))
         )
     };
     let head = format!(
-        "{:<wide$}  {:>6}  {:>9}  {:>6}  {:>9}  {:>5}  {:>6}  {:>10}",
-        "", "tasks", "completed", "failed", "cancelled", "pulls", "turns", "cost"
+        "{:<wide$}  {:>6}  {:>9}  {:>6}  {:>9}  {:>5}  {:>6}  {:>12}  {:>11}  {:>10}",
+        "", "tasks", "completed", "failed", "cancelled", "pulls", "turns", "tokens in", "tokens out", "cost"
     );
     let mut table = vec![dim().apply_to(head).to_string()];
     table.extend(lines.iter().map(row));
     table.push(row(&sum));
     table.join("\n")
+}
+
+/// All that went in, from the cache or not.
+fn all_in(it: &UsageLine) -> i64 {
+    it.tokens.input_tokens + it.tokens.cache_read_tokens + it.tokens.cache_write_tokens
 }
 
 /// A length of time as it is typed.

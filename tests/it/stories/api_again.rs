@@ -86,6 +86,24 @@ stories! {
         world.settle().await;
         assert_eq!(task(&world, &child).await["result"]["summary"], "Nothing more.");
         assert_eq!(world.told(), "");
+
+        // Its tokens are counted where its money is, model by model.
+        let used = task(&world, &id).await;
+        let models = used["models"].as_array().unwrap();
+        let sum = |of: &[Value], what: &str| of.iter().map(|it| it[what].as_i64().unwrap()).sum::<i64>();
+        assert!(sum(models, "input_tokens") > 0 && sum(models, "output_tokens") > 0, "{used}");
+        assert_eq!(sum(models, "cost_micros"), used["cost_micros"].as_i64().unwrap());
+        let usage = async |by: &str| get(&world, "ca_test", &format!("usage?by={by}")).await.json()["usage"].as_array().unwrap().clone();
+        let (by_model, by_day) = (usage("model").await, usage("day").await);
+        for what in ["cost_micros", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens"] {
+            assert_eq!(sum(&by_model, what), sum(&by_day, what), "{what}: {by_model:?}");
+        }
+        assert!(sum(&by_day, "input_tokens") > sum(models, "input_tokens"), "two tasks");
+        assert_eq!((&by_model[0]["of"], &by_model[0]["tasks"]), (&models[0]["model"], &json!(2)), "{by_model:?}");
+        let csv = get(&world, "ca_test", "usage?by=model&format=csv").await.text;
+        assert!(csv.lines().next().unwrap().ends_with(",input_tokens,output_tokens,cache_read_tokens,cache_write_tokens"), "{csv}");
+        assert_eq!(get(&world, "ca_test", "usage?since=0").await.problem(), "422 invalid since");
+
         let asked = |it: &Value| it["messages"].to_string().contains("and then?");
         let first = world.model.requests().into_iter().find(asked).expect("the model is asked to go on");
         let before = first["messages"].to_string();

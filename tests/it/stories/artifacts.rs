@@ -253,7 +253,7 @@ async fn another_server_gives_out_what_this_one_has_made() {
     let here = one(&world, &id, "changes.patch").await.text;
     let mut other = world.hand("serve", "other");
     other.start(&world);
-    let url = format!("http://{}", other.listens());
+    let url = format!("http://{}", other.address());
     let up = async || reqwest::get(format!("{url}/healthz")).await.is_ok_and(|it| it.status() == 200);
     world.wait_for("the other server", up).await;
     let there = reqwest::Client::new().get(format!("{url}/api/v1/tasks/{id}/artifacts/changes.patch"));

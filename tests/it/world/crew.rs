@@ -68,9 +68,10 @@ impl Hand {
         tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
     }
 
-    /// Where a server among them listens.
-    pub fn listens(&self) -> &str {
-        self.settings.iter().find(|(name, _)| *name == "LISTEN").map(|(_, at)| at.as_str()).expect("a server")
+    /// Where it listens.
+    pub fn address(&self) -> std::net::SocketAddr {
+        let (_, at) = self.settings.iter().find(|(it, _)| *it == "LISTEN").expect("it serves");
+        at.parse().unwrap()
     }
 
     /// Whether a working tree of a run on this machine has this file.

@@ -52,11 +52,11 @@ fn steady_branch(text: &str) -> String {
     }
 }
 
-/// The commands that the README shows.
-fn readme() -> String {
+/// The commands that a section of the README shows, block by block.
+fn readme(section: &str) -> Vec<String> {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let section = text.split("### The command line").nth(1).unwrap();
-    section.split("```sh\n").nth(1).unwrap().split("```").next().unwrap().to_owned()
+    let section = text.split(&format!("\n### {section}\n")).nth(1).unwrap().split("\n### ").next().unwrap();
+    section.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap().to_owned()).collect()
 }
 
 stories! {
@@ -134,11 +134,28 @@ stories! {
         let me = Machine::bare().with("CA_GITHUB_URL", world.github.url());
         std::fs::create_dir(me.home.path().join("data")).unwrap();
         std::fs::write(me.home.path().join("data/admin-api-key"), "ca_test\n").unwrap();
-        let script = readme().replace("http://localhost:3000", &format!("http://{}", world.address()));
+        let script = readme("The command line")[0].replace("http://localhost:3000", &format!("http://{}", world.address()));
         let said = me.shell(&script).await;
         assert_eq!(said.code, 0, "{}\n{}", said.out, said.err);
         assert!(me.home.path().join("ca.bash").exists());
         world.settle().await;
+        world.told();
+    }
+
+    async fn the_readme_says_what_works_with_curl(database: Database) {
+        let world = served(database, "date +%s%N >> README.md").await;
+        let me = Machine::of(&world);
+        // An answer that is an error fails the script.
+        std::fs::write(me.home.path().join(".curlrc"), "silent\nshow-error\nfail\nmax-time = 60\n").unwrap();
+        let mut answers = Vec::new();
+        for block in readme("REST API") {
+            let said = me.shell(&block).await;
+            assert_eq!(said.code, 0, "{block}\n{}\n{}", said.out, said.err);
+            world.settle().await;
+            answers.push(said.out);
+        }
+        assert!(answers[0].contains(r#""api_key":"ca_"#) && answers[1].contains(r#""task_id":"#), "{answers:?}");
+        assert_eq!(world.github.pulls("octo/app").len(), 1);
         world.told();
     }
 }

@@ -136,6 +136,17 @@ stories! {
         let shown = me.ca(&["deliveries", "show", delivery]).await;
         assert!(shown.out.contains("decision made a task") && shown.out.contains("\"body\": \"@cloud-agent fix this\""), "{}", shown.out);
 
+        let dry = me.ca(&["deliveries", "replay", delivery, "--dry-run"]).await;
+        assert_eq!((dry.code, dry.out.as_str()), (0, "done: would make a task (issue): fix this\n"), "{}", dry.err);
+        let replayed = &me.ca(&["deliveries", "replay", delivery, "--json"]).await.json()[0];
+        assert_eq!((&replayed["replay_of"], &replayed["dry_run"]), (&delivery.into(), &false.into()));
+        world.settle().await;
+        world.told();
+        let new = replayed["delivery_id"].as_str().unwrap();
+        let shown = me.ca(&["deliveries", "show", new]).await.out;
+        assert!(shown.contains(&format!("replays  {delivery}\n")) && shown.contains("decision made a task"), "{shown}");
+        assert_eq!(me.ca(&["deliveries", "replay", "nothing"]).await.code, 1);
+
         let made = &me.ca(&["keys", "create", "ci", "--scope", "tasks:read", "--rate-limit", "60", "--json"]).await.json()[0];
         let (key, id) = (made["api_key"].as_str().unwrap(), made["key_id"].as_str().unwrap());
         let ci = Machine::of(&world).with("CA_API_KEY", key);
