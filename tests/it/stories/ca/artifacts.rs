@@ -100,7 +100,10 @@ stories! {
         std::fs::write(left.join("files.tar"), "mine").unwrap();
         std::fs::remove_file(left.join("changes.patch")).unwrap();
         let kept = me.ca(&["task", "download", &task, "--output", dir]).await;
-        assert_snapshot!(kept.steady().replace(dir, "DIR"), @"");
+        assert_snapshot!(kept.steady().replace(dir, "DIR"), @"
+        # 2
+        ca: DIR/commits.bundle is there already; `--force` replaces it
+        ");
         assert_eq!(std::fs::read_to_string(left.join("files.tar")).unwrap(), "mine");
         assert!(!left.join("changes.patch").exists());
         let one = me.ca(&["task", "download", &task, "files.tar", "-o", dir, "--force", "--json"]).await.json();
@@ -111,7 +114,7 @@ stories! {
         assert_eq!(terminal.ends().await, 0);
         terminal.shows(&world, "transcript.jsonl  1 of 1 kB").await;
         let none = me.ca(&["task", "download", &task, "nothing", "-o", dir]).await;
-        assert_snapshot!(none.steady(), @"");
+        assert!(none.code == 1 && none.err.contains("(no_such_artifact)"), "{}", none.steady());
     }
 
     async fn a_diff_is_coloured_for_people_and_whole_for_programs(database: Database) {
