@@ -116,11 +116,11 @@ pub async fn take(
     remarks.retain(|remark| remark.id < before && remark.user.as_ref().is_none_or(|user| user.id != desk.us));
     remarks.drain(..remarks.len().saturating_sub(REMARKS));
     let mut linked = match pull {
-        Some(_) => linked(repo, &ask.body).await,
+        Some(_) => linked(repo, &ask.body).await?,
         None => Vec::new(),
     };
     let people = people(ask, &remarks, &lines, &linked);
-    let trusted = trust(repo, ask, people).await;
+    let trusted = trust(repo, ask, people).await?;
     let knows = |user: Option<&Author>| user.and_then(|user| trusted.get(&user.id).copied().flatten());
     // Writers may change what they like; a stranger's issue is not read as it was made afterwards.
     for (_, issue) in linked.iter_mut().filter(|(_, issue)| knows(issue.user.as_ref()) != Some(true)) {
@@ -136,8 +136,8 @@ pub async fn take(
             head_branch: pull.head.branch.clone(),
             same_repository: !pull.is_from_fork(),
             by_us: pull.user.as_ref().is_some_and(|user| user.id == desk.us),
-            threads: threads(desk, number, lines, &trusted).await,
-            checks: failed_checks(repo, &pull.head.sha, desk.app.config.github.app_id).await,
+            threads: threads(desk, number, lines, &trusted).await?,
+            checks: failed_checks(repo, &pull.head.sha, desk.app.config.github.app_id).await?,
             linked: linked
                 .into_iter()
                 .map(|(number, issue)| LinkedIssue {
@@ -250,7 +250,16 @@ fn people(
         .collect()
 }
 
-async fn trust(repo: &Repo, ask: &Ask, people: BTreeMap<u64, String>) -> BTreeMap<u64, Option<bool>> {
+/// What GitHub will not show us is left out. What it can't show just now is asked for later: nobody would see the gap.
+fn seen<T>(found: Result<T, Error>) -> Result<Option<T>, Error> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.is_final() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+async fn trust(repo: &Repo, ask: &Ask, people: BTreeMap<u64, String>) -> Result<BTreeMap<u64, Option<bool>>, Error> {
     let mut asked = people;
     // Whoever holds a key that makes tasks counts as somebody who may write: the operator has given it to them.
     let by_key = (!ask.asker.is_on_github()).then_some((ask.asker.id, Some(true)));
@@ -258,10 +267,10 @@ async fn trust(repo: &Repo, ask: &Ask, people: BTreeMap<u64, String>) -> BTreeMa
         asked.insert(ask.asker.id, ask.asker.login.clone());
     }
     let asked = asked.into_iter().map(|(id, login)| async move {
-        let role = repo.role_of(&Account { id, login }).await;
-        (id, role.ok().map(Role::can_write))
+        let role = seen(repo.role_of(&Account { id, login }).await)?;
+        Ok::<_, Error>((id, role.map(Role::can_write)))
     });
-    join_all(asked).await.into_iter().chain(by_key).collect()
+    join_all(asked).await.into_iter().chain(by_key.map(Ok)).collect()
 }
 
 fn said(
@@ -290,10 +299,10 @@ async fn threads(
     number: u64,
     lines: Vec<ReviewComment>,
     trusted: &BTreeMap<u64, Option<bool>>,
-) -> Vec<Thread> {
+) -> Result<Vec<Thread>, Error> {
     let known = match lines.is_empty() {
         true => Vec::new(),
-        false => desk.repo.threads(number).await.unwrap_or_default(),
+        false => seen(desk.repo.threads(number).await)?.unwrap_or_default(),
     };
     let resolved = |id: u64| {
         let mut of =
@@ -321,17 +330,14 @@ async fn threads(
         let much = thread.said.len().saturating_sub(REPLIES);
         thread.said.drain(1..=much.min(thread.said.len() - 1));
     }
-    threads
+    Ok(threads)
 }
 
-/// What other Apps' checks say that failed; best effort, since reading Actions takes a permission of its own.
-async fn failed_checks(repo: &Repo, head: &str, us: Option<u64>) -> Vec<FailedCheck> {
-    let runs = match repo.checks_of(head).await {
-        Ok(runs) => runs,
-        Err(error) => {
-            warn!("Could not read the checks of the head: {error}");
-            return Vec::new();
-        }
+/// What other Apps' checks say that failed, as far as we may read it: Actions takes a permission of its own.
+async fn failed_checks(repo: &Repo, head: &str, us: Option<u64>) -> Result<Vec<FailedCheck>, Error> {
+    let Some(runs) = seen(repo.checks_of(head).await)? else {
+        warn!("GitHub does not show us the checks of the head");
+        return Ok(Vec::new());
     };
     let failed = |run: &CheckRun| {
         matches!(run.conclusion.as_deref(), Some("failure" | "timed_out" | "action_required"))
@@ -341,25 +347,42 @@ async fn failed_checks(repo: &Repo, head: &str, us: Option<u64>) -> Vec<FailedCh
         // GitHub Actions gives the check run of a job the job's own id.
         let actions = run.app.as_ref().is_some_and(|app| app.slug.as_deref() == Some("github-actions"));
         let log = match actions {
-            true => repo.job_log_tail(run.id, LOG).await.ok().flatten().unwrap_or_default(),
+            true => log_of(repo, run.id).await?,
             false => String::new(),
         };
         let says = [run.output.title, run.output.summary].into_iter().flatten().collect::<Vec<_>>().join("\n");
-        FailedCheck {
+        Ok::<_, Error>(FailedCheck {
             name: run.name,
             conclusion: run.conclusion.unwrap_or_default(),
             says: text::cut(&text::redact(&says), 4_000),
             log: text::redact(&log),
-        }
+        })
     });
-    join_all(runs).await
+    join_all(runs).await.into_iter().collect()
 }
 
-/// The issues that the pull request's text says it closes, as far as they can be read.
-async fn linked(repo: &Repo, body: &str) -> Vec<(u64, github::Issue)> {
+/// The end of a failed job's log. Logs are kept on another host, which may be out of our reach for good: that is said, and
+/// the work goes on.
+async fn log_of(repo: &Repo, job: u64) -> Result<String, Error> {
+    match repo.job_log_tail(job, LOG).await {
+        Ok(log) => Ok(log.unwrap_or_default()),
+        Err(error @ Error::Limited { .. }) => Err(error),
+        Err(error) => {
+            warn!(github.job = job, "A job's log is left out: {error}");
+            Ok("(the log of this job could not be fetched)".to_owned())
+        }
+    }
+}
+
+/// The issues that the pull request's text says it closes, as far as we may read them.
+async fn linked(repo: &Repo, body: &str) -> Result<Vec<(u64, github::Issue)>, Error> {
     let numbers = closes(body).into_iter().take(LINKED);
-    let read = numbers.map(|number| async move { repo.issue(number).await.ok().map(|issue| (number, issue)) });
-    join_all(read).await.into_iter().flatten().collect()
+    let read = numbers.map(|number| async move {
+        let issue = seen(repo.issue(number).await)?;
+        Ok::<_, Error>(issue.map(|issue| (number, issue)))
+    });
+    let read: Result<Vec<_>, Error> = join_all(read).await.into_iter().collect();
+    Ok(read?.into_iter().flatten().collect())
 }
 
 fn ghost() -> String {

@@ -237,6 +237,24 @@ stories! {
         assert!(world.told().contains("### Opened #2"));
     }
 
+    async fn what_github_can_not_show_just_now_is_asked_for_again(database: Database) {
+        let mut world = World::on(database).await;
+        world.claude_will("cp /context/checks.md seen.txt");
+        world.start().await;
+        world.pull("change", &[("app.txt", APP)]).await;
+        let head = world.github.head("octo/app", "change").unwrap();
+        world.github.actions_job_quietly("octo/app", &head, "test", "failure", "assertion failed: two\n");
+        world.github.told();
+        // As often as one look asks.
+        let checks = world.github.faults().on("GET", "/repos/{o}/{r}/commits/{sha}/check-runs").times(3);
+        checks.answer(Fault::Status(502));
+        world.github.comment("alice", "octo/app#1", "@cloud-agent fix the tests").await;
+        world.settle().await;
+        world.told();
+        let seen = world.github.file_at("octo/app", "change", "seen.txt").unwrap_or_default();
+        assert!(seen.contains("assertion failed: two"), "{seen}");
+    }
+
     async fn tokens_that_die_in_the_middle_are_replaced(database: Database) {
         let mut world = World::on(database).await;
         world.claude_plays("touch /out/x; while [ ! -e /context/go ]; do sleep 0.1; [ $((i=i+1)) -gt 15 ] && break; done; echo 'hello, world' > README.md
