@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
@@ -13,6 +14,10 @@ use crate::text;
 
 /// Events in one commit.
 const BATCH: usize = 256;
+
+/// For so long a database that fails is asked again. Whoever waits for the log waits no longer than that.
+const PATIENCE: Duration = Duration::from_secs(15);
+const AGAIN: Duration = Duration::from_millis(200);
 
 /// The way into a task's log. Dropping it ends the writer once everything is written.
 pub struct Log {
@@ -71,6 +76,7 @@ impl Log {
 
 async fn write(store: Store, task_id: String, mut receiver: mpsc::UnboundedReceiver<Line>) {
     let mut lines = Vec::new();
+    let mut failing = None;
     while receiver.recv_many(&mut lines, BATCH).await > 0 {
         let mut events = Vec::new();
         let mut flushed = Vec::new();
@@ -80,11 +86,27 @@ async fn write(store: Store, task_id: String, mut receiver: mpsc::UnboundedRecei
                 Line::Flush(done) => flushed.push(done),
             }
         }
-        if let Err(error) = store.append_events(&task_id, &events).await {
-            warn!(task.id = task_id, "Could not store {} events of a task: {error}", events.len());
-        }
+        append(&store, &task_id, &events, &mut failing).await;
         for done in flushed {
             let _ = done.send(());
         }
+    }
+}
+
+/// Store events before any that come after them. A database that fails is asked again, for a while after it first did.
+async fn append(store: &Store, task_id: &str, events: &[NewEvent], failing: &mut Option<Instant>) {
+    while !events.is_empty() {
+        let Err(error) = store.append_events(task_id, events).await else {
+            *failing = None;
+            return;
+        };
+        if failing.is_none() {
+            warn!(task.id = task_id, "Could not store {} events of a task, trying again: {error}", events.len());
+        }
+        if failing.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
+            warn!(task.id = task_id, "Lost {} events of a task: {error}", events.len());
+            return;
+        }
+        tokio::time::sleep(AGAIN).await;
     }
 }

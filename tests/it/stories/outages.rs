@@ -255,6 +255,35 @@ stories! {
         assert!(seen.contains("assertion failed: two"), "{seen}");
     }
 
+    async fn what_happened_while_the_database_took_nothing_is_written_down_later(database: Database) {
+        let mut world = World::on(database).await;
+        world.claude_waits("echo 'hello, world' > README.md");
+        world.start_process().await;
+        world.issue("The greeting is short", "");
+        world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;
+        world.claude_is_waiting().await;
+        let postgres = world.database_url().starts_with("postgres");
+        let break_it: &[&str] = match postgres {
+            true => &[
+                "create function broken() returns trigger language plpgsql as $$ begin raise exception 'broken'; end $$",
+                "create trigger broken before insert on task_event for each row execute function broken()",
+            ],
+            false => &["create trigger broken before insert on task_event begin select raise(abort, 'broken'); end"],
+        };
+        for statement in break_it {
+            world.sql(statement).await;
+        }
+        world.claude_goes_on();
+        world.wait_for("something not to be stored", async || world.log().contains("Could not store")).await;
+        world.sql(if postgres { "drop trigger broken on task_event" } else { "drop trigger broken" }).await;
+        world.settle().await;
+        world.told();
+        let steps = world.steps(1).await;
+        let at = |step: &str| steps.iter().position(|it| it.starts_with(step)).unwrap_or_else(|| panic!("{step}: {steps:?}"));
+        assert!(at("run checkout") < at("run inspect") && at("run inspect") < at("run branch"), "{steps:?}");
+        assert!(at("run branch") < at("run ended"), "{steps:?}");
+    }
+
     async fn tokens_that_die_in_the_middle_are_replaced(database: Database) {
         let mut world = World::on(database).await;
         world.claude_plays("touch /out/x; while [ ! -e /context/go ]; do sleep 0.1; [ $((i=i+1)) -gt 15 ] && break; done; echo 'hello, world' > README.md
