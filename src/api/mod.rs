@@ -3,6 +3,8 @@
 mod auth;
 mod address;
 mod again;
+mod brought;
+mod callback;
 mod clean;
 mod create;
 mod deliveries;
@@ -13,9 +15,11 @@ mod openapi;
 mod own;
 mod problem;
 mod request;
+mod secret;
 mod tasks;
 mod usage;
 mod watch;
+mod whole;
 
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::map_response;
@@ -29,12 +33,14 @@ use crate::app::App;
 use auth::Door;
 use live::Hub;
 
-pub use again::Resumed;
+pub use again::{Resumed, Retried};
 pub use auth::Scope;
+pub use callback::{CallbackView, Phone, call, phone};
 pub use create::{Accepted, NewOrder};
 pub use deliveries::{DeliveryPage, DeliveryView};
 pub use keys::{KeyView, Keys, MadeKey, NewKey};
 pub use own::OwnKey;
+pub use secret::Given;
 pub use tasks::{LogLine, LogPage, TaskPage, TaskView};
 pub use usage::{UsageLine, UsageView};
 pub use watch::watch;

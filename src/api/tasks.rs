@@ -11,7 +11,9 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::auth::{Caller, May, TasksRead};
+use super::callback::CallbackView;
 use super::problem::{Path, Problem, Query};
+use super::whole::whole;
 use crate::app::App;
 use crate::clock::Millis;
 use crate::store::{Event, StoredTask, TaskQuery};
@@ -82,6 +84,12 @@ pub struct TaskView {
     /// Why nothing came of it, once it has failed.
     #[serde(default)]
     pub error: Option<TaskError>,
+    /// The model was paid for with the caller's own `anthropic_api_key`.
+    #[serde(default)]
+    pub own_key: bool,
+    /// Who hears of its end, where somebody wants to; not in a list of tasks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback: Option<CallbackView>,
 }
 
 /// What came of a task.
@@ -215,9 +223,8 @@ pub async fn one(
     Path(id): Path<String>,
 ) -> Result<Json<TaskView>, Problem> {
     let task = seen(&app, &may.0, &id).await?;
-    let blocked = app.store.blocked(&task.id.to_string()).await.map_err(anyhow::Error::from)?;
-    let children = app.store.children_of(&task.id.to_string()).await?;
-    Ok(Json(TaskView { blocked: Some(blocked), children: Some(children), ..view(&app, &task) }))
+    let callback = app.store.callback_of_task(&task.id.to_string()).await?;
+    Ok(Json(TaskView { callback: callback.map(CallbackView::from), ..whole(&app, &task).await? }))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -348,6 +355,8 @@ pub(super) fn view(app: &App, task: &StoredTask) -> TaskView {
             .as_ref()
             .filter(|_| task.state == State::Failed)
             .map(|ending| TaskError { code: ending.code.clone(), message: ending.says.clone() }),
+        own_key: task.own_key,
+        callback: None,
     }
 }
 

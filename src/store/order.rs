@@ -4,7 +4,7 @@
 use anyhow::Result;
 use sqlx::{Any, Row as _, Transaction};
 
-use super::{Dialect, NewTask, Queue, Store};
+use super::{Brings, Dialect, NewTask, Queue, Store};
 use crate::clock::{self, Millis};
 
 /// A day, in milliseconds: what a key may spend in it is counted over the last one, not from midnight.
@@ -24,6 +24,7 @@ pub struct Order {
     /// What this one may cost at most, if whoever asks says so.
     pub budget: Option<i64>,
     pub parent_id: Option<String>,
+    pub brings: Brings,
     pub once: Option<Once>,
 }
 
@@ -100,6 +101,7 @@ impl Store {
         let mine =
             sqlx::query(MINE).bind(&order.key_id).bind(budget).bind(&order.parent_id).bind(order.budget).bind(&id);
         mine.execute(&mut *tx).await?;
+        self.keep_brought(&mut tx, &id, &order.brings).await?;
         self.commit_and_wake(tx, Queue::Task).await?;
         Ok(Ordered::Made { created_at: now })
     }

@@ -103,14 +103,16 @@ impl Store {
     /// Which keys the database needs. Reads; needs no key itself.
     pub async fn sealing(&self) -> Result<Sealing> {
         const LAST: &str = "select key_id from seal_key where id = 1";
-        const ROWS: &str = "select sealed_with, count(*) from session group by sealed_with order by sealed_with";
+        const ROWS: &str = "select sealed_with, count(*) from (
+                                select sealed_with from session union all select sealed_with from task_secret) as sealed
+                            group by sealed_with order by sealed_with";
         let key_id = sqlx::query_scalar(LAST).fetch_optional(&self.read).await?;
         let rows = sqlx::query(ROWS).fetch_all(&self.read).await?;
         let rows = rows.into_iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<sqlx::Result<_>>()?;
         Ok(Sealing { key_id, rows })
     }
 
-    fn keys(&self) -> Result<&Keys> {
+    pub(super) fn keys(&self) -> Result<&Keys> {
         match &self.keys {
             Some(keys) => Ok(keys),
             None => bail!("this process has no ENCRYPTION_KEY"),

@@ -70,12 +70,15 @@ pub struct StoredTask {
     pub budget_asked: Option<i64>,
     /// The task that it repeats or goes on from.
     pub parent_id: Option<String>,
+    /// The model is paid for by whoever asked, with a key of their own.
+    pub own_key: bool,
 }
 
 pub(super) const COLUMNS: &str =
     "task_id, kind, delivery_id, installation_id, repository_id, repository, number, requester_id, requester,
     trigger_json, prompt, snapshot, state, progress, ending, spent_micros, turns, created_at, started_at, ended_at,
-    waits_for, waits_until, waits_says, waits_since, waits_tries, snapshot_hash, budget_micros, budget_asked, parent_id";
+    waits_for, waits_until, waits_says, waits_since, waits_tries, snapshot_hash, budget_micros, budget_asked, parent_id,
+    own_key";
 
 impl Store {
     /// Make a task and its queue row, under the delivery's claim. A new review takes the place of one that waits.
@@ -97,7 +100,7 @@ impl Store {
             and kind = 'review' and state in ('queued', 'running', 'publishing', 'waiting')";
         const WAITING: &str = "update task set state = 'cancelled', ended_at = $1, ending = $2
             where repository_id = $3 and number = $4 and kind = 'review'
-              and (state = 'queued' or state = 'waiting' and started_at is null) returning task_id";
+              and (state = 'queued' or state = 'waiting' and started_at is null) returning task_id, key_id";
         const OFF: &str = "delete from job where job_id = $1";
         const DELIVERY: &str = "update delivery set task_id = $1 where delivery_id = $2";
         let (id, now) = (new.id.to_string(), clock::now());
@@ -111,7 +114,7 @@ impl Store {
         {
             return Ok(Some(Created::TooMuch));
         }
-        let mut superseded = None;
+        let (mut superseded, mut called) = (None, false);
         let head = new.snapshot.pull.as_ref().map(|pull| pull.head_sha.clone());
         if new.kind == Kind::Review {
             let same = sqlx::query(SAME).bind(repository).bind(number).bind(&head);
@@ -119,13 +122,17 @@ impl Store {
                 return Ok(Some(Created::Busy));
             }
             let ending = Ending { by: Some(id.clone()), ..Ending::new("superseded", "") };
-            let waiting = sqlx::query_scalar(WAITING).bind(now).bind(serde_json::to_string(&ending)?);
-            let waiting: Vec<String> = waiting.bind(repository).bind(number).fetch_all(&mut *tx).await?;
-            for old in &waiting {
+            let waiting = sqlx::query_as(WAITING).bind(now).bind(serde_json::to_string(&ending)?);
+            let waiting: Vec<(String, Option<String>)> =
+                waiting.bind(repository).bind(number).fetch_all(&mut *tx).await?;
+            for (old, key_id) in &waiting {
                 sqlx::query(OFF).bind(old).execute(&mut *tx).await?;
+                if key_id.is_some() {
+                    called |= self.settle_with_caller(&mut tx, old).await?;
+                }
             }
             // More than one only after a race; the sweep of check runs ends the others.
-            superseded = waiting.into_iter().next();
+            superseded = waiting.into_iter().next().map(|(old, _)| old);
         }
         // A review begins once its check run is there: two who make it at the same time would make two.
         let held: Millis = if new.kind == Kind::Review { HOLD } else { 0 };
@@ -135,6 +142,9 @@ impl Store {
         }
         sqlx::query(DELIVERY).bind(&id).bind(&lease.job_id).execute(&mut *tx).await?;
         self.commit_and_wake(tx, Queue::Task).await?;
+        if called {
+            self.wakes.wake(Queue::Callback);
+        }
         Ok(Some(Created::Made { superseded }))
     }
 
@@ -303,17 +313,25 @@ impl Store {
         const OFF: &str = "delete from job where job_id = $1 and lease_owner = $2 and epoch = $3";
         const SQL: &str = "update task set state = $1, ended_at = $2, waits_for = null, waits_until = null,
                                waits_says = null
-                           where task_id = $3";
+                           where task_id = $3 returning key_id";
         let mut tx: Transaction<'static, Any> = self.begin().await?;
         let off = sqlx::query(OFF).bind(&lease.job_id).bind(&lease.owner).bind(lease.epoch).execute(&mut *tx).await?;
         if off.rows_affected() == 0 {
             return Ok(false);
         }
-        sqlx::query(SQL).bind(to.name()).bind(clock::now()).bind(&lease.job_id).execute(&mut *tx).await?;
+        let ended = sqlx::query_scalar(SQL).bind(to.name()).bind(clock::now()).bind(&lease.job_id);
+        let key_id: Option<Option<String>> = ended.fetch_optional(&mut *tx).await?;
+        let called = match key_id.flatten() {
+            Some(_) => self.settle_with_caller(&mut tx, &lease.job_id).await?,
+            None => false,
+        };
         self.tell_followers(&mut tx, &lease.job_id).await?;
         // A task of the same repository may have waited for its turn.
         self.commit_and_wake(tx, Queue::Task).await?;
         self.wakes.logged(&lease.job_id);
+        if called {
+            self.wakes.wake(Queue::Callback);
+        }
         Ok(true)
     }
 }
@@ -350,5 +368,6 @@ pub(super) fn read(row: &AnyRow) -> Result<StoredTask> {
         budget_micros: row.try_get("budget_micros")?,
         budget_asked: row.try_get("budget_asked")?,
         parent_id: row.try_get("parent_id")?,
+        own_key: row.try_get::<i64, _>("own_key")? == 1,
     })
 }

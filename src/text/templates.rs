@@ -43,6 +43,7 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
         "report/hidden.md",
         "report/later.md",
         "report/progress.md",
+        "report/own_key.md",
         "report/pull.md",
         "report/refusal.md",
         "report/review/comment.md",

@@ -31,6 +31,7 @@ macro_rules! on_both {
 }
 
 mod backup;
+mod caller;
 mod full;
 mod migrations;
 mod queue;

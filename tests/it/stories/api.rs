@@ -345,7 +345,7 @@ stories! {
         for (path, methods) in paths {
             for method in methods.as_object().unwrap().keys() {
                 let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
-                let path = path.strip_prefix("/api/v1/").unwrap().replace("{id}", "x");
+                let path = path.strip_prefix("/api/v1/").unwrap_or("../code").replace("{id}", "x");
                 if path != "openapi.json" && !path.ends_with("/ws") {
                     let answer = ask(&world, "", method, &path, None).await;
                     assert_eq!(answer.problem(), "401 unauthorized", "{path}");
