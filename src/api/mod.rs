@@ -56,6 +56,7 @@ pub fn router(app: App, stop: CancellationToken) -> Router {
         .routes(routes!(again::retry))
         .routes(routes!(again::resume))
         .routes(routes!(live::events))
+        .routes(routes!(live::code))
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::one, deliveries::forget))
         .routes(routes!(usage::usage))

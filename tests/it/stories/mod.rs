@@ -29,6 +29,7 @@ mod blocked;
 mod breaker;
 mod ca;
 mod callbacks;
+mod code;
 mod cage;
 mod data;
 mod deliveries;
