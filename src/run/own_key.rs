@@ -20,7 +20,7 @@ impl Run<'_> {
                 text::hold_until(&key, self.app.config.runs.longest_life());
                 Ok(Some(key))
             }
-            Err(error) if error.chain().any(|it| it.is::<crate::store::Error>()) => {
+            Err(error) if error.chain().any(|it| it.downcast_ref::<crate::store::Error>().is_some()) => {
                 Err(Halt::Pause(Pause::from(error)))
             }
             // Wiped, or sealed with a key that is gone.

@@ -185,7 +185,9 @@ async fn dial(
     let opened = async |what| app.store.secret_of(&callback.task_id, what).await;
     let (url, secret) = match (opened(Secret::CallbackUrl).await, opened(Secret::CallbackSecret).await) {
         (Ok(Some(url)), Ok(Some(secret))) => (url, secret),
-        (Err(error), _) | (_, Err(error)) if error.chain().any(|it| it.is::<store::Error>()) => return Err(error),
+        (Err(error), _) | (_, Err(error)) if error.chain().any(|it| it.downcast_ref::<store::Error>().is_some()) => {
+            return Err(error);
+        }
         // Sealed with a key that is gone.
         _ => return Ok(Err((says("its address can't be opened any more".to_owned()), Some(Called::GivenUp)))),
     };

@@ -107,14 +107,13 @@ pub fn of_end(task: &TaskView) -> (Type, Value) {
 mod tests {
     use super::*;
 
-    fn check(kind: &str, body: Value, expected: Option<(Type, Value)>) {
-        let line = LogLine { seq: 1, at: 0, kind: kind.to_owned(), body };
-        let url = |number| Some(format!("https://github.com/o/r/pull/{number}"));
-        assert_eq!(of_line(&line, url), expected, "{line:?}");
-    }
-
     #[test]
     fn events_of_a_log_have_types() {
+        let check = |kind: &str, body: Value, expected: Option<(Type, Value)>| {
+            let line = LogLine { seq: 1, at: 0, kind: kind.to_owned(), body };
+            let url = |number| Some(format!("https://github.com/o/r/pull/{number}"));
+            assert_eq!(of_line(&line, url), expected, "{line:?}");
+        };
         let step = |step: &str, message: &str| json!({ "step": step, "message": message });
         let tool = |name: &str, brief: &str| json!({ "name": name, "brief": brief, "id": "t" });
         check("run", step("checkout", "abc"), Some((Type::RepoCloning, step("checkout", "abc"))));

@@ -90,7 +90,7 @@ stories! {
         let id = asked(&world, Some(WRONG)).await;
         world.claude_is_waiting().await;
         assert_eq!(world.sql("select count(*) from task_secret").await, 1);
-        let dump = world.sql(&format!("select count(*) from task_secret where cast(sealed as text) like '%{}%'", "nobody")).await;
+        let dump = world.sql("select count(*) from task_secret where cast(sealed as text) like '%nobody%'").await;
         assert_eq!(dump, 0, "it is sealed");
         ask(&world, "ca_test", Method::POST, &format!("tasks/{id}/cancel"), None).await;
         world.settle().await;
