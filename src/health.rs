@@ -72,6 +72,13 @@ impl Health {
         NEEDED.into_iter().find_map(|part| Some((part, seen.get(part)?.clone()?)))
     }
 
+    /// The same for a run with a key of its own: what is wrong with the operator's does not keep it from beginning.
+    pub fn unfit_with_own_key(&self) -> Option<(&'static str, Wrong)> {
+        let seen = self.seen();
+        let wrong = |part: &str| seen.get(part)?.clone().filter(|wrong| part != "model" || !wrong.refused);
+        NEEDED.into_iter().find_map(|part| Some((part, wrong(part)?)))
+    }
+
     /// A run has met trouble on this machine: somebody should look closely, and soon.
     pub fn suspect(&self) {
         self.0.suspect.store(true, Ordering::Relaxed);
@@ -122,7 +129,10 @@ mod tests {
         assert_eq!(health.unfit(), None);
         health.note("model", Some(Wrong::refused("no")));
         assert_eq!(health.unfit(), Some(("model", Wrong::refused("no"))));
+        assert_eq!(health.unfit_with_own_key(), None, "it is not the key that is used");
         assert_eq!(health.all()["model"].as_deref(), Some("no"));
+        health.note("model", Some(Wrong::new("away")));
+        assert_eq!(health.unfit_with_own_key(), Some(("model", Wrong::new("away"))));
         health.note("model", None);
         assert_eq!(health.unfit(), None);
     }

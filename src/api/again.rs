@@ -4,24 +4,57 @@ use axum::Json;
 use axum::extract::State as Shared;
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use utoipa::ToSchema;
 
 use super::auth::{Caller, May, TasksWrite};
+use super::brought::Brought;
 use super::create::{self, Accepted};
-use super::problem::{Body, Path, Problem};
+use super::problem::{Body, BodyIfAny, Path, Problem};
+use super::secret::Given;
 use super::tasks::seen;
 use crate::app::App;
-use crate::store::{Once, StoredTask};
+use crate::store::{Brings, Once, StoredTask};
 use crate::task::{Kind, Place, State};
 use crate::webhook::order::{self, Again, Wanted};
 
 /// How to go on.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Resumed {
     #[schema(min_length = 1, max_length = 65_536, example = "Say good day, too")]
     pub prompt: String,
+    /// As in `POST /tasks`; needed again where the old task had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anthropic_api_key: Option<Given>,
+    /// As in `POST /tasks`; the old task's is not called for the new one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback_url: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback_secret: Option<Given>,
+}
+
+/// What is brought for doing it again. The body may be left out.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Retried {
+    /// As in `POST /tasks`; needed again where the old task had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anthropic_api_key: Option<Given>,
+    /// As in `POST /tasks`; the old task's is not called for the new one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback_url: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback_secret: Option<Given>,
+}
+
+impl Retried {
+    fn brought(&self) -> Brought<'_> {
+        Brought {
+            anthropic_api_key: self.anthropic_api_key.as_ref(),
+            callback_url: self.callback_url.as_deref(),
+            callback_secret: self.callback_secret.as_ref(),
+        }
+    }
 }
 
 type Answer = Result<(StatusCode, Json<Accepted>), Problem>;
@@ -45,7 +78,7 @@ pub async fn cancel(Shared(app): Shared<App>, may: May<TasksWrite>, Path(id): Pa
 }
 
 /// Do the same again, with everything as it is now: a new task.
-#[utoipa::path(post, path = "/api/v1/tasks/{id}/retry", operation_id = "retry_task", tag = "tasks",
+#[utoipa::path(post, path = "/api/v1/tasks/{id}/retry", operation_id = "retry_task", tag = "tasks", request_body(content = Option<Retried>),
     params(("id" = String, Path, description = "`task_id`"),
            ("idempotency-key" = Option<String>, Header, min_length = 1, max_length = 255, description = "Up to 255 ASCII characters of your own choice")),
     responses((status = 202, body = Accepted), (status = "4XX", body = Problem, content_type = "application/problem+json"),
@@ -55,11 +88,14 @@ pub async fn retry(
     may: May<TasksWrite>,
     Path(id): Path<String>,
     headers: HeaderMap,
+    BodyIfAny(retried): BodyIfAny<Retried>,
 ) -> Answer {
     let task = ended(&app, &may.0, &id).await?;
-    let once = create::once(&headers, &format!("tasks/{id}/retry"), &json!({}))?;
+    let told = Retried { anthropic_api_key: None, callback_secret: None, ..retried.clone() };
+    let once = create::once(&headers, &format!("tasks/{id}/retry"), &told)?;
+    let brings = retried.brought().read(&app, task.own_key)?;
     let (words, number) = (task.prompt.clone(), task.place.number);
-    child(&app, &may.0, task, Again::Retry, words, number, once).await
+    child(&app, &may.0, Child { task, again: Again::Retry, words, number, brings, once }).await
 }
 
 /// Go on from a task that has ended: a new task, with the conversation of the old one, on the pull request that it has
@@ -78,11 +114,16 @@ pub async fn resume(
 ) -> Answer {
     create::check_prompt(&resumed.prompt)?;
     let task = ended(&app, &may.0, &id).await?;
-    let once = create::once(&headers, &format!("tasks/{id}/resume"), &resumed)?;
+    let Resumed { prompt, anthropic_api_key, callback_url, callback_secret } = resumed;
+    let retried = Retried { anthropic_api_key, callback_url, callback_secret };
+    let brings = retried.brought().read(&app, task.own_key)?;
+    let told = Resumed { prompt, callback_url: retried.callback_url, ..Resumed::default() };
+    let once = create::once(&headers, &format!("tasks/{id}/resume"), &told)?;
     let published = task.progress.published.as_ref().and_then(|it| it.pull);
     let opened = task.ending.as_ref().and_then(|it| it.pull).or(published).filter(|_| task.kind != Kind::Review);
     let number = opened.unwrap_or(task.place.number);
-    child(&app, &may.0, task, Again::Resume, resumed.prompt, number, once).await
+    let words = told.prompt;
+    child(&app, &may.0, Child { task, again: Again::Resume, words, number, brings, once }).await
 }
 
 /// A task that has come to its end.
@@ -97,22 +138,25 @@ async fn ended(app: &App, caller: &Caller, id: &str) -> Result<StoredTask, Probl
     }
 }
 
-async fn child(
-    app: &App,
-    caller: &Caller,
+/// A task that is to be made of an earlier one.
+struct Child {
     task: StoredTask,
     again: Again,
     words: String,
     number: u64,
+    brings: Brings,
     once: Option<Once>,
-) -> Answer {
+}
+
+async fn child(app: &App, caller: &Caller, child: Child) -> Answer {
+    let Child { task, again, words, number, brings, once } = child;
     let at = Place { number: 0, ..task.place.clone() };
     let wanted = Wanted {
         words,
         number: Some(number),
         branch: None,
         by: caller.account(),
-        order: create::of(caller, task.budget_asked, Some(task.id.to_string()), once),
+        order: create::of(caller, task.budget_asked, Some(task.id.to_string()), brings, once),
         earlier: Some((Box::new(task), again)),
     };
     if let Some(made) = order::before(app, &wanted.order).await.map_err(|no| create::problem(no, caller))? {

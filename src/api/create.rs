@@ -8,10 +8,12 @@ use utoipa::ToSchema;
 
 use super::address::{self, Address};
 use super::auth::{Caller, May, TasksWrite};
+use super::brought::{self, Brought};
 use super::problem::{Body, Problem};
+use super::secret::Given;
 use crate::app::App;
 use crate::clock::{self, Millis};
-use crate::store::{Once, Order};
+use crate::store::{Brings, Once, Order};
 use crate::task::{self, Place, Refusal};
 use crate::text;
 use crate::webhook::order::{self, Made, No, Wanted};
@@ -22,7 +24,7 @@ const LONGEST: usize = 65_536;
 const LEAST: f64 = 0.01;
 
 /// What is to be done.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewOrder {
     /// In words. The address of an issue or pull request in it says what it is about: that is read, and answered there too.
@@ -42,6 +44,28 @@ pub struct NewOrder {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 0.01, maximum = 1_000_000, example = 1.5)]
     pub budget_usd: Option<f64>,
+    /// Who works on it: `claude-code`, also when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// A key of the caller's own for the model API: used for this task alone, kept sealed until its end, never shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anthropic_api_key: Option<Given>,
+    /// Called with the task as `GET /tasks/{id}` shows it when it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback_url: Option<String>,
+    /// What the callback is signed with: 16 to 255 characters of the caller's own choice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback_secret: Option<Given>,
+}
+
+impl NewOrder {
+    pub fn brought(&self) -> Brought<'_> {
+        Brought {
+            anthropic_api_key: self.anthropic_api_key.as_ref(),
+            callback_url: self.callback_url.as_deref(),
+            callback_secret: self.callback_secret.as_ref(),
+        }
+    }
 }
 
 /// A task that was made, or asked to change.
@@ -84,28 +108,42 @@ pub async fn create(
     headers: HeaderMap,
     Body(new): Body<NewOrder>,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
-    let caller = may.0;
-    let once = once(&headers, "tasks", &new)?;
+    order(&app, &may.0, &headers, "tasks", new).await
+}
+
+/// The same for every route that makes a task of words; `route` keeps their idempotency keys apart.
+pub async fn order(
+    app: &App,
+    caller: &Caller,
+    headers: &HeaderMap,
+    route: &str,
+    new: NewOrder,
+) -> Result<(StatusCode, Json<Accepted>), Problem> {
+    // Without secrets: a digest is no place for them, and the same ask with another one is still the same.
+    let told = NewOrder { anthropic_api_key: None, callback_secret: None, ..new.clone() };
+    let once = once(headers, route, &told)?;
     let budget = budget(new.budget_usd)?;
     check_prompt(&new.prompt)?;
+    brought::check_agent(new.agent.as_deref())?;
     let branch = branch(new.branch.as_deref())?;
-    let about = about(&app, &new)?;
+    let about = about(app, &new)?;
+    let brings = new.brought().read(app, false)?;
     let wanted = Wanted {
         words: new.prompt,
         number: about.number,
         branch,
         earlier: None,
         by: caller.account(),
-        order: of(&caller, budget, None, once),
+        order: of(caller, budget, None, brings, once),
     };
-    let says = |no| problem(no, &caller);
+    let says = |no| problem(no, caller);
     // Boxed: looking at what it is about is a large future.
-    if let Some(made) = order::before(&app, &wanted.order).await.map_err(says)? {
-        return Ok(Accepted::made(&app, &made));
+    if let Some(made) = order::before(app, &wanted.order).await.map_err(says)? {
+        return Ok(Accepted::made(app, &made));
     }
     let may_see = |name: &str| caller.may_see(name);
-    let at = order::find(&app, &about.repository, may_see).await.map_err(says)?;
-    make(&app, &caller, at, wanted).await
+    let at = order::find(app, &about.repository, may_see).await.map_err(says)?;
+    make(app, caller, at, wanted).await
 }
 
 /// Make the task, or answer as for the one that the same ask has made meanwhile.
@@ -128,12 +166,19 @@ pub async fn make(
 }
 
 /// What the order is besides the words.
-pub fn of(caller: &Caller, budget: Option<i64>, parent_id: Option<String>, once: Option<Once>) -> Order {
+pub fn of(
+    caller: &Caller,
+    budget: Option<i64>,
+    parent_id: Option<String>,
+    brings: Brings,
+    once: Option<Once>,
+) -> Order {
     Order {
         key_id: caller.key_id().to_owned(),
         budget_per_day: caller.key.as_ref().and_then(|key| key.budget_micros_per_day),
         budget,
         parent_id,
+        brings,
         once,
     }
 }

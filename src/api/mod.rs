@@ -4,6 +4,8 @@ mod auth;
 mod address;
 mod again;
 mod artifacts;
+mod brought;
+mod callback;
 mod clean;
 mod create;
 mod deliveries;
@@ -19,10 +21,12 @@ mod problem;
 mod replay;
 mod request;
 mod result;
+mod secret;
 mod tasks;
 mod usage;
 mod values;
 mod watch;
+mod whole;
 
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::map_response;
@@ -36,9 +40,10 @@ use crate::app::App;
 use auth::Door;
 use live::Hub;
 
-pub use again::Resumed;
+pub use again::{Resumed, Retried};
 pub use artifacts::{ArtifactList, ArtifactView, LeftOut};
 pub use auth::Scope;
+pub use callback::{CallbackView, Phone, call, phone};
 pub use create::{Accepted, NewOrder};
 pub use deliveries::{DeliveryPage, DeliveryView};
 pub use keys::{KeyView, Keys, MadeKey, NewKey};
@@ -46,6 +51,7 @@ pub use live::StreamEvent;
 pub use logs::{LogLine, LogPage};
 pub use own::OwnKey;
 pub use replay::ReplayView;
+pub use secret::Given;
 pub use tasks::{ModelUse, TaskPage, TaskView};
 pub use usage::{TokenView, UsageLine, UsageView};
 pub use watch::watch;
@@ -63,6 +69,7 @@ pub fn router(app: App, stop: CancellationToken) -> Router {
         .routes(routes!(again::retry))
         .routes(routes!(again::resume))
         .routes(routes!(live::events))
+        .routes(routes!(live::code))
         .routes(routes!(deliveries::list, deliveries::forget_many))
         .routes(routes!(deliveries::one, deliveries::forget))
         .routes(routes!(replay::replay))

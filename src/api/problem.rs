@@ -1,6 +1,7 @@
 //! Errors of the API, all of one shape: `application/problem+json` with a stable `code` and a sentence that says what to do.
 
 use axum::Json;
+use axum::body::HttpBody as _;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -130,6 +131,20 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
         }
         let read = serde_path_to_error::deserialize(json);
         read.map(Self).map_err(|error| wrong(&error.path().to_string(), &error.inner().to_string()))
+    }
+}
+
+/// A JSON body that may be left out.
+pub struct BodyIfAny<T>(pub T);
+
+impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for BodyIfAny<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        match request.body().size_hint().exact() {
+            Some(0) => Ok(Self(T::default())),
+            _ => Body::from_request(request, state).await.map(|Body(it)| Self(it)),
+        }
     }
 }
 

@@ -6,14 +6,16 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::auth::{Caller, May, TasksRead};
+use super::callback::CallbackView;
 use super::problem::{Path, Problem, Query};
 use super::result::{self, TaskError, TaskResult};
 use super::usage::TokenView;
 use super::values::{Count, Limit, Moment, TaskStatus, page};
+use super::whole::whole;
 use crate::app::App;
 use crate::clock::Millis;
 use crate::store::{StoredTask, TaskQuery};
-use crate::task::{Blocked, State, TaskId, Trigger};
+use crate::task::{Blocked, TaskId, Trigger};
 
 /// A task as the API shows it. Times are UTC milliseconds, money is micro-dollars.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -79,6 +81,12 @@ pub struct TaskView {
     /// Why nothing came of it, once it has failed.
     #[serde(default)]
     pub error: Option<TaskError>,
+    /// The model was paid for with the caller's own `anthropic_api_key`.
+    #[serde(default)]
+    pub own_key: bool,
+    /// Who hears of its end, where somebody wants to; not in a list of tasks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback: Option<CallbackView>,
 }
 
 /// What a task has used of one model.
@@ -174,16 +182,8 @@ pub async fn one(
     Path(id): Path<String>,
 ) -> Result<Json<TaskView>, Problem> {
     let task = seen(&app, &may.0, &id).await?;
-    let blocked = app.store.blocked(&task.id.to_string()).await.map_err(anyhow::Error::from)?;
-    let children = app.store.children_of(&task.id.to_string()).await?;
-    let models = app.store.used_by(&task.id.to_string()).await?.into_iter();
-    let models = models.map(|it| ModelUse { model: it.model, tokens: it.tokens.into(), cost_micros: it.micros });
-    Ok(Json(TaskView {
-        models: Some(models.collect()),
-        blocked: Some(blocked),
-        children: Some(children),
-        ..view(&app, &task)
-    }))
+    let callback = app.store.callback_of_task(&task.id.to_string()).await?;
+    Ok(Json(TaskView { callback: callback.map(CallbackView::from), ..whole(&app, &task).await? }))
 }
 
 /// A task that this caller may see. Of one that it may not see it learns nothing.
@@ -236,6 +236,8 @@ pub(super) fn view(app: &App, task: &StoredTask) -> TaskView {
         blocked: None,
         result: result::of(app, task),
         error: result::error(app, task),
+        own_key: task.own_key,
+        callback: None,
     }
 }
 

@@ -28,6 +28,10 @@ const DELIVERIES_OF_ONE: u32 = 4;
 /// Deliveries are short; what takes longer than this at the end is given back.
 const DELIVERY_DRAIN: Duration = Duration::from_secs(10);
 
+/// Callbacks at once, and how long one that is under way may take at the end before it is given back.
+const CALLBACKS: usize = 16;
+const CALLBACK_DRAIN: Duration = Duration::from_secs(5);
+
 /// Tasks at once that are only stopped: it takes a few calls to GitHub, and must not wait for others that work.
 const STOPS: usize = 4;
 
@@ -104,6 +108,16 @@ pub async fn start(config: Config, doors: bool) -> Result<Running> {
         };
         let missed = app.clone();
         beside(&mut parts, &stop, async move { webhook::missed::sweep(&missed).await });
+        let calls = Settings {
+            queue: Queue::Callback,
+            concurrency: CALLBACKS,
+            drain: CALLBACK_DRAIN,
+            turns: Turns::default(),
+            ..settings.clone()
+        };
+        let (caller, phone) = (app.clone(), api::phone());
+        let call = move |job| api::call(caller.clone(), phone.clone(), job);
+        parts.spawn(queue::work(app.store.clone(), calls, call, stop.clone()));
         parts.spawn(queue::work(app.store.clone(), settings, move |job| webhook::handle(app.clone(), job), stop));
     }
     let settings = Settings {

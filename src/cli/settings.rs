@@ -73,7 +73,7 @@ fn print(text: &str) {
 
 /// Variables and their values as they can be shown.
 fn lines(config: &Config) -> Vec<(&'static str, String)> {
-    let Config { server, store, github, model, runs, sandbox, gate, log } = config;
+    let Config { server, store, github, model, runs, sandbox, gate, callbacks, log } = config;
     vec![
         ("LISTEN", server.address().to_string()),
         ("PUBLIC_URL", plain(&server.public_url)),
@@ -123,6 +123,10 @@ fn lines(config: &Config) -> Vec<(&'static str, String)> {
         ("GATE_MOST", gate.most().into_iter().map(Kind::name).collect::<Vec<_>>().join(",")),
         ("GATE_FILE_MB", gate.file_mb.to_string()),
         ("GATE_FILES", gate.files.to_string()),
+        ("CALLBACK_HOSTS", callbacks.hosts().join(",")),
+        ("CALLBACK_TIMEOUT", callbacks.timeout.to_string()),
+        ("CALLBACK_RETRY", callbacks.retry.to_string()),
+        ("CALLBACK_TRIES", callbacks.tries.to_string()),
         ("LOG_FORMAT", shown(log.log_format.map(|it| format!("{it:?}").to_lowercase()))),
         ("RUST_LOG", log.filter.clone()),
     ]

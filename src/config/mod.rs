@@ -8,11 +8,13 @@ use clap::Args;
 use secrecy::SecretString;
 use url::Url;
 
+mod callbacks;
 mod gate;
 mod github;
 mod store;
 mod values;
 
+pub use callbacks::Callbacks;
 pub use gate::{Gate, Kind};
 pub use github::Github;
 pub use store::{Retention, Store};
@@ -37,6 +39,8 @@ pub struct Config {
     pub sandbox: Sandbox,
     #[command(flatten)]
     pub gate: Gate,
+    #[command(flatten)]
+    pub callbacks: Callbacks,
     #[command(flatten)]
     pub log: Log,
 }
@@ -193,6 +197,15 @@ impl Model {
     /// The digest that the Claude Code executable must have; an empty CLAUDE_SHA256 is none.
     pub fn claude_sha256(&self) -> Option<&str> {
         self.claude_sha256.as_deref().filter(|digest| !digest.is_empty())
+    }
+}
+
+impl Runs {
+    /// A moment at which a task of now has certainly ended, in UTC milliseconds.
+    pub fn longest_life(&self) -> crate::clock::Millis {
+        const MORE: std::time::Duration = std::time::Duration::from_hours(24);
+        let life = self.wait_limit.0 + self.run_timeout.0 + MORE;
+        crate::clock::now() + i64::try_from(life.as_millis()).unwrap_or(i64::MAX / 2)
     }
 }
 

@@ -139,29 +139,45 @@ fn target(head: &[u8]) -> Result<Place, Not> {
     Place::parse(target).map_err(|error| not(format!("{error}.")))
 }
 
-enum Unreached {
+/// Why a place was not reached.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreached {
+    #[error("it leads to a private or reserved address")]
     Private,
-    Failed(io::Error),
+    #[error("{0}")]
+    Failed(#[source] io::Error),
 }
 
-/// Look the name up once and dial exactly the addresses that were checked. One private address among public ones
-/// spoils the name: nobody publishes such a name with good intentions.
-async fn dial(place: &Place, network: &Network) -> Result<TcpStream, Unreached> {
-    let late = || Unreached::Failed(io::ErrorKind::TimedOut.into());
-    let found = timeout(LOOK_UP_TIME, (network.resolve)(place.clone())).await.map_err(|_| late())?;
-    let addresses = found.map_err(Unreached::Failed)?;
+impl Unreached {
+    fn late() -> Self {
+        Self::Failed(io::ErrorKind::TimedOut.into())
+    }
+}
+
+/// Look a name up: the addresses that may be dialled, and no others must be. One private address among public ones spoils
+/// the name: nobody publishes such a name with good intentions.
+pub async fn look_up(place: &Place, network: &Network) -> Result<Vec<SocketAddr>, Unreached> {
+    let found = timeout(LOOK_UP_TIME, (network.resolve)(place.clone())).await.map_err(|_| Unreached::late())?;
+    let mut addresses = found.map_err(Unreached::Failed)?;
     if addresses.iter().any(|address| !(network.may_dial)(address.ip(), None)) {
         return Err(Unreached::Private);
     }
+    addresses.truncate(ADDRESSES);
+    Ok(addresses)
+}
+
+/// Dial exactly the addresses that were checked.
+async fn dial(place: &Place, network: &Network) -> Result<TcpStream, Unreached> {
+    let addresses = look_up(place, network).await?;
     let mut last = Unreached::Failed(io::ErrorKind::NotFound.into());
-    for address in addresses.into_iter().take(ADDRESSES) {
+    for address in addresses {
         match timeout(CONNECT_TIME, TcpStream::connect(address)).await {
             Ok(Ok(server)) => {
                 let own = server.local_addr().map_err(Unreached::Failed)?.ip();
                 return if (network.may_dial)(address.ip(), Some(own)) { Ok(server) } else { Err(Unreached::Private) };
             }
             Ok(Err(error)) => last = Unreached::Failed(error),
-            Err(_) => last = late(),
+            Err(_) => last = Unreached::late(),
         }
     }
     Err(last)

@@ -79,6 +79,8 @@ pub struct RunTerms {
     pub allowed_models: Option<Vec<String>>,
     /// Hosts besides the model: `host`, `host:port`, `host:port/tcp` or `*.host`, see [`host::Rule`].
     pub egress: Vec<String>,
+    /// The key of whoever asked; the operator's when absent.
+    pub api_key: Option<SecretString>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -114,6 +116,8 @@ struct Open {
     /// Opens this gate and nothing else; worthless outside of the run's sandbox.
     sandbox_key: String,
     allowed_models: Option<Vec<String>>,
+    /// The key of whoever asked. With it the operator's is never used.
+    own_key: Option<SecretString>,
     egress: Vec<host::Rule>,
     network: egress::Network,
     ledger: ledger::Ledger,
@@ -181,12 +185,13 @@ impl Gateway {
 
     /// Open a gate for one run.
     pub fn open(&self, terms: RunTerms) -> Result<Gate, GatewayError> {
-        let RunTerms { run, budget_micros, spent_micros, allowed_models, egress } = terms;
+        let RunTerms { run, budget_micros, spent_micros, allowed_models, egress, api_key } = terms;
         Ok(Gate(Arc::new(Open {
             gateway: self.0.clone(),
             run,
             sandbox_key: format!("cloud-agent-run-{}", Uuid::new_v4().simple()),
             allowed_models,
+            own_key: api_key,
             egress: egress.iter().map(|rule| rule.parse()).collect::<Result<_, _>>()?,
             network: egress::Network::public(),
             ledger: ledger::Ledger::new(budget_micros, spent_micros),

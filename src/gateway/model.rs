@@ -87,7 +87,7 @@ async fn answer(gate: &Gate, request: Request<Incoming>) -> Result<Response<Body
         let says = "this is not the key of this run";
         return Err(Refusal::new(StatusCode::UNAUTHORIZED, "authentication_error", says));
     }
-    let Some(api_key) = &gate.0.gateway.api_key else {
+    let Some(api_key) = gate.0.own_key.as_ref().or(gate.0.gateway.api_key.as_ref()) else {
         let says = "no ANTHROPIC_API_KEY is set";
         gate.set_trouble(UpstreamTrouble::own(Trouble::KeyRefused, says));
         return Err(Refusal::new(StatusCode::UNAUTHORIZED, "authentication_error", says));
@@ -111,7 +111,7 @@ async fn answer(gate: &Gate, request: Request<Incoming>) -> Result<Response<Body
     // Counting tokens is free of charge.
     let meter = if counts_only { None } else { Some(open(gate, &asked, body.len()).await?) };
     let mut key = HeaderValue::from_str(api_key.expose_secret().trim()).map_err(|_| {
-        let says = "ANTHROPIC_API_KEY holds characters that no key has";
+        let says = "the key for the model API holds characters that no key has";
         gate.set_trouble(UpstreamTrouble::own(Trouble::KeyRefused, says));
         Refusal::new(StatusCode::UNAUTHORIZED, "authentication_error", says)
     })?;

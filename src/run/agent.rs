@@ -70,6 +70,7 @@ impl Run<'_> {
 
     /// A sandbox for this attempt.
     pub async fn open_room(&self, tree: &Tree) -> Result<Room, Halt> {
+        let api_key = self.own_key().await?;
         let gate = self
             .app
             .gateway
@@ -79,6 +80,7 @@ impl Run<'_> {
                 spent_micros: self.task.spent_micros,
                 allowed_models: None,
                 egress: self.egress(),
+                api_key,
             })
             .map_err(|error| Halt::End(Ending::new("sandbox", error.to_string())))?;
         // The claim's epoch is part of the key: an attempt never finds itself in the sandbox of another.
@@ -265,6 +267,9 @@ impl Run<'_> {
             Outcome::Stopped(why) => {
                 // A person's stop and a lost claim count before what they did to the agent.
                 self.check_stop()?;
+                if let Some(ending) = self.own_key_trouble(&why, gate) {
+                    return Err(Halt::End(ending));
+                }
                 if why.passes() {
                     return Err(Halt::Pause(Pause::Later(self.model_trouble(&why, gate))));
                 }
@@ -283,7 +288,7 @@ impl Run<'_> {
         let said = trouble.as_ref().map(|it| it.message.as_str()).filter(|said| !said.is_empty());
         let wait = Wait::new(WaitsFor::Model, text::line(said.unwrap_or_else(|| why.code()), 300));
         let wait = wait.or_else(Ending::new(why.code(), ""));
-        if *why == Why::ModelRefusedKey {
+        if *why == Why::ModelRefusedKey && !self.task.own_key {
             // No other run needs to find that out.
             self.app.health.key_refused();
         }

@@ -52,7 +52,12 @@ impl Run<'_> {
 
     /// A pause while this machine or the model is unwell: a run that began now would fail.
     pub fn check_host(&self) -> Result<(), Halt> {
-        match self.app.health.unfit() {
+        let unfit = match self.task.own_key {
+            // The operator's key is not needed.
+            true => self.app.health.unfit_with_own_key(),
+            false => self.app.health.unfit(),
+        };
+        match unfit {
             Some((part, why)) => Err(Halt::Pause(Pause::Later(wait::unfit(part, why)))),
             None => Ok(()),
         }

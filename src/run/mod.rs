@@ -14,6 +14,7 @@ mod guidance;
 mod inspect;
 mod left;
 mod log;
+mod own_key;
 mod publish;
 mod review;
 mod secrets;

@@ -12,33 +12,8 @@ use crate::task::{Ending, Kind};
 pub(super) struct Room {
     /// The review that waited for an older commit of the same pull request, and has gone.
     pub superseded: Option<String>,
-}
-
-/// Make room for a task: a review takes the place of one that waits. None when a review of the same commit is open.
-pub(super) async fn room_for(tx: &mut Transaction<'static, Any>, new: &NewTask, now: Millis) -> Result<Option<Room>> {
-    const SAME: &str = "select 1 from task where repository_id = $1 and number = $2 and head_sha = $3
-        and kind = 'review' and state in ('queued', 'running', 'publishing', 'waiting')";
-    const WAITING: &str = "update task set state = 'cancelled', ended_at = $1, ending = $2
-        where repository_id = $3 and number = $4 and kind = 'review'
-          and (state = 'queued' or state = 'waiting' and started_at is null) returning task_id";
-    const OFF: &str = "delete from job where job_id = $1";
-    if new.kind != Kind::Review {
-        return Ok(Some(Room { superseded: None }));
-    }
-    let (repository, number) = (new.place.repository_id as i64, new.place.number as i64);
-    let head = new.snapshot.pull.as_ref().map(|pull| pull.head_sha.clone());
-    let same = sqlx::query(SAME).bind(repository).bind(number).bind(head);
-    if same.fetch_optional(&mut **tx).await?.is_some() {
-        return Ok(None);
-    }
-    let ending = Ending { by: Some(new.id.to_string()), ..Ending::new("superseded", "") };
-    let waiting = sqlx::query_scalar(WAITING).bind(now).bind(serde_json::to_string(&ending)?);
-    let waiting: Vec<String> = waiting.bind(repository).bind(number).fetch_all(&mut **tx).await?;
-    for old in &waiting {
-        sqlx::query(OFF).bind(old).execute(&mut **tx).await?;
-    }
-    // More than one only after a race; the sweep of check runs ends the others.
-    Ok(Some(Room { superseded: waiting.into_iter().next() }))
+    /// Somebody is called because of that.
+    pub called: bool,
 }
 
 impl NewTask {
@@ -50,6 +25,42 @@ impl NewTask {
 }
 
 impl Store {
+    /// Make room for a task: a review takes the place of one that waits. None when a review of the same commit is open.
+    pub(super) async fn room_for(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        new: &NewTask,
+        now: Millis,
+    ) -> Result<Option<Room>> {
+        const SAME: &str = "select 1 from task where repository_id = $1 and number = $2 and head_sha = $3
+            and kind = 'review' and state in ('queued', 'running', 'publishing', 'waiting')";
+        const WAITING: &str = "update task set state = 'cancelled', ended_at = $1, ending = $2
+            where repository_id = $3 and number = $4 and kind = 'review'
+              and (state = 'queued' or state = 'waiting' and started_at is null) returning task_id, key_id";
+        const OFF: &str = "delete from job where job_id = $1";
+        if new.kind != Kind::Review {
+            return Ok(Some(Room { superseded: None, called: false }));
+        }
+        let (repository, number) = (new.place.repository_id as i64, new.place.number as i64);
+        let head = new.snapshot.pull.as_ref().map(|pull| pull.head_sha.clone());
+        let same = sqlx::query(SAME).bind(repository).bind(number).bind(head);
+        if same.fetch_optional(&mut **tx).await?.is_some() {
+            return Ok(None);
+        }
+        let ending = Ending { by: Some(new.id.to_string()), ..Ending::new("superseded", "") };
+        let waiting = sqlx::query_as(WAITING).bind(now).bind(serde_json::to_string(&ending)?);
+        let waiting: Vec<(String, Option<String>)> = waiting.bind(repository).bind(number).fetch_all(&mut **tx).await?;
+        let mut called = false;
+        for (old, key_id) in &waiting {
+            sqlx::query(OFF).bind(old).execute(&mut **tx).await?;
+            if key_id.is_some() {
+                called |= self.settle_with_caller(tx, old).await?;
+            }
+        }
+        // More than one only after a race; the sweep of check runs ends the others.
+        Ok(Some(Room { superseded: waiting.into_iter().next().map(|(old, _)| old), called }))
+    }
+
     /// Insert a task that begins after `held` milliseconds. False if a row is in the way: the thread has an open task, or the
     /// same ask has made one.
     pub(super) async fn insert_task(

@@ -12,16 +12,19 @@ use crate::clock::{self, Millis};
 pub enum Queue {
     Delivery,
     Task,
+    /// A caller who wants to hear of the end of a task.
+    Callback,
 }
 
 impl Queue {
-    pub const ALL: [Self; 2] = [Self::Delivery, Self::Task];
+    pub const ALL: [Self; 3] = [Self::Delivery, Self::Task, Self::Callback];
 
     /// The word in the database. Never derived from a type's name: a renaming would strand rows.
     pub fn name(self) -> &'static str {
         match self {
             Self::Delivery => "delivery",
             Self::Task => "task",
+            Self::Callback => "callback",
         }
     }
 
@@ -30,6 +33,7 @@ impl Queue {
         match self {
             Self::Task => 7_236_001,
             Self::Delivery => 7_236_002,
+            Self::Callback => 7_236_003,
         }
     }
 
@@ -41,7 +45,7 @@ impl Queue {
 /// The right to work on a job until it lapses; proof of it goes with every write of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
-    /// The delivery's or task's id.
+    /// The id of the delivery, the task or the callback.
     pub job_id: String,
     pub owner: String,
     pub epoch: i64,

@@ -4,8 +4,8 @@
 use anyhow::Result;
 use sqlx::{Any, Row as _, Transaction};
 
-use super::insert::room_for;
-use super::{Dialect, NewTask, Queue, Store};
+use super::insert::Room;
+use super::{Brings, Dialect, NewTask, Queue, Store};
 use crate::clock::{self, Millis};
 
 /// A day, in milliseconds: what a key may spend in it is counted over the last one, not from midnight.
@@ -25,6 +25,7 @@ pub struct Order {
     /// What this one may cost at most, if whoever asks says so.
     pub budget: Option<i64>,
     pub parent_id: Option<String>,
+    pub brings: Brings,
     pub once: Option<Once>,
 }
 
@@ -107,16 +108,20 @@ impl Store {
                 Some(budget)
             }
         };
-        if room_for(&mut tx, new, now).await?.is_none() {
+        let Some(Room { called, .. }) = self.room_for(&mut tx, new, now).await? else {
             return Ok(Some(Ordered::Busy));
-        }
+        };
         if !self.insert_task(&mut tx, new, "", now, 0).await? {
             return Ok((!new.may_be_hidden()).then_some(Ordered::Busy));
         }
         let mine =
             sqlx::query(MINE).bind(&order.key_id).bind(budget).bind(&order.parent_id).bind(order.budget).bind(&id);
         mine.execute(&mut *tx).await?;
+        self.keep_brought(&mut tx, &id, &order.brings).await?;
         self.commit_and_wake(tx, Queue::Task).await?;
+        if called {
+            self.wakes.wake(Queue::Callback);
+        }
         Ok(Some(Ordered::Made { created_at: now }))
     }
 

@@ -109,7 +109,8 @@ impl Cleaner {
         while let 1.. = step(self.store.drop_approvals(before(self.keep.tasks))).await? {}
         while let 1.. = step(self.store.drop_loose_effects(before(self.keep.tasks))).await? {}
         while let 1.. = step(self.store.drop_orders(clock::now())).await? {}
-        while self.store.seal_anew().await? {
+        while let 1.. = step(self.store.drop_secrets()).await? {}
+        while self.store.seal_anew().await? || self.store.seal_brought_anew().await? {
             tokio::time::sleep(REST).await;
         }
         while self.store.give_pages_back().await? {
@@ -203,7 +204,18 @@ impl Store {
         }
         let ids = rows.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<Vec<String>>>()?;
         let mut tx = self.begin().await?;
-        for table in ["task_event", "effect", "session", "artifact_piece", "artifact", "used", "task"] {
+        const OF_A_TASK: [&str; 9] = [
+            "task_event",
+            "effect",
+            "session",
+            "artifact_piece",
+            "artifact",
+            "used",
+            "task_secret",
+            "callback",
+            "task",
+        ];
+        for table in OF_A_TASK {
             let sql = format!("delete from {table} where task_id in {}", placeholders(1, ids.len()));
             let mut query = sqlx::query(AssertSqlSafe(sql));
             for id in &ids {

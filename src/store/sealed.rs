@@ -108,7 +108,9 @@ impl Store {
         const ROWS: &str = "select sealed_with, cast(sum(many) as bigint) from (
                                 select sealed_with, count(*) as many from session group by sealed_with
                                 union all
-                                select sealed_with, count(*) as many from artifact_piece group by sealed_with) counted
+                                select sealed_with, count(*) as many from artifact_piece group by sealed_with
+                                union all
+                                select sealed_with, count(*) as many from task_secret group by sealed_with) counted
                             group by sealed_with order by sealed_with";
         let key_id = sqlx::query_scalar(LAST).fetch_optional(&self.read).await?;
         let rows = sqlx::query(ROWS).fetch_all(&self.read).await?;
@@ -116,7 +118,7 @@ impl Store {
         Ok(Sealing { key_id, rows })
     }
 
-    fn keys(&self) -> Result<&Keys> {
+    pub(super) fn keys(&self) -> Result<&Keys> {
         match &self.keys {
             Some(keys) => Ok(keys),
             None => bail!("this process has no ENCRYPTION_KEY"),

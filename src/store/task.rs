@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use sqlx::any::AnyRow;
 use sqlx::{Any, Row as _, Transaction};
 
-use super::insert::{Room, room_for};
+use super::insert::Room;
 use super::{Lease, Queue, Store, Within};
 use crate::clock::{self, Millis};
 use crate::task::{Account, Ending, Kind, Place, Progress, Snapshot, State, TaskId, Trigger, Waiting};
@@ -71,12 +71,15 @@ pub struct StoredTask {
     pub budget_asked: Option<i64>,
     /// The task that it repeats or goes on from.
     pub parent_id: Option<String>,
+    /// The model is paid for by whoever asked, with a key of their own.
+    pub own_key: bool,
 }
 
 pub(super) const COLUMNS: &str =
     "task_id, kind, delivery_id, installation_id, repository_id, repository, number, requester_id, requester,
     trigger_json, prompt, snapshot, state, progress, ending, spent_micros, turns, created_at, started_at, ended_at,
-    waits_for, waits_until, waits_says, waits_since, waits_tries, snapshot_hash, budget_micros, budget_asked, parent_id";
+    waits_for, waits_until, waits_says, waits_since, waits_tries, snapshot_hash, budget_micros, budget_asked, parent_id,
+    own_key";
 
 impl Store {
     /// Make a task and its queue row, under the delivery's claim. A new review takes the place of one that waits.
@@ -105,7 +108,9 @@ impl Store {
         {
             return Ok(Some(Created::TooMuch));
         }
-        let Some(Room { superseded }) = room_for(&mut tx, new, now).await? else { return Ok(Some(Created::Busy)) };
+        let Some(Room { superseded, called }) = self.room_for(&mut tx, new, now).await? else {
+            return Ok(Some(Created::Busy));
+        };
         // A review begins once its check run is there: two who make it at the same time would make two.
         let held: Millis = if new.kind == Kind::Review { HOLD } else { 0 };
         if !self.insert_task(&mut tx, new, &lease.job_id, now, held).await? {
@@ -113,6 +118,9 @@ impl Store {
         }
         sqlx::query(DELIVERY).bind(&id).bind(&lease.job_id).execute(&mut *tx).await?;
         self.commit_and_wake(tx, Queue::Task).await?;
+        if called {
+            self.wakes.wake(Queue::Callback);
+        }
         Ok(Some(Created::Made { superseded }))
     }
 
@@ -295,17 +303,25 @@ impl Store {
         const OFF: &str = "delete from job where job_id = $1 and lease_owner = $2 and epoch = $3";
         const SQL: &str = "update task set state = $1, ended_at = $2, waits_for = null, waits_until = null,
                                waits_says = null
-                           where task_id = $3";
+                           where task_id = $3 returning key_id";
         let mut tx: Transaction<'static, Any> = self.begin().await?;
         let off = sqlx::query(OFF).bind(&lease.job_id).bind(&lease.owner).bind(lease.epoch).execute(&mut *tx).await?;
         if off.rows_affected() == 0 {
             return Ok(false);
         }
-        sqlx::query(SQL).bind(to.name()).bind(clock::now()).bind(&lease.job_id).execute(&mut *tx).await?;
+        let ended = sqlx::query_scalar(SQL).bind(to.name()).bind(clock::now()).bind(&lease.job_id);
+        let key_id: Option<Option<String>> = ended.fetch_optional(&mut *tx).await?;
+        let called = match key_id.flatten() {
+            Some(_) => self.settle_with_caller(&mut tx, &lease.job_id).await?,
+            None => false,
+        };
         self.tell_followers(&mut tx, &lease.job_id).await?;
         // A task of the same repository may have waited for its turn.
         self.commit_and_wake(tx, Queue::Task).await?;
         self.wakes.logged(&lease.job_id);
+        if called {
+            self.wakes.wake(Queue::Callback);
+        }
         Ok(true)
     }
 }
@@ -342,5 +358,6 @@ pub(super) fn read(row: &AnyRow) -> Result<StoredTask> {
         budget_micros: row.try_get("budget_micros")?,
         budget_asked: row.try_get("budget_asked")?,
         parent_id: row.try_get("parent_id")?,
+        own_key: row.try_get::<i64, _>("own_key")? == 1,
     })
 }

@@ -26,6 +26,7 @@ const INSTALLATION: &str = "installation:";
 pub struct Wakes {
     deliveries: Arc<Notify>,
     tasks: Arc<Notify>,
+    callbacks: Arc<Notify>,
     cancels: Arc<Notify>,
     /// One for each task whose log somebody follows.
     logs: Arc<Mutex<HashMap<String, Weak<Notify>>>>,
@@ -47,6 +48,7 @@ impl Default for Wakes {
         Self {
             deliveries: Arc::default(),
             tasks: Arc::default(),
+            callbacks: Arc::default(),
             cancels: Arc::default(),
             logs: Arc::default(),
             installations: broadcast::Sender::new(BEHIND),
@@ -104,6 +106,7 @@ impl Wakes {
         match queue {
             Queue::Delivery => &self.deliveries,
             Queue::Task => &self.tasks,
+            Queue::Callback => &self.callbacks,
         }
     }
 }

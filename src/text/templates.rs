@@ -49,6 +49,7 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
         "report/later.md",
         "report/left_out.md",
         "report/progress.md",
+        "report/own_key.md",
         "report/pull.md",
         "report/refusal.md",
         "report/review/comment.md",

@@ -275,7 +275,14 @@ fn exit(code: i32) -> ExecEvent {
 
 fn gate(budget_micros: i64) -> Gate {
     let settings = GatewaySettings::new("http://127.0.0.1:9".parse().unwrap(), None);
-    let terms = RunTerms { run: "r1".into(), budget_micros, spent_micros: 0, allowed_models: None, egress: vec![] };
+    let terms = RunTerms {
+        run: "r1".into(),
+        budget_micros,
+        spent_micros: 0,
+        allowed_models: None,
+        egress: vec![],
+        api_key: None,
+    };
     Gateway::new(settings).unwrap().open(terms).unwrap()
 }
 

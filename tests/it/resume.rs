@@ -53,8 +53,14 @@ impl Scene {
         std::fs::create_dir(&workspace).unwrap();
         let api_key = Some(SecretString::from(self.model.api_key()));
         let gateway = Gateway::new(GatewaySettings::new(self.model.url().parse().unwrap(), api_key)).unwrap();
-        let terms =
-            RunTerms { run: key.clone(), budget_micros, spent_micros: 0, allowed_models: None, egress: Vec::new() };
+        let terms = RunTerms {
+            run: key.clone(),
+            budget_micros,
+            spent_micros: 0,
+            allowed_models: None,
+            egress: Vec::new(),
+            api_key: None,
+        };
         let gate = gateway.open(terms).unwrap();
         let spec = Spec {
             labels: BTreeMap::from([("app".to_owned(), "cloud-agent".to_owned())]),

@@ -166,6 +166,25 @@ pub struct Again {
     /// Asking twice with the same key makes one task; a new key each time when absent.
     #[arg(long)]
     pub idempotency_key: Option<String>,
+    #[command(flatten)]
+    pub brought: Brought,
+}
+
+/// What is brought along for the task.
+#[derive(Debug, Args)]
+pub struct Brought {
+    /// Have this address called when the task has ended. CA_CALLBACK_SECRET is what the call is signed with.
+    #[arg(long, value_name = "URL")]
+    pub callback: Option<String>,
+    /// Only here to be refused: a flag can be read by everybody on the machine.
+    #[arg(long, env = "CA_CALLBACK_SECRET", hide_env_values = true, hide = true)]
+    pub callback_secret: Option<SecretString>,
+    /// Pay for the model with the key in CA_ANTHROPIC_API_KEY, for this task alone.
+    #[arg(long)]
+    pub own_key: bool,
+    /// Only here to be refused: a flag can be read by everybody on the machine.
+    #[arg(long, env = "CA_ANTHROPIC_API_KEY", hide_env_values = true, hide = true)]
+    pub anthropic_api_key: Option<SecretString>,
 }
 
 #[derive(Debug, Args)]

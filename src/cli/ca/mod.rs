@@ -81,8 +81,9 @@ pub fn main() -> ExitCode {
     let mut command = Cli::command();
     let given = command.get_matches_mut();
     if let Some(variable) = super::private::secret_in_argv(&command, &given) {
+        let instead = if variable == "CA_API_KEY" { "run `ca login`, or " } else { "" };
         tell_error(&format!(
-            "everybody on this machine can read command lines: run `ca login`, or set {variable} instead of the flag"
+            "everybody on this machine can read command lines: {instead}set {variable} instead of the flag"
         ));
         return ExitCode::from(WRONG_USAGE);
     }

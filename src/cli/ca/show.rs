@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::screen::{self, dim};
-use crate::api::{DeliveryView, KeyView, ReplayView, TaskView, TokenView, UsageLine};
+use crate::api::{CallbackView, DeliveryView, KeyView, ReplayView, TaskView, TokenView, UsageLine};
 use crate::clock;
 use crate::config::Span;
 use crate::text;
@@ -36,6 +36,8 @@ pub fn card(task: &TaskView) -> String {
     lines.extend(task.snapshot.as_ref().map(|hash| format!("snapshot {}", hash.chars().take(12).collect::<String>())));
     lines.extend(address(task).map(|url| format!("pull     {url}")));
     lines.extend(task.branch.as_ref().map(|branch| format!("branch   {branch}")));
+    lines.extend(task.own_key.then(|| "key      of whoever asked".to_owned()));
+    lines.extend(task.callback.as_ref().map(|it| format!("callback {}", callback(it))));
     if let Some(blocked) = &task.blocked {
         lines.extend(blocked.hosts.iter().map(|it| format!("refused  {} ({} times)", it.host, it.times)));
         if blocked.more > 0 {
@@ -54,6 +56,14 @@ pub fn card(task: &TaskView) -> String {
     }
     lines.extend(said(task).map(|says| format!("\n{says}")));
     lines.join("\n")
+}
+
+/// How whoever wants to hear of its end was called.
+fn callback(it: &CallbackView) -> String {
+    let tries = if it.tries == 1 { "1 try".to_owned() } else { format!("{} tries", it.tries) };
+    let next = it.next_at.map(|at| format!(", again at {}", text::time_of_day(at))).unwrap_or_default();
+    let says = it.says.as_ref().map(|says| format!(": {}", text::line(says, 100))).unwrap_or_default();
+    format!("{} {} after {tries}{next}{says}", it.host, it.status)
 }
 
 /// What it is about: an issue, a pull request, or a repository.

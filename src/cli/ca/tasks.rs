@@ -4,17 +4,18 @@ use std::io::Read as _;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use url::Url;
 use uuid::Uuid;
 
-use super::args::{Again, Page, Subject, Task, TaskList, Terms};
+use super::args::{Again, Brought, Page, Subject, Task, TaskList, Terms};
 use super::follow::{Show, follow};
 use super::screen::{escaped_json, hint, tell};
 use super::server::Answer;
 use super::trouble::Trouble;
 use super::{Ca, artifacts, picture, screen, show};
-use crate::api::{Accepted, LogPage, NewOrder, Resumed, TaskPage, TaskView};
+use crate::api::{Accepted, Given, LogPage, NewOrder, Resumed, Retried as Sent, TaskPage, TaskView};
 
 pub async fn run(ca: &Ca, command: &Task) -> Result<ExitCode> {
     match command {
@@ -38,10 +39,14 @@ pub async fn run(ca: &Ca, command: &Task) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Task::Resume { task, prompt, again } => {
-            let body = Resumed { prompt: words(prompt)? };
+            let Sent { anthropic_api_key, callback_url, callback_secret } = sent(&again.brought)?;
+            let body = Resumed { prompt: words(prompt)?, anthropic_api_key, callback_url, callback_secret };
             make(ca, &["api", "v1", "tasks", task, "resume"], Some(&body), again).await
         }
-        Task::Retry { task, again } => make::<()>(ca, &["api", "v1", "tasks", task, "retry"], None, again).await,
+        Task::Retry { task, again } => {
+            let body = sent(&again.brought)?;
+            make(ca, &["api", "v1", "tasks", task, "retry"], Some(&body), again).await
+        }
         Task::Diff { task } => artifacts::diff(ca, task).await,
         Task::Download(asked) => artifacts::download(ca, asked).await,
     }
@@ -97,8 +102,42 @@ async fn create(
         name => (None, name),
     };
     let budget_usd = terms.budget.map(|it| it.micros as f64 / 1e6);
-    let new = NewOrder { prompt, repo, repository_url, branch, budget_usd };
+    let Sent { anthropic_api_key, callback_url, callback_secret } = sent(&terms.again.brought)?;
+    let new = NewOrder {
+        prompt,
+        repo,
+        repository_url,
+        branch,
+        budget_usd,
+        agent: None,
+        anthropic_api_key,
+        callback_url,
+        callback_secret,
+    };
     make(ca, &["api", "v1", "tasks"], Some(&new), &terms.again).await
+}
+
+/// What is brought along, as it is sent. A variable that is set for other commands brings nothing by itself.
+fn sent(brought: &Brought) -> Result<Sent> {
+    let missing = |what: &str, name: &str| Trouble::Usage(format!("{what}: put it into {name}"));
+    let given = |secret: &Option<SecretString>| secret.clone().filter(|it| !secret_is_empty(it)).map(Given);
+    let mut sent = Sent::default();
+    if brought.callback.is_some() {
+        let secret = given(&brought.callback_secret);
+        sent.callback_secret =
+            Some(secret.ok_or_else(|| missing("a callback is signed with a secret", "CA_CALLBACK_SECRET"))?);
+        sent.callback_url.clone_from(&brought.callback);
+    }
+    if brought.own_key {
+        let key = given(&brought.anthropic_api_key);
+        sent.anthropic_api_key =
+            Some(key.ok_or_else(|| missing("--own-key needs a key for the model", "CA_ANTHROPIC_API_KEY"))?);
+    }
+    Ok(sent)
+}
+
+fn secret_is_empty(secret: &SecretString) -> bool {
+    secret.expose_secret().is_empty()
 }
 
 /// Ask for a task, and watch it if that is wanted.

@@ -82,7 +82,14 @@ struct World {
 }
 
 fn terms() -> RunTerms {
-    RunTerms { run: "r1".into(), budget_micros: 5_000_000, spent_micros: 0, allowed_models: None, egress: vec![] }
+    RunTerms {
+        run: "r1".into(),
+        budget_micros: 5_000_000,
+        spent_micros: 0,
+        allowed_models: None,
+        egress: vec![],
+        api_key: None,
+    }
 }
 
 async fn world(terms: RunTerms) -> World {

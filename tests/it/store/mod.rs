@@ -32,6 +32,7 @@ macro_rules! on_both {
 
 mod artifacts;
 mod backup;
+mod caller;
 mod full;
 mod migrations;
 mod queue;

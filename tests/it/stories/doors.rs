@@ -130,6 +130,10 @@ fn config_shows_what_is_set_and_no_secret() {
     GATE_MOST=agent_settings,binaries,git_settings,lockfiles,tests
     GATE_FILE_MB=5
     GATE_FILES=1000
+    CALLBACK_HOSTS=
+    CALLBACK_TIMEOUT=10s
+    CALLBACK_RETRY=10s
+    CALLBACK_TRIES=8
     LOG_FORMAT=
     RUST_LOG=info
     ");

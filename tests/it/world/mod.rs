@@ -16,6 +16,7 @@ mod crew;
 mod database;
 mod machines;
 mod proxy;
+mod receiver;
 mod sql;
 mod steady;
 mod trip;
@@ -24,6 +25,7 @@ pub use claude::real_claude;
 pub use crew::Hand;
 pub use database::{Database, Postgres};
 pub use proxy::Proxy;
+pub use receiver::{Does, Receiver};
 pub use steady::steady;
 pub use trip::Victim;
 

@@ -153,8 +153,14 @@ impl Lab {
         let api_key = Some(SecretString::from(self.model.api_key()));
         let gateway = Gateway::new(GatewaySettings::new(self.model.url().parse().unwrap(), api_key)).unwrap();
         let egress = egress.iter().map(|it| (*it).to_owned()).collect();
-        let terms =
-            RunTerms { run: key.clone(), budget_micros: 5_000_000, spent_micros: 0, allowed_models: None, egress };
+        let terms = RunTerms {
+            run: key.clone(),
+            budget_micros: 5_000_000,
+            spent_micros: 0,
+            allowed_models: None,
+            egress,
+            api_key: None,
+        };
         let gate = gateway.open(terms).unwrap();
         let mut doors = gate.doors();
         doors.push(evil(self.heard.clone()));

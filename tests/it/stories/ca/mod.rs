@@ -9,7 +9,7 @@ mod plain;
 use std::os::unix::fs::PermissionsExt as _;
 
 use insta::assert_snapshot;
-use machine::Machine;
+pub use machine::Machine;
 use serde_json::Value;
 
 use crate::world::{Database, World};

@@ -104,6 +104,11 @@ async fn the_help_teaches() {
               Watch it until it has ended; the exit code says how
           --idempotency-key <IDEMPOTENCY_KEY>
               Asking twice with the same key makes one task; a new key each time when absent
+          --callback <URL>
+              Have this address called when the task has ended. CA_CALLBACK_SECRET is what the call is
+              signed with
+          --own-key
+              Pay for the model with the key in CA_ANTHROPIC_API_KEY, for this task alone
       -h, --help
               Print help
     ");

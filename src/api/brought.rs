@@ -1,0 +1,86 @@
+//! What a caller brings along for one task: their own key for the model, and whom to call at the end.
+
+use http::StatusCode;
+
+use super::callback;
+use super::problem::Problem;
+use super::secret::Given;
+use crate::app::App;
+use crate::store::Brings;
+use crate::text;
+
+/// The agents that there are.
+const AGENTS: [&str; 1] = ["claude-code"];
+/// Lengths of a key, in characters.
+const KEY: std::ops::RangeInclusive<usize> = 20..=512;
+
+/// As it stands in a request.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Brought<'a> {
+    pub anthropic_api_key: Option<&'a Given>,
+    pub callback_url: Option<&'a str>,
+    pub callback_secret: Option<&'a Given>,
+}
+
+impl Brought<'_> {
+    /// What of it can be used. `again`: the task that is repeated or gone on from had its caller's own key.
+    pub fn read(self, app: &App, again: bool) -> Result<Brings, Problem> {
+        if again && self.anthropic_api_key.is_none() {
+            let says =
+                "the task worked with a key of its caller's own, which went with it: bring `anthropic_api_key` anew";
+            let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "key_needed", says);
+            return Err(Problem { field: Some("anthropic_api_key".to_owned()), ..problem });
+        }
+        if let Some(key) = self.anthropic_api_key
+            && !is_key(key.expose())
+        {
+            let says = "give a key for the model API: 20 to 512 letters, digits and `-_.`, such as sk-ant-…";
+            return Err(Problem::invalid("anthropic_api_key", says));
+        }
+        let brings = Brings {
+            model_key: self.anthropic_api_key.map(|key| key.0.clone()),
+            callback: callback::wanted(app, self.callback_url, self.callback_secret)?,
+        };
+        // From here on no text of ours may contain it.
+        brings.model_key.iter().for_each(|key| text::hold_until(key, app.config.runs.longest_life()));
+        Ok(brings)
+    }
+}
+
+/// Whether it looks like a key. All texts that go out are searched for it while it lives, so it must not be something that
+/// others might want to say.
+fn is_key(text: &str) -> bool {
+    let fits = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    let digits = text.bytes().filter(u8::is_ascii_digit).count();
+    KEY.contains(&text.len()) && fits && (text.starts_with("sk-") || digits >= 4)
+}
+
+/// Only what is there can be asked for.
+pub fn check_agent(agent: Option<&str>) -> Result<(), Problem> {
+    match agent {
+        Some(agent) if !AGENTS.contains(&agent) => {
+            Err(Problem::invalid("agent", format!("give one of {}, or leave it out", AGENTS.join(", "))))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_key;
+
+    #[test]
+    fn a_key_is_nothing_that_people_say() {
+        for (text, expected) in [
+            ("sk-ant-api03-abcdefghijklmnop", true),
+            ("sk-ant-simulated-key", true),
+            ("0f8fad5bd9cb469fa16570867728950e", true),
+            ("sk-ant-short", false),
+            ("cloud-agent-opened-a-pull-request", false),
+            ("sk-ant-a key with spaces in it", false),
+            ("fn main() { println!(1234567); }", false),
+        ] {
+            assert_eq!(is_key(text), expected, "{text}");
+        }
+    }
+}
