@@ -350,12 +350,16 @@ mod tests {
             meter.sent();
             meter.told(Tokens { input: 1, output: 2, ..Tokens::default() });
         };
-        ["opus", "haiku", "opus", "a\u{7}b"].iter().for_each(|model| ask(model));
+        for model in ["opus", "haiku", "opus", "a\u{7}b"] {
+            ask(model);
+        }
         let outputs = |ledger: &Ledger| -> Vec<(String, u64)> {
             ledger.by_model().into_iter().map(|(model, used)| (model, used.output)).collect()
         };
         assert_eq!(outputs(&ledger), [("a?b".to_owned(), 2), ("haiku".to_owned(), 2), ("opus".to_owned(), 4)]);
-        (0..20).for_each(|n| ask(&format!("model-{n}")));
+        for n in 0..20 {
+            ask(&format!("model-{n}"));
+        }
         let all = outputs(&ledger);
         assert_eq!((all.len(), all.iter().map(|it| it.1).sum::<u64>()), (MODELS + 1, ledger.usage().output));
     }

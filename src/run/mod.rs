@@ -174,7 +174,7 @@ async fn drive(app: &App, job: &Job) -> Result<(), Pause> {
     };
     let outbox = Outbox { store: &app.store, lease: job.lease(), task_id: Some(&id) };
     let mut board = None;
-    let done = act(&run, &outbox, shown, &mut board).await;
+    let done = Box::pin(act(&run, &outbox, shown, &mut board)).await;
     let done = match done {
         Err(Pause::Later(wait)) => wait::wait(&run, board.as_ref(), wait).await,
         done => done,

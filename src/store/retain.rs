@@ -193,17 +193,6 @@ impl Store {
     /// Drop some tasks that ended before, with all that is theirs; and what was found on a pull request, once no task
     /// about it is left.
     async fn drop_tasks(&self, before: Millis) -> Result<u64> {
-        const LOOK: &str = "select task_id, repository_id, number from task
-                            where task_id < $1 and ended_at < $2 order by task_id limit $3";
-        const FOUND: &str = "delete from finding where repository_id = $1 and number = $2
-                             and not exists (select 1 from task where task.repository_id = $1 and task.number = $2)
-                             and not exists (select 1 from task where task.repository_id = $1 and task.pull = $2)";
-        let rows = sqlx::query(LOOK).bind(first_id(before)).bind(before).bind(TASKS).fetch_all(&self.read).await?;
-        if rows.is_empty() {
-            return Ok(0);
-        }
-        let ids = rows.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<Vec<String>>>()?;
-        let mut tx = self.begin().await?;
         const OF_A_TASK: [&str; 9] = [
             "task_event",
             "effect",
@@ -215,6 +204,17 @@ impl Store {
             "callback",
             "task",
         ];
+        const LOOK: &str = "select task_id, repository_id, number from task
+                            where task_id < $1 and ended_at < $2 order by task_id limit $3";
+        const FOUND: &str = "delete from finding where repository_id = $1 and number = $2
+                             and not exists (select 1 from task where task.repository_id = $1 and task.number = $2)
+                             and not exists (select 1 from task where task.repository_id = $1 and task.pull = $2)";
+        let rows = sqlx::query(LOOK).bind(first_id(before)).bind(before).bind(TASKS).fetch_all(&self.read).await?;
+        if rows.is_empty() {
+            return Ok(0);
+        }
+        let ids = rows.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<Vec<String>>>()?;
+        let mut tx = self.begin().await?;
         for table in OF_A_TASK {
             let sql = format!("delete from {table} where task_id in {}", placeholders(1, ids.len()));
             let mut query = sqlx::query(AssertSqlSafe(sql));

@@ -14,9 +14,11 @@ macro_rules! templates {
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
-    environment.set_auto_escape_callback(|name| match name.ends_with(".html") {
-        true => minijinja::AutoEscape::Html,
-        false => minijinja::AutoEscape::None,
+    environment.set_auto_escape_callback(|name| {
+        match std::path::Path::new(name).extension().is_some_and(|it| it == "html") {
+            true => minijinja::AutoEscape::Html,
+            false => minijinja::AutoEscape::None,
+        }
     });
     for (name, text) in templates![
         "api/page.css",
@@ -97,7 +99,7 @@ mod tests {
                 match path.extension() {
                     None => folders.push(path),
                     Some(end) if end == "md" || end == "html" || end == "css" => {
-                        found.push(path.strip_prefix(&root).unwrap().display().to_string())
+                        found.push(path.strip_prefix(&root).unwrap().display().to_string());
                     }
                     Some(_) => (),
                 }

@@ -56,7 +56,7 @@ stories! {
         world.issue("The greeting is short", "");
         world.issue("The greeting is cold", "");
         let asking = "/repos/{o}/{r}/collaborators/{u}/permission";
-        world.github.faults().on("GET", asking).times(2).answer(Fault::Hang(Duration::from_secs(60)));
+        world.github.faults().on("GET", asking).times(2).answer(Fault::Hang(Duration::from_mins(1)));
         for place in ["octo/app#1", "octo/app#2"] {
             world.github.comment("alice", place, "@cloud-agent look at this").await;
         }

@@ -10,7 +10,7 @@ use crate::world::{Database, World};
 async fn asks(at: SocketAddr, method: &str, path: &str, body: Option<Value>) -> reqwest::Response {
     let method = http::Method::from_bytes(method.as_bytes()).unwrap();
     let request = reqwest::Client::new().request(method, format!("http://{at}/api/v1/{path}")).bearer_auth("ca_test");
-    let request = body.iter().fold(request, |request, body| request.json(body));
+    let request = body.iter().fold(request, reqwest::RequestBuilder::json);
     request.send().await.unwrap()
 }
 
