@@ -136,7 +136,7 @@ mod tests {
     fn is_sound(block: &[u8]) -> bool {
         let said = std::str::from_utf8(&block[148..154]).ok().and_then(|it| u32::from_str_radix(it, 8).ok());
         let sum = |part: &[u8]| part.iter().map(|b| u32::from(*b)).sum::<u32>();
-        said == Some(sum(&block[..148]) + 8 * u32::from(b' ') + sum(&block[156..]))
+        said == Some(sum(&block[..148]) + 8 * u32::from(b' ') + sum(&block[156..BLOCK]))
     }
 
     #[test]

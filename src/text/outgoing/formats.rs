@@ -215,7 +215,8 @@ fn pem(text: &str, start: usize) -> Option<Range<usize>> {
     };
     let last = start + PEM.len() + ends + "-----END".len();
     let rest = &text[last..];
-    let closes = rest.bytes().take(LONGEST_NAME).take_while(|b| *b != b'-' && *b != b'\n').count();
+    // A name is ASCII: what is cut off at its longest is no part of a character.
+    let closes = rest.bytes().take(LONGEST_NAME).take_while(|b| b.is_ascii() && !matches!(b, b'-' | b'\n')).count();
     let dashes = rest[closes..].bytes().take_while(|b| *b == b'-').count();
     Some(start..last + closes + dashes)
 }

@@ -22,6 +22,8 @@ fn secrets_do_not_leave() {
     }
     let key = "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\nafter";
     assert_eq!(redact(key), "[redacted]\nafter");
+    let odd = format!("-----BEGIN PRIVATE KEY-----\nMIIE\n-----END{}\nafter", "\u{fffd}".repeat(30));
+    assert!(redact(&odd).starts_with("[redacted]\u{fffd}"), "an end that is cut inside of a character");
     assert_eq!(redact("ghs_short sk-ant-x"), "ghs_short sk-ant-x");
 }
 
