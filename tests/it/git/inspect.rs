@@ -45,7 +45,8 @@ why'; head -c 100000 /dev/zero >bin; ln -s a link; chmod +x type; printf 'tab' >
     assert!(seen.diff.contains("+shown") && seen.diff.contains("+4\n"), "{}", seen.diff);
     let odd = HeldBack::OddPath { path: b"p\tq\xff".to_vec(), why: "it holds control characters" };
     let attributes = HeldBack::GitSettings(b".gitattributes".to_vec());
-    assert_eq!(judge(&seen, &Policy::default()), [attributes, odd]);
+    let binary = HeldBack::Binary(b"bin".to_vec());
+    assert_eq!(judge(&seen, &Policy::default()), [attributes, binary, odd]);
 }
 
 #[tokio::test]

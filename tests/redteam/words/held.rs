@@ -38,7 +38,7 @@ const POWER: [Case; 7] = [
         "+{\"hooks\":{}}",
     ),
     ("echo '{ }' > .mcp.json", "`.mcp.json`, which coding agents obey", "+{ }"),
-    ("echo '* filter=x' > .gitattributes", "`.gitattributes`, which git obeys", "+* filter=x"),
+    ("echo '* filter=x' > .gitattributes", "`.gitattributes`, which git or another tool obeys", "+* filter=x"),
     (
         "echo 'name = \"evil\"' >> Cargo.lock",
         "it changes `Cargo.lock` although nothing that it is made from changed",
