@@ -35,8 +35,10 @@ use crate::text;
 pub struct CodeOrder {
     /// The address of a repository that the App is installed on.
     #[serde(rename = "repoUrl")]
+    #[schema(format = "uri", example = "https://github.com/octo/app")]
     pub repo_url: String,
     /// In words.
+    #[schema(min_length = 1, max_length = 65_536, example = "Greet the world")]
     pub prompt: String,
 }
 

@@ -117,8 +117,8 @@ stories! {
             jobs.iter().any(|it| it.attempts == 1 && !it.held)
         })
         .await;
-        // It is tried for a quarter of an hour. The last time is now.
-        world.sql("update job set attempts = 7, run_at = 0").await;
+        // It is tried for three quarters of an hour. The last time is now.
+        world.sql("update job set attempts = 11, run_at = 0").await;
         world.settle().await;
 
         let told = world.told();

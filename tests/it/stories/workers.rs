@@ -119,6 +119,8 @@ async fn what_one_machine_has_pushed_another_does_not_make_anew() {
     world.claude_will("echo 'hello, world' > README.md");
     let (mut here, mut there) = (world.hand("serve", "here"), world.hand("work", "there"));
     world.github.faults().on("POST", "/repos/{o}/{r}/pulls").answer(Fault::Hang(Duration::from_secs(3)));
+    // It is looked into while the first still starts.
+    world.store().migrate().await.unwrap();
     here.start(&world);
     world.issue("The greeting is short", "");
     world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;

@@ -108,7 +108,7 @@ stories! {
         assert!(!left.join("changes.patch").exists());
         let one = me.ca(&["task", "download", &task, "files.tar", "-o", dir, "--force", "--json"]).await.json();
         assert_eq!((&one[0]["name"], one[0]["sha256"].as_str().unwrap().len()), (&json!("files.tar"), 64));
-        assert_ne!(std::fs::read_to_string(left.join("files.tar")).unwrap(), "mine");
+        assert_ne!(std::fs::read(left.join("files.tar")).unwrap(), b"mine");
         assert_eq!(std::fs::read_dir(&left).unwrap().count(), 3, "nothing half-written is left");
         let mut terminal = me.terminal(&["task", "download", &task, "transcript.jsonl", "-o", me.home.path().to_str().unwrap()]);
         assert_eq!(terminal.ends().await, 0);
