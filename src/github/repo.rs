@@ -136,11 +136,10 @@ impl Repo {
                 tokens.get(&self.github, other, self.id, scope).await
             }
             // GitHub contradicts itself: right after an installation not all of its servers know of it.
-            Some(same) => {
-                tokens.ask_again(same, self.id);
+            Some(same) if tokens.ask_again(same, self.id) => {
                 Err(Error::Unreachable(format!("no token ({error}), although the App is installed")))
             }
-            None => Err(error),
+            _ => Err(error),
         }
     }
 

@@ -95,6 +95,8 @@ pub(super) struct Tokens {
     slots: Sync<HashMap<Key, Slot>>,
     /// Installations, and repositories of them, that GitHub gives no tokens for.
     gone: Sync<HashMap<(u64, u64), (Error, Millis)>>,
+    /// How often in a row GitHub has contradicted itself about them.
+    doubted: Sync<HashMap<(u64, u64), u32>>,
 }
 
 impl Tokens {
@@ -108,6 +110,7 @@ impl Tokens {
         self.is_there(installation, repository)?;
         match mint(github, installation, repository, scope).await {
             Ok(token) => {
+                self.doubted.lock().unwrap_or_else(PoisonError::into_inner).remove(&(installation, repository));
                 *held = Some(token.clone());
                 Ok(token)
             }
@@ -141,10 +144,20 @@ impl Tokens {
         self.gone.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// That there are no tokens for this repository was not true.
-    pub fn ask_again(&self, installation: u64, repository: u64) {
+    /// There are said to be no tokens for this repository, although the App is installed there. Whether to ask again: that is
+    /// believed a few times.
+    pub fn ask_again(&self, installation: u64, repository: u64) -> bool {
+        const TIMES: u32 = 3;
+        let mut doubted = self.doubted.lock().unwrap_or_else(PoisonError::into_inner);
+        let times = doubted.entry((installation, repository)).or_default();
+        *times += 1;
+        if *times > TIMES {
+            doubted.remove(&(installation, repository));
+            return false;
+        }
         let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
         gone.retain(|key, _| *key != (installation, 0) && *key != (installation, repository));
+        true
     }
 
     fn slot(&self, key: Key) -> Slot {
