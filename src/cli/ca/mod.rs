@@ -3,7 +3,7 @@
 //!
 //! | | |
 //! |---|---|
-//! | `args.rs` | what can be typed |
+//! | `args.rs`, `moment.rs` | what can be typed |
 //! | `login.rs`, `saved.rs` | which server, and the key to it |
 //! | `tasks.rs` | tasks, and reviews and fixes, which are tasks |
 //! | `artifacts.rs` | what a task has left: its diff, its files |
@@ -21,6 +21,7 @@ mod artifacts;
 mod follow;
 mod login;
 mod manage;
+mod moment;
 mod picture;
 mod saved;
 mod screen;
