@@ -20,6 +20,7 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
             false => minijinja::AutoEscape::None,
         }
     });
+    environment.add_filter("with_code", with_code);
     for (name, text) in templates![
         "api/page.css",
         "api/page.html",
@@ -70,6 +71,16 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     }
     environment
 });
+
+/// Words of ours as HTML: what stands between backticks is code.
+fn with_code(text: Option<String>) -> minijinja::Value {
+    let text = text.unwrap_or_default();
+    let parts = text.split('`').enumerate().map(|(at, part)| match at % 2 {
+        0 => minijinja::HtmlEscape(part).to_string(),
+        _ => format!("<code>{}</code>", minijinja::HtmlEscape(part)),
+    });
+    minijinja::Value::from_safe_string(parts.collect())
+}
 
 /// Render a template. A mistake in one shows as its own words, never as silence.
 pub fn render(name: &str, context: &impl Serialize) -> String {
