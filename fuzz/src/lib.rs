@@ -5,8 +5,7 @@ use std::fs;
 #[path = "../../tests/properties/mod.rs"]
 pub mod properties;
 
-/// What 64 KiB may take at most of a processor, in nanoseconds; it takes some hundredths of that unless its square is taken.
-const LONGEST: u64 = 2_000_000_000;
+use properties::long;
 
 /// Play one input of a property.
 pub fn play(name: &str, data: &[u8]) {
@@ -14,12 +13,27 @@ pub fn play(name: &str, data: &[u8]) {
     holds(data);
 }
 
-/// The same for one that makes a long text of its input, and may not take long.
-pub fn timed(name: &str, data: &[u8]) {
-    let before = spent();
-    play(name, data);
-    let took = spent() - before;
-    assert!(took < LONGEST, "that took {} ms", took / 1_000_000);
+/// How much longer than a quarter of it a long text may take: four times is what it should, sixteen is its square.
+const LONGER: u64 = 9;
+/// What reading may take at least, in nanoseconds: below that there is too little to compare.
+const NOTHING: u64 = 500_000_000;
+
+/// The same for one that makes a long text of its input, whose time may not grow with the square of its length. A limit in
+/// seconds would tell more of the fuzzer's counters, which slow some code a hundred times, than of the code.
+pub fn timed(data: &[u8]) {
+    let time = |length| {
+        let before = spent();
+        long::reads(data, length);
+        spent() - before
+    };
+    let (quarter, whole) = (time(long::LENGTH / 4), time(long::LENGTH));
+    assert!(
+        whole < NOTHING.max(quarter * LONGER),
+        "{} KiB took {} ms, a quarter of them {}",
+        long::LENGTH >> 10,
+        whole / 1_000_000,
+        quarter / 1_000_000
+    );
 }
 
 /// What this thread has had of a processor, in nanoseconds: on a busy machine a clock tells nothing.

@@ -8,12 +8,17 @@ use cloud_agent::text::{outgoing, plain, visible};
 use super::{choice, text};
 
 /// GitHub's longest comment.
-const LENGTH: usize = 64 << 10;
+pub const LENGTH: usize = 64 << 10;
 /// The longest piece that is repeated.
 const PIECE: usize = 64;
 
-/// The first byte chooses who reads it, the second how much of the piece comes once, in front.
 pub fn holds(data: &[u8]) {
+    reads(data, LENGTH);
+}
+
+/// Read a text of that many bytes. The first byte of the data chooses who reads it, the second how much of the piece comes
+/// once, in front.
+pub fn reads(data: &[u8], length: usize) {
     let (who, rest) = choice(data);
     let (once, rest) = choice(rest);
     let (head, piece) = rest.split_at((once % 32).min(rest.len()));
@@ -21,7 +26,7 @@ pub fn holds(data: &[u8]) {
     if piece.is_empty() {
         return;
     }
-    let bytes: Vec<u8> = head.iter().chain(piece.iter().cycle()).copied().take(LENGTH).collect();
+    let bytes: Vec<u8> = head.iter().chain(piece.iter().cycle()).copied().take(length).collect();
     match who % 6 {
         0 => drop(visible(&text(&bytes))),
         1 => drop(outgoing(&text(&bytes))),

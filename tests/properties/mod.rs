@@ -6,7 +6,7 @@ mod delivery;
 mod diff;
 mod egress;
 mod hello;
-mod long;
+pub mod long;
 mod outgoing;
 mod rules;
 mod sanitiser;
