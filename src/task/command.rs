@@ -108,19 +108,24 @@ fn asks_for_review(words: &[&str]) -> bool {
 
 /// Where the first mention starts that a reader sees as speech.
 fn find(text: &str, mention: &str) -> Option<usize> {
-    let silent = silent_ranges(text);
     let lower = text.to_ascii_lowercase();
     let needle = format!("@{}", mention.to_ascii_lowercase());
-    lower.match_indices(&needle).map(|(at, _)| at).filter(|at| !silent.iter().any(|range| range.contains(at))).find(
-        |at| {
+    let mut names = lower
+        .match_indices(&needle)
+        .map(|(at, _)| at)
+        .filter(|at| {
             let before = text[..*at].chars().next_back();
             let after = text[at + needle.len()..].chars().find(|c| !text::is_invisible(*c) || c.is_control());
             // `mail@cloud-agent`, `@cloud-agent-x` and the team `@cloud-agent/x` are somebody else.
             let opens = before.is_none_or(|c| !c.is_alphanumeric() && !"_-/@.`".contains(c));
             let closes = after.is_none_or(|c| !c.is_alphanumeric() && !is_accent(c) && !"_-/@`".contains(c));
             opens && closes
-        },
-    )
+        })
+        .peekable();
+    // Most comments name nobody: their Markdown need not be read.
+    names.peek()?;
+    let silent = silent_ranges(text);
+    names.find(|at| !silent.iter().any(|range| range.contains(at)))
 }
 
 /// A mark that makes another letter of the one before it.
