@@ -32,10 +32,7 @@ async fn the_description_is_a_page_that_runs_nothing() {
     for to in page.text.split("href=\"#").skip(1).map(|it| it.split('"').next().unwrap()) {
         assert!(page.text.contains(&format!("id=\"{to}\"")), "#{to}");
     }
-    assert!(
-        page.text.contains("problem+json</code>") && !page.text.contains('`'),
-        "code is shown as code"
-    );
+    assert!(page.text.contains("problem+json</code>") && !page.text.contains('`'), "code is shown as code");
     assert!(page.text.contains("curl -X POST") && page.text.contains("prefers-color-scheme: dark"));
     assert!(page.text.contains("&#x27;&quot;") || page.text.contains("&quot;"), "what the description says is no HTML");
     let style = page.text.split("<style>").nth(1).unwrap().split("</style>").next().unwrap();
@@ -76,6 +73,9 @@ async fn what_is_served_is_what_is_described() {
     world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;
     world.settle().await;
 
+    let task = get(&world, "ca_test", "tasks").await.json()["tasks"][0]["task_id"].as_str().unwrap().to_owned();
+    let delivery =
+        get(&world, "ca_test", "deliveries").await.json()["deliveries"][0]["delivery_id"].as_str().unwrap().to_owned();
     let mut command = Command::new(program);
     command
         .args(["--config-file", root().join("script/python/schemathesis.toml").to_str().unwrap()])
@@ -83,7 +83,7 @@ async fn what_is_served_is_what_is_described() {
         .args(["--max-examples", &std::env::var("SCHEMATHESIS_EXAMPLES").unwrap_or(EXAMPLES.to_owned())])
         // What it leaves behind goes with the test.
         .current_dir(world.data_dir())
-        .env("CA_API_KEY", "ca_test");
+        .envs([("CA_API_KEY", "ca_test"), ("TASK_ID", &task), ("DELIVERY_ID", &delivery)]);
     let Output { status, stdout, stderr } =
         tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let said = format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
