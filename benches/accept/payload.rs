@@ -64,7 +64,9 @@ pub fn comment(github: &GitHub, who: &str, text: &str) -> Value {
     it["comment"]["body"] = json!(text);
     it["comment"]["user"]["login"] = json!(who);
     it["sender"]["login"] = json!(who);
-    it["sender"]["id"] = json!(github.person(who, simulator::Role::Read));
+    let id = json!(github.person(who, simulator::Role::Read));
+    it["comment"]["user"]["id"] = id.clone();
+    it["sender"]["id"] = id;
     it["repository"]["id"] = json!(github.repo_id(REPOSITORY));
     it["repository"]["full_name"] = json!(REPOSITORY);
     it["repository"]["default_branch"] = json!("main");
