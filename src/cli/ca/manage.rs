@@ -112,7 +112,7 @@ pub async fn usage(ca: &Ca, asked: &Usage) -> Result<ExitCode> {
     let answer = ca.server.get(&PATH, &query).await?;
     tell(&match ca.json {
         true => answer.json,
-        false => show::usage(&answer.read::<UsageView>()?.usage),
+        false => show::usage(&answer.read::<UsageView>()?.usage, asked.by),
     });
     Ok(ExitCode::SUCCESS)
 }
