@@ -76,3 +76,6 @@ fn problem(it: &Told) -> String {
     };
     format!("{field}{} ({}){next}", it.detail, it.code)
 }
+        "invalid" if it.field.as_deref() == Some("repository_url") => {
+            "\n  CA_GITHUB_URL says where a number is looked for."
+        }
