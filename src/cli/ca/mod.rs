@@ -3,7 +3,7 @@
 //!
 //! | | |
 //! |---|---|
-//! | `args.rs`, `moment.rs` | what can be typed |
+//! | `args.rs`, `moment.rs`, `address.rs` | what can be typed |
 //! | `login.rs`, `saved.rs` | which server, and the key to it |
 //! | `tasks.rs` | tasks, and reviews and fixes, which are tasks |
 //! | `artifacts.rs` | what a task has left: its diff, its files |
@@ -16,6 +16,7 @@
 //! | `trouble.rs` | what goes wrong, what to do then, and the exit codes |
 //! | `screen.rs` | what reaches the terminal, and what must not |
 
+mod address;
 mod args;
 mod artifacts;
 mod follow;
@@ -37,7 +38,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::{CommandFactory as _, FromArgMatches as _};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::Url;
 
@@ -59,12 +60,14 @@ struct Ca {
 impl Ca {
     /// The server that was named, by a flag, a variable or `ca login`. A key that is kept goes to the server that it is of.
     fn new(cli: &Cli) -> Result<Self> {
-        let given = cli.api_key.clone().filter(|key| !key.expose_secret().is_empty());
-        let kept = match (&cli.url, &given) {
+        // A variable that was read from a file may end with its end of line.
+        let given = cli.api_key.as_ref().map(|key| key.expose_secret().trim());
+        let given = given.filter(|key| !key.is_empty()).map(SecretString::from);
+        let kept = match (cli.url(), &given) {
             (Some(_), Some(_)) => None,
             _ => saved::path().and_then(|path| saved::read(&path))?,
         };
-        let url = cli.url.clone().or_else(|| kept.as_ref().map(|it| it.url.clone()));
+        let url = cli.url().cloned().or_else(|| kept.as_ref().map(|it| it.url.clone()));
         let url = url.map_or_else(|| HERE.parse().context("the usual server"), Ok)?;
         let key = given.or_else(|| kept.filter(|it: &Saved| own_server(&it.url, &url)).map(|it| it.key));
         Ok(Self { server: Server::new(url, key)?, json: cli.json })

@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use url::Url;
+use url::{Host, Url};
 
 use super::screen::{escaped_json, harmless, harmless_json, hint};
 use super::trouble::{Told, Trouble};
@@ -20,6 +20,10 @@ use super::trouble::{Told, Trouble};
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a stream may be silent: three heartbeats of the server.
 const SILENCE: Duration = Duration::from_secs(50);
+/// How long is waited in all for a server that says it is too much.
+const LEFT_ALONE: Duration = Duration::from_mins(3);
+/// The shortest time after which the same is asked again.
+const SOON: Duration = Duration::from_millis(250);
 /// How long to wait before asking again for something that may be asked for twice.
 const AGAIN: [Duration; 5] = [
     Duration::from_millis(250),
@@ -72,6 +76,8 @@ impl Server {
             "http" => client.tls_certs_only([]),
             other => {
                 return Err(Trouble::Usage(format!(
+        // A proxy would get the key, and send it on to itself.
+        let client = if is_here(&url) { client.no_proxy() } else { client };
                     "a server's address begins with http:// or https://, not {other}:"
                 ))
                 .into());
@@ -226,6 +232,22 @@ impl Server {
 
 /// How long a server asks to be left alone.
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
-    Some(Duration::from_secs(seconds))
+    let seconds: u32 = headers.get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds.into()).max(SOON))
 }
+
+/// Whether a server is on this machine: what is sent there passes nobody else.
+pub fn is_here(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
+}
+        if error.is_builder() {
+            let why = why.map(ToString::to_string).unwrap_or_default();
+            return Trouble::Usage(format!(
+                "nothing could be sent: {why}; look at CA_API_KEY, CA_URL and --idempotency-key"
+            ));
+        }
