@@ -218,9 +218,9 @@ pub struct TaskList {
 /// Which part of a long list.
 #[derive(Debug, Args)]
 pub struct Page {
-    /// Most of one page, 1 to 200.
-    #[arg(long, default_value_t = 20)]
-    pub limit: u32,
+    /// Most of one page, 1 to 200; 20 when absent, and 200 with `--all`.
+    #[arg(long)]
+    pub limit: Option<u32>,
     /// The page after the one that ended with this `next_cursor`.
     #[arg(long)]
     pub cursor: Option<String>,

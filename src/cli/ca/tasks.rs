@@ -199,7 +199,8 @@ pub async fn pages(
     let mut cursor = page.cursor.clone();
     loop {
         let mut query = filters.to_vec();
-        query.extend([("limit", Some(page.limit.to_string())), ("cursor", cursor)]);
+        let limit = page.limit.unwrap_or(if page.all { 200 } else { 20 });
+        query.extend([("limit", Some(limit.to_string())), ("cursor", cursor)]);
         let answer = ca.server.get(path, &query).await?;
         let json = answer.json.clone();
         let (rows, next) = rows(answer)?;

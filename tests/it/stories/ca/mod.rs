@@ -3,6 +3,7 @@
 mod artifacts;
 mod create;
 mod follow;
+mod line;
 mod machine;
 mod plain;
 
