@@ -22,7 +22,7 @@ pub struct Cli {
     /// Only here to be refused: a flag can be read by everybody on the machine.
     #[arg(long, env = "CA_API_KEY", hide_env_values = true, hide = true, global = true)]
     pub api_key: Option<SecretString>,
-    /// Print what the server sent: one object, or one on each line where there are several.
+    /// Print what the server sent: one object, or one on each line where there are several. Errors are an object too.
     #[arg(long, global = true)]
     pub json: bool,
     #[command(subcommand)]

@@ -45,13 +45,13 @@ pub async fn login(cli: &Cli, server: Option<&Url>) -> Result<ExitCode> {
 }
 
 /// Forget what `login` keeps. The server is not asked: `ca keys revoke` makes a key useless.
-pub fn logout() -> Result<ExitCode> {
+pub fn logout(cli: &Cli) -> Result<ExitCode> {
     let path = saved::path()?;
     let was_there = saved::remove(&path)?;
-    tell(if was_there {
-        "Forgotten. The key itself still opens the server: `ca keys revoke` ends it."
-    } else {
-        "Nothing was kept."
+    tell(&match was_there {
+        _ if cli.json => json!({ "forgotten": was_there }).to_string(),
+        true => "Forgotten. The key itself still opens the server: `ca keys revoke` ends it.".to_owned(),
+        false => "Nothing was kept.".to_owned(),
     });
     Ok(ExitCode::SUCCESS)
 }

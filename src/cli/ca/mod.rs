@@ -44,9 +44,9 @@ use url::Url;
 
 use args::{Cli, Command, Issue, Pr};
 use saved::Saved;
-use screen::{tell, tell_error};
+use screen::{tell, tell_error, tell_problem};
 use server::Server;
-use trouble::{Trouble, WRONG_USAGE};
+use trouble::Trouble;
 
 /// The server when nobody names one.
 const HERE: &str = "http://localhost:3000";
@@ -83,13 +83,23 @@ fn own_server(one: &Url, other: &Url) -> bool {
 pub fn main() -> ExitCode {
     super::private::keep_memory();
     let mut command = Cli::command();
-    let given = command.get_matches_mut();
+    let typed: Vec<_> = std::env::args_os().collect();
+    let given = match command.try_get_matches_from_mut(&typed) {
+        Ok(given) => given,
+        Err(error) if error.use_stderr() && typed.iter().any(|it| it == "--json") => {
+            screen::use_json();
+            return failed(&Trouble::Usage(error.render().to_string().trim_end().to_owned()).into());
+        }
+        Err(error) => error.exit(),
+    };
+    if given.get_flag("json") {
+        screen::use_json();
+    }
     if let Some(variable) = super::private::secret_in_argv(&command, &given) {
         let instead = if variable == "CA_API_KEY" { "run `ca login`, or " } else { "" };
-        tell_error(&format!(
-            "everybody on this machine can read command lines: {instead}set {variable} instead of the flag"
-        ));
-        return ExitCode::from(WRONG_USAGE);
+        let says =
+            format!("everybody on this machine can read command lines: {instead}set {variable} instead of the flag");
+        return failed(&Trouble::Usage(says).into());
     }
     let cli = match Cli::from_arg_matches(&given) {
         Ok(cli) => cli,
@@ -112,14 +122,17 @@ pub fn main() -> ExitCode {
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
-    tell_error(&format!("{error:#}"));
+    match screen::is_json() {
+        true => tell_problem(&trouble::as_problem(error)),
+        false => tell_error(&format!("{error:#}")),
+    }
     error.downcast_ref().map_or(ExitCode::FAILURE, Trouble::code)
 }
 
 async fn run(cli: &Cli) -> Result<ExitCode> {
     match &cli.command {
         Command::Login { server } => return login::login(cli, server.as_ref()).await,
-        Command::Logout => return login::logout(),
+        Command::Logout => return login::logout(cli),
         _ => (),
     }
     let ca = Ca::new(cli)?;

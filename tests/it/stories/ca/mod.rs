@@ -6,6 +6,7 @@ mod follow;
 mod line;
 mod machine;
 mod plain;
+mod refused;
 
 use std::os::unix::fs::PermissionsExt as _;
 
