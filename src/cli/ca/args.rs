@@ -7,6 +7,7 @@ use clap_complete::Shell;
 use secrecy::SecretString;
 use url::Url;
 
+use super::address::{GITHUB, MaybeUrl, github};
 use super::moment::{Since, Until};
 use crate::api::Scope;
 use crate::config::{Dollars, Span};
@@ -17,15 +18,22 @@ use crate::config::{Dollars, Span};
 pub struct Cli {
     /// The server; else the one of `ca login`, else http://localhost:3000.
     #[arg(long, env = "CA_URL", global = true)]
-    pub url: Option<Url>,
+    url: Option<MaybeUrl>,
     /// Only here to be refused: a flag can be read by everybody on the machine.
     #[arg(long, env = "CA_API_KEY", hide_env_values = true, hide = true, global = true)]
     pub api_key: Option<SecretString>,
-    /// Print what the server sent: one object, or one on each line where there are several.
+    /// Print what the server sent: one object, or one on each line where there are several. Errors are an object too.
     #[arg(long, global = true)]
     pub json: bool,
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// The server that was named.
+    pub fn url(&self) -> Option<&Url> {
+        self.url.as_ref()?.0.as_ref()
+    }
 }
 
 const EXAMPLES: &str = "\
@@ -210,9 +218,9 @@ pub struct TaskList {
 /// Which part of a long list.
 #[derive(Debug, Args)]
 pub struct Page {
-    /// Most of one page, 1 to 200.
-    #[arg(long, default_value_t = 20)]
-    pub limit: u32,
+    /// Most of one page, 1 to 200; 20 when absent, and 200 with `--all`.
+    #[arg(long)]
+    pub limit: Option<u32>,
     /// The page after the one that ended with this `next_cursor`.
     #[arg(long)]
     pub cursor: Option<String>,
@@ -247,7 +255,7 @@ pub struct Subject {
     #[arg(long)]
     pub repo: Option<String>,
     /// Where GitHub is, for a server that works with GitHub Enterprise.
-    #[arg(long, env = "CA_GITHUB_URL", default_value = "https://github.com")]
+    #[arg(long, env = "CA_GITHUB_URL", default_value = GITHUB, value_parser = github)]
     pub github_url: Url,
     #[command(flatten)]
     pub terms: Terms,
@@ -345,9 +353,22 @@ fn scope(name: &str) -> Result<Scope, String> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
     use clap::CommandFactory as _;
 
     use super::*;
+
+    #[test]
+    fn an_empty_address_is_as_if_absent() {
+        let cli = Cli::try_parse_from(["ca", "status", "--url", ""]).unwrap();
+        assert!(cli.url().is_none());
+        let cli = Cli::try_parse_from(["ca", "--url", "http://x", "pr", "review", "1", "--github-url", ""]).unwrap();
+        assert_eq!(cli.url().unwrap().as_str(), "http://x/");
+        let Command::Pr(Pr::Review(subject)) = cli.command else { panic!("a review") };
+        assert_eq!(subject.github_url.as_str(), "https://github.com/");
+        assert!(Cli::try_parse_from(["ca", "status", "--url", "nowhere"]).is_err());
+    }
 
     #[test]
     fn the_commands_hold_together() {

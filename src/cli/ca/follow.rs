@@ -4,14 +4,15 @@ use std::future::pending;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use console::Term;
+use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::picture::{Picture, log_line};
-use super::screen::{self, note, tell};
-use super::stream::{self, Heard};
+use super::screen::{self, escaped_json, harmless, note, tell};
+use super::stream::{self, Ending, Heard};
 use super::trouble::{CANCELLED, FAILED, INTERRUPTED, TIMED_OUT, Trouble};
 use super::{Ca, show};
 use crate::api::TaskView;
@@ -40,13 +41,7 @@ pub async fn follow(ca: &Ca, task: &str, what: Show, longest: Option<Duration>) 
     let mut view = View::new(live);
     let mut tick = interval(FRAME);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        let late = async {
-            match deadline {
-                Some(deadline) => sleep_until(deadline).await,
-                None => pending().await,
-            }
-        };
+    let how = loop {
         tokio::select! {
             next = heard.recv() => match next {
                 Some(Heard::Event(json, line)) => {
@@ -64,10 +59,11 @@ pub async fn follow(ca: &Ca, task: &str, what: Show, longest: Option<Duration>) 
                     view.clear();
                     return Err(error);
                 }
-                Some(Heard::End) | None => break,
+                Some(Heard::End(how)) => break how,
+                None => break None,
             },
             _ = tick.tick(), if live => view.draw(),
-            () = late => {
+            () = late(deadline) => {
                 view.clear();
                 let longest = show::span(longest.unwrap_or_default());
                 note(&format!("ca: the task has not ended within {longest}. Come back with: ca task wait {task}"));
@@ -86,13 +82,43 @@ pub async fn follow(ca: &Ca, task: &str, what: Show, longest: Option<Duration>) 
                 }
             }
         }
-    }
+    };
     view.clear();
-    let answer = ca.server.get(&["api", "v1", "tasks", task], &[]).await?;
-    let json = answer.json.clone();
-    let task: TaskView = answer.read()?;
-    tell(&if ca.json { json } else { show::ended(&task) });
-    Ok(code(&task))
+    // Where its work is and what it has cost. How it has ended is known already, whatever becomes of this question.
+    let answer = tokio::select! {
+        answer = stream::ended(&ca.server, task) => answer,
+        () = late(deadline) => Err(anyhow!("the server did not say more in time")),
+        _ = interrupts.recv() => Err(anyhow!("the server was not waited for")),
+    };
+    let read = answer.and_then(|answer| {
+        let json = answer.json.clone();
+        answer.read::<TaskView>().map(|it| (json, it))
+    });
+    match (read, how) {
+        (Ok((json, it)), _) => {
+            tell(&if ca.json { json } else { show::ended(&it) });
+            Ok(code(&it.status, it.ending.as_deref()))
+        }
+        (Err(error), Some(Ending { status, ending })) => {
+            note(&harmless(&format!("ca: the task has ended, and could not be looked at: {error:#}")));
+            tell(&match &ending {
+                _ if ca.json => {
+                    escaped_json(&json!({ "task_id": task, "status": status, "ending": ending }).to_string())
+                }
+                Some(ending) if *ending != status => format!("{}: {ending}.", screen::status(&status)),
+                _ => format!("{}.", screen::status(&status)),
+            });
+            Ok(code(&status, ending.as_deref()))
+        }
+        (Err(error), None) => Err(error),
+    }
+}
+
+async fn late(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => pending().await,
+    }
 }
 
 fn is_too_late(error: &anyhow::Error) -> bool {
@@ -100,8 +126,8 @@ fn is_too_late(error: &anyhow::Error) -> bool {
 }
 
 /// How a task ended, for scripts.
-fn code(task: &TaskView) -> ExitCode {
-    match (task.status.as_str(), task.ending.as_deref()) {
+fn code(status: &str, ending: Option<&str>) -> ExitCode {
+    match (status, ending) {
         ("completed", _) => ExitCode::SUCCESS,
         ("cancelled", _) => ExitCode::from(CANCELLED),
         (_, Some("time" | "lifetime")) => ExitCode::from(TIMED_OUT),

@@ -6,12 +6,13 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use console::Term;
 use secrecy::{ExposeSecret as _, SecretString};
-use url::{Host, Url};
+use serde_json::json;
+use url::Url;
 
 use super::args::Cli;
 use super::saved::{self, Saved};
 use super::screen::{hint, note, tell};
-use super::server::Server;
+use super::server::{Server, is_here};
 use super::trouble::Trouble;
 use super::{HERE, own_server};
 use crate::api::OwnKey;
@@ -22,7 +23,7 @@ pub async fn login(cli: &Cli, server: Option<&Url>) -> Result<ExitCode> {
     let path = saved::path()?;
     // What can't be understood is written anew.
     let before = saved::read(&path).ok().flatten().map(|it| it.url);
-    let url = server.or(cli.url.as_ref()).cloned().or(before);
+    let url = server.or(cli.url()).cloned().or(before);
     let url = url.map_or_else(|| HERE.parse().context("the usual server"), Ok)?;
     if is_overheard(&url) {
         note(&format!("ca: {url} is not encrypted: everybody on the way can read the key. Use https:// if you can."));
@@ -37,20 +38,20 @@ pub async fn login(cli: &Cli, server: Option<&Url>) -> Result<ExitCode> {
     if cli.api_key.is_some() {
         note("ca: CA_API_KEY is set, and wins over this key.");
     }
-    if cli.url.as_ref().is_some_and(|set| !own_server(set, &url)) {
+    if cli.url().is_some_and(|set| !own_server(set, &url)) {
         note("ca: CA_URL or --url names another server, and wins over this one.");
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Forget what `login` keeps. The server is not asked: `ca keys revoke` makes a key useless.
-pub fn logout() -> Result<ExitCode> {
+pub fn logout(cli: &Cli) -> Result<ExitCode> {
     let path = saved::path()?;
     let was_there = saved::remove(&path)?;
-    tell(if was_there {
-        "Forgotten. The key itself still opens the server: `ca keys revoke` ends it."
-    } else {
-        "Nothing was kept."
+    tell(&match was_there {
+        _ if cli.json => json!({ "forgotten": was_there }).to_string(),
+        true => "Forgotten. The key itself still opens the server: `ca keys revoke` ends it.".to_owned(),
+        false => "Nothing was kept.".to_owned(),
     });
     Ok(ExitCode::SUCCESS)
 }
@@ -73,13 +74,7 @@ fn read_key(url: &Url) -> Result<SecretString> {
 
 /// Whether a key travels there in the clear.
 fn is_overheard(url: &Url) -> bool {
-    let here = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        None => false,
-    };
-    url.scheme() == "http" && !here
+    url.scheme() == "http" && !is_here(url)
 }
 
 fn welcome(url: &Url, own: &OwnKey) -> String {

@@ -2,10 +2,11 @@
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use serde_json::json;
 
 use super::args::{By, Deliveries, DeliveryList, Keys, Usage};
-use super::screen::{hint, tell};
+use super::screen::{escaped_json, hint, tell, try_tell};
 use super::tasks::pages;
 use super::{Ca, show};
 use crate::api::{self, DeliveryPage, DeliveryView, MadeKey, NewKey, ReplayView, UsageView};
@@ -23,12 +24,14 @@ pub async fn keys(ca: &Ca, command: &Keys) -> Result<ExitCode> {
                 budget_usd_per_day: budget_per_day.map(|it| it.micros as f64 / 1e6),
             };
             let answer = ca.server.post(&PATH, Some(&new)).await?;
-            if ca.json {
-                tell(&answer.json);
-            } else {
-                let made: MadeKey = answer.read()?;
-                tell(&made.api_key);
-                hint(&format!("This is the only time that it is shown. Its id is {}", made.key.key_id));
+            let id = answer.text("key_id");
+            let shown = if ca.json { answer.json } else { answer.read::<MadeKey>()?.api_key };
+            // Nobody can use it, and it is there.
+            try_tell(&shown).with_context(|| {
+                format!("the key {id} was made, and can't be shown; end it with `ca keys revoke {id}` and make another")
+            })?;
+            if !ca.json {
+                hint(&format!("This is the only time that it is shown. Its id is {id}"));
             }
         }
         Keys::List => {
@@ -41,7 +44,11 @@ pub async fn keys(ca: &Ca, command: &Keys) -> Result<ExitCode> {
         }
         Keys::Revoke { key } => {
             ca.server.delete(&[&PATH[..], &[key]].concat()).await?;
-            hint("It opens nothing any more.");
+            if ca.json {
+                tell(&escaped_json(&json!({ "key_id": key, "revoked": true }).to_string()));
+            } else {
+                hint("It opens nothing any more.");
+            }
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -112,7 +119,7 @@ pub async fn usage(ca: &Ca, asked: &Usage) -> Result<ExitCode> {
     let answer = ca.server.get(&PATH, &query).await?;
     tell(&match ca.json {
         true => answer.json,
-        false => show::usage(&answer.read::<UsageView>()?.usage),
+        false => show::usage(&answer.read::<UsageView>()?.usage, asked.by),
     });
     Ok(ExitCode::SUCCESS)
 }

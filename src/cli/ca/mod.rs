@@ -3,7 +3,7 @@
 //!
 //! | | |
 //! |---|---|
-//! | `args.rs`, `moment.rs` | what can be typed |
+//! | `args.rs`, `moment.rs`, `address.rs` | what can be typed |
 //! | `login.rs`, `saved.rs` | which server, and the key to it |
 //! | `tasks.rs` | tasks, and reviews and fixes, which are tasks |
 //! | `artifacts.rs` | what a task has left: its diff, its files |
@@ -16,6 +16,7 @@
 //! | `trouble.rs` | what goes wrong, what to do then, and the exit codes |
 //! | `screen.rs` | what reaches the terminal, and what must not |
 
+mod address;
 mod args;
 mod artifacts;
 mod follow;
@@ -37,15 +38,15 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::{CommandFactory as _, FromArgMatches as _};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::Url;
 
 use args::{Cli, Command, Issue, Pr};
 use saved::Saved;
-use screen::{tell, tell_error};
+use screen::{tell, tell_error, tell_problem};
 use server::Server;
-use trouble::{Trouble, WRONG_USAGE};
+use trouble::Trouble;
 
 /// The server when nobody names one.
 const HERE: &str = "http://localhost:3000";
@@ -59,12 +60,14 @@ struct Ca {
 impl Ca {
     /// The server that was named, by a flag, a variable or `ca login`. A key that is kept goes to the server that it is of.
     fn new(cli: &Cli) -> Result<Self> {
-        let given = cli.api_key.clone().filter(|key| !key.expose_secret().is_empty());
-        let kept = match (&cli.url, &given) {
+        // A variable that was read from a file may end with its end of line.
+        let given = cli.api_key.as_ref().map(|key| key.expose_secret().trim());
+        let given = given.filter(|key| !key.is_empty()).map(SecretString::from);
+        let kept = match (cli.url(), &given) {
             (Some(_), Some(_)) => None,
             _ => saved::path().and_then(|path| saved::read(&path))?,
         };
-        let url = cli.url.clone().or_else(|| kept.as_ref().map(|it| it.url.clone()));
+        let url = cli.url().cloned().or_else(|| kept.as_ref().map(|it| it.url.clone()));
         let url = url.map_or_else(|| HERE.parse().context("the usual server"), Ok)?;
         let key = given.or_else(|| kept.filter(|it: &Saved| own_server(&it.url, &url)).map(|it| it.key));
         Ok(Self { server: Server::new(url, key)?, json: cli.json })
@@ -80,13 +83,23 @@ fn own_server(one: &Url, other: &Url) -> bool {
 pub fn main() -> ExitCode {
     super::private::keep_memory();
     let mut command = Cli::command();
-    let given = command.get_matches_mut();
+    let typed: Vec<_> = std::env::args_os().collect();
+    let given = match command.try_get_matches_from_mut(&typed) {
+        Ok(given) => given,
+        Err(error) if error.use_stderr() && typed.iter().any(|it| it == "--json") => {
+            screen::use_json();
+            return failed(&Trouble::Usage(error.render().to_string().trim_end().to_owned()).into());
+        }
+        Err(error) => error.exit(),
+    };
+    if given.get_flag("json") {
+        screen::use_json();
+    }
     if let Some(variable) = super::private::secret_in_argv(&command, &given) {
         let instead = if variable == "CA_API_KEY" { "run `ca login`, or " } else { "" };
-        tell_error(&format!(
-            "everybody on this machine can read command lines: {instead}set {variable} instead of the flag"
-        ));
-        return ExitCode::from(WRONG_USAGE);
+        let says =
+            format!("everybody on this machine can read command lines: {instead}set {variable} instead of the flag");
+        return failed(&Trouble::Usage(says).into());
     }
     let cli = match Cli::from_arg_matches(&given) {
         Ok(cli) => cli,
@@ -109,14 +122,17 @@ pub fn main() -> ExitCode {
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
-    tell_error(&format!("{error:#}"));
+    match screen::is_json() {
+        true => tell_problem(&trouble::as_problem(error)),
+        false => tell_error(&format!("{error:#}")),
+    }
     error.downcast_ref().map_or(ExitCode::FAILURE, Trouble::code)
 }
 
 async fn run(cli: &Cli) -> Result<ExitCode> {
     match &cli.command {
         Command::Login { server } => return login::login(cli, server.as_ref()).await,
-        Command::Logout => return login::logout(),
+        Command::Logout => return login::logout(cli),
         _ => (),
     }
     let ca = Ca::new(cli)?;

@@ -1,12 +1,26 @@
 //! What reaches the terminal. People and agents wrote much of it: none of that may speak to the terminal itself.
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{Error, ErrorKind, IsTerminal as _, Result, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use console::Style;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::trouble::FAILED;
 use crate::text;
+
+/// Whether programs read what goes wrong.
+static JSON: AtomicBool = AtomicBool::new(false);
+
+/// From now on say what goes wrong as JSON.
+pub fn use_json() {
+    JSON.store(true, Ordering::Relaxed);
+}
+
+pub fn is_json() -> bool {
+    JSON.load(Ordering::Relaxed)
+}
 
 /// A text that moves no cursor, colours nothing and shows all that it says. Line breaks and tabs stay.
 pub fn harmless(said: &str) -> String {
@@ -42,19 +56,32 @@ pub fn escaped_json(said: &str) -> String {
 
 /// Print lines for whoever asked. They are harmless already, and may have colours of ours.
 pub fn tell(lines: &str) {
+    try_tell(lines).unwrap_or_else(|error| unwritten(&error));
+}
+
+/// The same for those who have more to say when it can't be printed.
+pub fn try_tell(lines: &str) -> Result<()> {
     let mut out = std::io::stdout();
-    // A closed pipe (`ca task list | head`) is no error.
-    if writeln!(out, "{lines}").and_then(|()| out.flush()).is_err() {
-        std::process::exit(0);
-    }
+    writeln!(out, "{lines}").and_then(|()| out.flush())
 }
 
 /// Give a program bytes as they are.
 pub fn give(bytes: &[u8]) {
     let mut out = std::io::stdout();
-    if out.write_all(bytes).and_then(|()| out.flush()).is_err() {
+    out.write_all(bytes).and_then(|()| out.flush()).unwrap_or_else(|error| unwritten(&error));
+}
+
+/// End because nobody gets the answer. A closed pipe (`ca task list | head`) is no error; a full disk is one.
+fn unwritten(error: &Error) -> ! {
+    if error.kind() == ErrorKind::BrokenPipe {
         std::process::exit(0);
     }
+    let says = format!("the answer could not be written: {error}");
+    match is_json() {
+        true => tell_problem(&json!({ "code": "unwritten", "detail": says })),
+        false => tell_error(&says),
+    }
+    std::process::exit(FAILED.into());
 }
 
 /// Say something beside the answer, to people alone: a script reads none of it.
@@ -73,6 +100,11 @@ pub fn note(words: &str) {
 pub fn tell_error(words: &str) {
     let words = harmless(words);
     note(&Style::new().red().for_stderr().apply_to(format!("ca: {words}")).to_string());
+}
+
+/// Say it to a program, on one line.
+pub fn tell_problem(problem: &Value) {
+    note(&escaped_json(&problem.to_string()));
 }
 
 /// Whether the answer is for people.

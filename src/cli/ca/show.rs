@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::args::By;
 use super::screen::{self, dim};
 use crate::api::{CallbackView, DeliveryView, KeyView, ReplayView, TaskView, TokenView, UsageLine};
 use crate::clock;
@@ -160,8 +161,9 @@ pub fn key_row(key: &KeyView) -> String {
     format!("{id}  {prefix}…  {name:<20}  {}{of}{ends}  {}", key.scopes.join(","), dim().apply_to(used))
 }
 
-/// What was used, as a table with its sum.
-pub fn usage(lines: &[UsageLine]) -> String {
+/// What was used, as a table with its sum. A task counts for each model that it has used, so that these counts have none.
+pub fn usage(lines: &[UsageLine], by: By) -> String {
+    let counts = !matches!(by, By::Model);
     let mut sum = UsageLine {
         of: "all".to_owned(),
         tasks: 0,
@@ -185,16 +187,17 @@ pub fn usage(lines: &[UsageLine]) -> String {
         sum.tokens.output_tokens += it.tokens.output_tokens;
     }
     let wide = lines.iter().map(|it| it.of.chars().count()).max().unwrap_or_default().max(3);
-    let row = |it: &UsageLine| {
+    let row = |it: &UsageLine, counts: bool| {
+        let count = |n: i64| if counts { n.to_string() } else { String::new() };
         format!(
             "{:<wide$}  {:>6}  {:>9}  {:>6}  {:>9}  {:>5}  {:>6}  {:>12}  {:>11}  {:>10}",
             it.of,
-            it.tasks,
-            it.completed,
-            it.failed,
-            it.cancelled,
-            it.pulls,
-            it.turns,
+            count(it.tasks),
+            count(it.completed),
+            count(it.failed),
+            count(it.cancelled),
+            count(it.pulls),
+            count(it.turns),
             all_in(it),
             it.tokens.output_tokens,
             format!("${}", text::dollars(it.cost_micros))
@@ -205,8 +208,8 @@ pub fn usage(lines: &[UsageLine]) -> String {
         "", "tasks", "completed", "failed", "cancelled", "pulls", "turns", "tokens in", "tokens out", "cost"
     );
     let mut table = vec![dim().apply_to(head).to_string()];
-    table.extend(lines.iter().map(row));
-    table.push(row(&sum));
+    table.extend(lines.iter().map(|it| row(it, true)));
+    table.push(row(&sum, counts));
     table.join("\n")
 }
 
@@ -224,4 +227,31 @@ pub fn span(it: Duration) -> String {
 fn padded(status: &str, width: usize) -> String {
     let room = width.saturating_sub(status.chars().count());
     screen::status(status) + &" ".repeat(room)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_models_have_used_is_added_up_and_their_tasks_are_not() {
+        let line = |of: &str| UsageLine {
+            of: of.to_owned(),
+            tasks: 7,
+            completed: 7,
+            failed: 7,
+            cancelled: 7,
+            pulls: 7,
+            cost_micros: 250_000,
+            turns: 7,
+            tokens: TokenView { input_tokens: 100, ..TokenView::default() },
+        };
+        let lines = [line("large"), line("small")];
+        let sum = |by: By| {
+            let table = usage(&lines, by);
+            table.lines().last().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        assert!(sum(By::Model).starts_with("all 200 0 $0.50"), "{}", sum(By::Model));
+        assert!(sum(By::Day).starts_with("all 14 14 14 14 14 14 200 0 $0.50"), "{}", sum(By::Day));
+    }
 }

@@ -4,18 +4,19 @@ use std::time::Duration;
 
 use anyhow::{Error, Result};
 use http::StatusCode;
+use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::time::Instant;
 
 use super::screen::{escaped_json, harmless_json};
-use super::server::{Server, retry_after};
+use super::server::{Answer, Server, retry_after};
 use super::sse::Reader;
 use super::trouble::Trouble;
 use crate::api::{LogLine, TaskView};
 
-/// How often the task itself is looked at by those who show what it costs.
-const LOOK: Duration = Duration::from_secs(2);
+/// How often the task itself is looked at by those who show what it costs. Each look counts against the key's limit.
+const LOOK: Duration = Duration::from_secs(10);
 /// Between two tries to get a lost connection back, and how long that is tried.
 const AGAIN: Duration = Duration::from_secs(1);
 const GIVE_UP: Duration = Duration::from_mins(5);
@@ -34,9 +35,17 @@ pub enum Heard {
     Lost(String),
     /// It stands again.
     Back,
-    /// The task has ended.
-    End,
+    /// The task has ended, so far as the server has said how.
+    End(Option<Ending>),
     Failed(Error),
+}
+
+/// How a task has ended, as the last message of its stream says.
+#[derive(Debug, Deserialize)]
+pub struct Ending {
+    pub status: String,
+    #[serde(default)]
+    pub ending: Option<String>,
 }
 
 /// Follow a task from the beginning; with `looks` also how it stands, every few seconds.
@@ -48,21 +57,45 @@ pub fn follow(server: &Server, task: &str, looks: bool) -> Receiver<Heard> {
     }
     tokio::spawn(async move {
         let how = Following { server, task, after: 0, sender: sender.clone() }.run().await;
-        let _ = sender.send(how.map_or_else(Heard::Failed, |()| Heard::End)).await;
+        let _ = sender.send(how.map_or_else(Heard::Failed, Heard::End)).await;
     });
     receiver
 }
 
 async fn look(server: Server, task: String, sender: Sender<Heard>) {
     while !sender.is_closed() {
-        // Whether the server can be reached, the stream tells.
-        if let Ok(answer) = server.get(&["api", "v1", "tasks", &task], &[]).await
-            && let Ok(task) = answer.read()
-        {
-            let _ = sender.send(Heard::Task(task)).await;
+        let mut pause = LOOK;
+        match server.get_at_once(&["api", "v1", "tasks", &task]).await.and_then(Answer::read) {
+            Ok(task) => {
+                let _ = sender.send(Heard::Task(task)).await;
+            }
+            // Whether the server can be reached, the stream tells.
+            Err(error) => pause = pause.max(asks_for(&error).unwrap_or_default()),
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(pause).await;
     }
+}
+
+/// A task that has ended, asked for as patiently as its stream: the server may be away, or ask to be left alone.
+pub async fn ended(server: &Server, task: &str) -> Result<Answer> {
+    let since = Instant::now();
+    loop {
+        let error = match server.get_at_once(&["api", "v1", "tasks", task]).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        let passes = error.downcast_ref::<Trouble>().is_some_and(|it| it.is_away() || it.is_too_much());
+        let pause = asks_for(&error).unwrap_or(AGAIN);
+        if !passes || since.elapsed() + pause > GIVE_UP {
+            return Err(error);
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// How long a server that refuses asks to be left alone.
+fn asks_for(error: &Error) -> Option<Duration> {
+    error.downcast_ref::<Trouble>()?.pause()
 }
 
 struct Following {
@@ -75,21 +108,21 @@ struct Following {
 
 /// How a connection ended.
 enum Gone {
-    /// With the task.
-    Ended,
+    /// With the task, or because nobody listens.
+    Ended(Option<Ending>),
     /// Before it; the server may have said how long to wait.
     Lost(String, Option<Duration>),
 }
 
 impl Following {
     /// Returns when the task has ended.
-    async fn run(mut self) -> Result<()> {
+    async fn run(mut self) -> Result<Option<Ending>> {
         let mut lost: Option<Instant> = None;
         let mut has_stood = false;
         loop {
             let began = Instant::now();
             let (why, pause) = match self.connection(&mut lost, &mut has_stood).await {
-                Ok(Gone::Ended) => return Ok(()),
+                Ok(Gone::Ended(how)) => return Ok(how),
                 Ok(Gone::Lost(why, pause)) => {
                     if began.elapsed() > STOOD {
                         lost = None;
@@ -108,7 +141,7 @@ impl Following {
                 return Err(Trouble::Lost { task: self.task, why }.into());
             }
             if self.sender.send(Heard::Lost(why)).await.is_err() {
-                return Ok(());
+                return Ok(None);
             }
             tokio::time::sleep(pause.unwrap_or(AGAIN).min(GIVE_UP)).await;
         }
@@ -141,17 +174,19 @@ impl Following {
             for message in reader.push(&bytes) {
                 // A stream that carries something is well again.
                 *lost = None;
+                let value = serde_json::from_str::<Value>(&message.data);
                 if message.event.as_deref() == Some("end") {
-                    return Ok(Gone::Ended);
+                    let how = value.ok().and_then(|it| serde_json::from_value(harmless_json(&it)).ok());
+                    return Ok(Gone::Ended(how));
                 }
-                let Ok(value) = serde_json::from_str::<Value>(&message.data) else { continue };
+                let Ok(value) = value else { continue };
                 let Ok(line) = serde_json::from_value::<LogLine>(harmless_json(&value)) else { continue };
                 if line.seq <= self.after {
                     continue;
                 }
                 self.after = line.seq;
                 if self.sender.send(Heard::Event(escaped_json(&message.data), line)).await.is_err() {
-                    return Ok(Gone::Ended);
+                    return Ok(Gone::Ended(None));
                 }
             }
         }

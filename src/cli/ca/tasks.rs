@@ -54,16 +54,17 @@ pub async fn run(ca: &Ca, command: &Task) -> Result<ExitCode> {
 
 /// Ask for work on an issue or a pull request: the same as asking for it with its address in the words.
 pub async fn on_subject(ca: &Ca, verb: &str, kind: &str, subject: &Subject, more: Option<&str>) -> Result<ExitCode> {
-    let (url, repo) = address(kind, subject)?;
+    let url = address(kind, subject)?;
     let mut prompt = format!("{verb} {url}");
     if let Some(more) = more {
         prompt = format!("{prompt}\n\n{}", words(more)?);
     }
-    create(ca, prompt, Some(repo), None, &subject.terms).await
+    // Not the name alone: on another GitHub than the server's there may be another repository of that name.
+    create(ca, prompt, Some(url.into()), None, &subject.terms).await
 }
 
-/// Its address, and the repository that it is in.
-fn address(kind: &str, subject: &Subject) -> Result<(Url, String)> {
+/// Its address.
+fn address(kind: &str, subject: &Subject) -> Result<Url> {
     let wrong = || {
         let says = format!(
             "give the number with `--repo owner/name`, or an address such as {}octo/app/{kind}/123",
@@ -77,15 +78,12 @@ fn address(kind: &str, subject: &Subject) -> Result<(Url, String)> {
         let mut url = subject.github_url.clone();
         let parts = repo.split('/').chain([kind]).map(str::to_owned).chain([number.to_string()]);
         url.path_segments_mut().map_err(|()| wrong())?.pop_if_empty().extend(parts);
-        return Ok((url, repo.to_owned()));
+        return Ok(url);
     }
     let url: Url = subject.number.parse().map_err(|_| wrong())?;
     let parts: Vec<&str> = url.path_segments().map(Iterator::collect).unwrap_or_default();
     match parts[..] {
-        [.., owner, name, of, number] if of == kind && number.parse::<u64>().is_ok() => {
-            let repo = format!("{owner}/{name}");
-            Ok((url, repo))
-        }
+        [.., _owner, _name, of, number] if of == kind && number.parse::<u64>().is_ok() => Ok(url),
         _ => Err(wrong().into()),
     }
 }
@@ -201,7 +199,8 @@ pub async fn pages(
     let mut cursor = page.cursor.clone();
     loop {
         let mut query = filters.to_vec();
-        query.extend([("limit", Some(page.limit.to_string())), ("cursor", cursor)]);
+        let limit = page.limit.unwrap_or(if page.all { 200 } else { 20 });
+        query.extend([("limit", Some(limit.to_string())), ("cursor", cursor)]);
         let answer = ca.server.get(path, &query).await?;
         let json = answer.json.clone();
         let (rows, next) = rows(answer)?;
@@ -257,17 +256,17 @@ mod tests {
     fn found(args: &[&str]) -> Option<String> {
         let typed = ["ca", "pr", "review"].iter().chain(args);
         let Command::Pr(Pr::Review(subject)) = Cli::try_parse_from(typed).unwrap().command else { panic!("a review") };
-        address("pull", &subject).ok().map(|(url, repo)| format!("{url} in {repo}"))
+        address("pull", &subject).ok().map(String::from)
     }
 
     #[test]
     fn a_subject_is_a_number_with_its_repository_or_an_address() {
         let check = |args: &[&str], want: Option<&str>| assert_eq!(found(args).as_deref(), want, "{args:?}");
-        check(&["7", "--repo", "octo/app"], Some("https://github.com/octo/app/pull/7 in octo/app"));
-        check(&["#7", "--repo", "octo/app"], Some("https://github.com/octo/app/pull/7 in octo/app"));
+        check(&["7", "--repo", "octo/app"], Some("https://github.com/octo/app/pull/7"));
+        check(&["#7", "--repo", "octo/app"], Some("https://github.com/octo/app/pull/7"));
         let own = ["7", "--repo", "octo/app", "--github-url", "https://git.example.com/gh"];
-        check(&own, Some("https://git.example.com/gh/octo/app/pull/7 in octo/app"));
-        check(&["https://github.com/octo/app/pull/7"], Some("https://github.com/octo/app/pull/7 in octo/app"));
+        check(&own, Some("https://git.example.com/gh/octo/app/pull/7"));
+        check(&["https://github.com/octo/app/pull/7"], Some("https://github.com/octo/app/pull/7"));
         for wrong in [
             &["7"][..],
             &["7", "--repo", "octo"],

@@ -113,6 +113,14 @@ stories! {
         assert_eq!((&review[0]["kind"], &review[0]["number"]), (&"review".into(), &2.into()));
         world.settle().await;
         world.told();
+
+        // Without the variable it is another GitHub's: nothing is made of the name alone.
+        let before = me.ca(&["task", "list", "--json"]).await.json()[0]["total"].clone();
+        let me = Machine::of(&world);
+        let elsewhere = me.ca(&["pr", "review", "2", "--repo", "octo/app"]).await;
+        assert!(elsewhere.code == 2 && elsewhere.err.contains("repository_url: give `owner/name`"), "{}", elsewhere.err);
+        assert!(elsewhere.err.contains("CA_GITHUB_URL"), "{}", elsewhere.err);
+        assert_eq!(me.ca(&["task", "list", "--json"]).await.json()[0]["total"], before);
     }
 
     async fn a_lost_answer_makes_no_second_task(database: Database) {

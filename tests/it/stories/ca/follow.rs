@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::line::{line, said};
 use super::machine::Machine;
 use super::{served, worked};
 use crate::world::{Database, World};
@@ -100,6 +101,34 @@ stories! {
         world.told();
         assert_eq!(me.ca(&["task", "wait"]).await.code, 2);
         assert_eq!(me.with("CA_API_KEY", "x").ca(&["task", "wait", &task]).await.code, 5);
+    }
+
+    async fn a_server_that_refuses_makes_no_failure_of_a_task_that_has_completed(database: Database) {
+        let (world, task) = worked(database).await;
+        let its_own = format!("GET /api/v1/tasks/{task} HTTP");
+        let mut refusals = vec![
+            String::new(),
+            said("503 Service Unavailable", "retry-after: 0\r\n", "busy"),
+            said("429 Too Many Requests", "retry-after: 0\r\n", "{}"),
+        ];
+        let asks = its_own.clone();
+        let url = line(Some(world.address()), move |asked| asked.starts_with(&asks).then(|| refusals.pop()).flatten());
+        let me = Machine::of(&world).with("CA_URL", &url.await);
+        let waited = me.ca(&["task", "wait", &task]).await;
+        assert!(waited.code == 0 && waited.err.is_empty(), "{}", waited.steady());
+        assert!(waited.out.contains("\nThe greeting was too short.\n"), "{}", waited.out);
+
+        let gone = json!({ "status": 404, "code": "no_such_task", "detail": "it is gone" }).to_string();
+        let gone = said("404 Not Found", "", &gone);
+        let url = line(Some(world.address()), move |asked| asked.starts_with(&its_own).then(|| gone.clone()));
+        let me = me.with("CA_URL", &url.await);
+        let ended = me.ca(&["task", "wait", &task]).await;
+        assert_eq!((ended.code, ended.out.as_str()), (0, "completed: pull_request.\n"), "{}", ended.err);
+        assert!(ended.err.contains("could not be looked at: it is gone"), "{}", ended.err);
+        let ended = me.ca(&["task", "logs", "-f", &task, "--json"]).await;
+        let last: Value = serde_json::from_str(ended.out.lines().last().unwrap()).unwrap();
+        assert_eq!(last, json!({ "task_id": task, "status": "completed", "ending": "pull_request" }));
+        assert_eq!(ended.code, 0);
     }
 
     async fn a_task_that_fails_fails_the_command(database: Database) {

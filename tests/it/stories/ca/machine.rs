@@ -92,6 +92,15 @@ impl Machine {
         Self::heard(self.command(args), input).await
     }
 
+    /// Run it with its output going elsewhere.
+    pub async fn ca_into(&self, args: &[&str], out: impl Into<Stdio>) -> Said {
+        let mut command = tokio::process::Command::from(self.command(args));
+        let child = command.stdin(Stdio::null()).stdout(out).stderr(Stdio::piped()).spawn().unwrap();
+        let output = child.wait_with_output().await.unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        Said { code: output.status.code().unwrap(), out: String::new(), err }
+    }
+
     async fn heard(command: Command, input: &str) -> Said {
         let mut command = tokio::process::Command::from(command);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

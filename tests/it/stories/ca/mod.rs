@@ -3,8 +3,10 @@
 mod artifacts;
 mod create;
 mod follow;
+mod line;
 mod machine;
 mod plain;
+mod refused;
 
 use std::os::unix::fs::PermissionsExt as _;
 

@@ -44,7 +44,7 @@ async fn the_help_teaches() {
     Options:
           --url <URL>  The server; else the one of `ca login`, else http://localhost:3000 [env: CA_URL=]
           --json       Print what the server sent: one object, or one on each line where there are
-                       several
+                       several. Errors are an object too
       -h, --help       Print help
       -V, --version    Print version
 
@@ -76,7 +76,7 @@ async fn the_help_teaches() {
                              CA_URL=]
           --force            Replace files that are there already
           --json             Print what the server sent: one object, or one on each line where there are
-                             several
+                             several. Errors are an object too
       -h, --help             Print help
     ");
     assert_snapshot!(Machine::bare().ca(&["task", "create", "--help"]).await.steady(), @"
@@ -99,7 +99,8 @@ async fn the_help_teaches() {
           --budget <BUDGET>
               Most that it may cost, in US dollars
           --json
-              Print what the server sent: one object, or one on each line where there are several
+              Print what the server sent: one object, or one on each line where there are several.
+              Errors are an object too
       -f, --follow
               Watch it until it has ended; the exit code says how
           --idempotency-key <IDEMPOTENCY_KEY>
