@@ -14,6 +14,8 @@ use crate::text;
 
 /// Events in one commit.
 const BATCH: usize = 256;
+/// Under load, what comes within this time is stored together; what comes after a pause is stored at once.
+const GATHER: Duration = Duration::from_millis(4);
 
 /// For so long a database that fails is asked again. Whoever waits for the log waits no longer than that.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -78,6 +80,7 @@ async fn write(store: Store, task_id: String, mut receiver: mpsc::UnboundedRecei
     let mut lines = Vec::new();
     let mut failing = None;
     while receiver.recv_many(&mut lines, BATCH).await > 0 {
+        let begun = tokio::time::Instant::now();
         let mut events = Vec::new();
         let mut flushed = Vec::new();
         for line in lines.drain(..) {
@@ -90,6 +93,7 @@ async fn write(store: Store, task_id: String, mut receiver: mpsc::UnboundedRecei
         for done in flushed {
             let _ = done.send(());
         }
+        tokio::time::sleep_until(begun + GATHER).await;
     }
 }
 

@@ -19,10 +19,10 @@ use crate::api::auth::{Caller, Door};
 use crate::api::logs::LogLine;
 use crate::store::{Event, Store};
 
-/// Under load, what comes within this time goes out together; what comes after a pause goes out at once.
-const GATHER: Duration = Duration::from_millis(4);
 /// How often the log is looked at though no bell rang.
 const POLL: Duration = Duration::from_secs(1);
+/// The same after news, which may have been the last: one bell may have rung for it and for the end.
+const SETTLED: Duration = Duration::from_millis(20);
 /// How long a client hears nothing before it hears that the line still stands.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long a stream may go on after its key was revoked or has expired.
@@ -45,6 +45,13 @@ enum News {
     Events(Arc<Batch>),
     /// The task has ended: how, as JSON.
     End(Arc<str>),
+}
+
+/// What a look at a log has found.
+enum Seen {
+    News,
+    Nothing,
+    End,
 }
 
 /// Events that go out together.
@@ -136,44 +143,60 @@ impl Hub {
         let bell = self.store.wakes().log_of(&task_id);
         let mut seq = begin;
         loop {
-            let looked = Instant::now();
-            match self.look(&task_id, &mut seq, &feed).await {
-                Ok(true) => return,
-                Ok(false) => (),
-                Err(error) => warn!("Could not read a task's log, trying again: {error:#}"),
-            }
+            let next = match self.look(&task_id, &mut seq, &feed).await {
+                Ok(Seen::End) => return,
+                Ok(Seen::News) => SETTLED,
+                Ok(Seen::Nothing) => POLL,
+                Err(error) => {
+                    warn!("Could not read a task's log, trying again: {error:#}");
+                    POLL
+                }
+            };
             if self.leave(&task_id, &feed) {
                 return;
             }
             tokio::select! {
                 () = bell.notified() => (),
-                () = tokio::time::sleep(POLL) => (),
+                () = tokio::time::sleep(next) => (),
                 () = self.stop.cancelled() => return,
             }
-            tokio::time::sleep_until(looked + GATHER).await;
         }
     }
 
-    /// Give out what is new. Whether the task has ended.
-    async fn look(&self, task_id: &str, seq: &mut i64, feed: &Sender<News>) -> Result<bool> {
-        // Looked at first: a task's log is whole before it ends.
+    /// Give out what is new. When nothing is, look whether the task has ended: the busiest moments are not for that.
+    async fn look(&self, task_id: &str, seq: &mut i64, feed: &Sender<News>) -> Result<Seen> {
+        if self.give_out(task_id, seq, feed).await? {
+            return Ok(Seen::News);
+        }
         let state = self.store.task_state(task_id).await?;
-        loop {
-            let events = self.store.events(task_id, *seq, BATCH).await?;
-            let Some(last) = events.last() else { break };
-            *seq = last.seq;
-            let _ = feed.send(News::Events(Arc::new(Batch::of(events))));
-        }
         if state.is_some_and(|state| !state.is_final()) {
-            return Ok(false);
+            return Ok(Seen::Nothing);
         }
+        // A task's log is whole before it ends; some of it may have come between the two looks.
+        self.give_out(task_id, seq, feed).await?;
         let ending = self.store.task(task_id).await?.and_then(|task| task.ending).map(|ending| ending.code);
         let end = json!({ "status": state.map(crate::task::State::name), "ending": ending }).to_string();
         // Together, so that nobody comes in between and waits for ever.
         let mut feeds = self.feeds.lock().unwrap_or_else(PoisonError::into_inner);
         feeds.remove(task_id);
         let _ = feed.send(News::End(end.into()));
-        Ok(true)
+        Ok(Seen::End)
+    }
+
+    /// Give out what is new, and whether anything was.
+    async fn give_out(&self, task_id: &str, seq: &mut i64, feed: &Sender<News>) -> Result<bool> {
+        let before = *seq;
+        loop {
+            let events = self.store.events(task_id, *seq, BATCH).await?;
+            let full = events.len() as i64 == BATCH;
+            if let Some(last) = events.last() {
+                *seq = last.seq;
+                let _ = feed.send(News::Events(Arc::new(Batch::of(events))));
+            }
+            if !full {
+                return Ok(*seq > before);
+            }
+        }
     }
 
     /// Whether nobody is left who follows.
