@@ -7,7 +7,6 @@ use super::problem::Problem;
 use super::secret::Given;
 use crate::app::App;
 use crate::store::Brings;
-use crate::text;
 
 /// The agents that there are.
 const AGENTS: [&str; 1] = ["claude-code"];
@@ -37,13 +36,10 @@ impl Brought<'_> {
             let says = "give a key for the model API: 20 to 512 letters, digits and `-_.`, such as sk-ant-…";
             return Err(Problem::invalid("anthropic_api_key", says));
         }
-        let brings = Brings {
+        Ok(Brings {
             model_key: self.anthropic_api_key.map(|key| key.0.clone()),
             callback: callback::wanted(app, self.callback_url, self.callback_secret)?,
-        };
-        // From here on no text of ours may contain it.
-        brings.model_key.iter().for_each(|key| text::hold_until(key, app.config.runs.longest_life()));
-        Ok(brings)
+        })
     }
 }
 
