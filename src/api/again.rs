@@ -154,6 +154,7 @@ async fn child(app: &App, caller: &Caller, child: Child) -> Answer {
     let wanted = Wanted {
         words,
         number: Some(number),
+        pull_in: None,
         branch: None,
         by: caller.account(),
         order: create::of(caller, task.budget_asked, Some(task.id.to_string()), brings, once),

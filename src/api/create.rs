@@ -126,11 +126,12 @@ pub async fn order(
     check_prompt(&new.prompt)?;
     brought::check_agent(new.agent.as_deref())?;
     let branch = branch(new.branch.as_deref())?;
-    let about = about(app, &new)?;
+    let (about, named_in) = about(app, &new)?;
     let brings = new.brought().read(app, false)?;
     let wanted = Wanted {
         words: new.prompt,
         number: about.number,
+        pull_in: about.pull.then_some(named_in),
         branch,
         earlier: None,
         by: caller.account(),
@@ -222,8 +223,8 @@ fn no_branch() -> Problem {
     Problem::invalid("ref", "give the name of a branch of the repository")
 }
 
-/// The repository, and the issue or pull request on it.
-fn about(app: &App, new: &NewOrder) -> Result<Address, Problem> {
+/// The repository, and the issue or pull request on it; and the field that names it.
+fn about(app: &App, new: &NewOrder) -> Result<(Address, &'static str), Problem> {
     let github = &app.config.github.url;
     let read = |field: &str, given: Option<&String>| match given {
         None => Ok(None),
@@ -241,12 +242,13 @@ fn about(app: &App, new: &NewOrder) -> Result<Address, Problem> {
     {
         return Err(Problem::invalid("repository_url", "it is another repository than `repo`; give one of the two"));
     }
-    let given = url.filter(|it| it.number.is_some() || repo.is_none()).or(repo);
-    if let Some(given @ Address { number: Some(_), .. }) = given {
-        return Ok(given);
+    let url = url.filter(|it| it.number.is_some() || repo.is_none()).map(|it| (it, "repository_url"));
+    let given = url.or(repo.map(|it| (it, "repo")));
+    if let Some(whole @ (Address { number: Some(_), .. }, _)) = given {
+        return Ok(whole);
     }
-    let named = address::named(&new.prompt, github, given.as_ref().map(|it| it.repository.as_str()));
-    named.or(given).ok_or_else(|| {
+    let named = address::named(&new.prompt, github, given.as_ref().map(|it| it.0.repository.as_str()));
+    named.map(|it| (it, "prompt")).or(given).ok_or_else(|| {
         Problem::invalid("repo", "give `owner/name`, or name an issue or pull request by its address in the prompt")
     })
 }
@@ -263,6 +265,9 @@ pub fn problem(no: No, caller: &Caller) -> Problem {
             Problem::no_such("repository", "the App has to be installed on it, and the key has to be for it")
         }
         No::NoThread => Problem::no_such("issue", "look at the number"),
+        No::IsIssue(field) => {
+            Problem::invalid(field, "that number is an issue and no pull request; give its address with `/issues/`")
+        }
         No::NoBranch => no_branch(),
         No::BranchGone(name) => {
             let name = text::line(&name, 100);

@@ -28,6 +28,8 @@ pub struct Wanted {
     pub words: String,
     /// The issue or pull request that it is about.
     pub number: Option<u64>,
+    /// The field whose address says that this is a pull request.
+    pub pull_in: Option<&'static str>,
     /// The branch to begin with, where that is not the default one.
     pub branch: Option<String>,
     /// An earlier task, and whether this goes on from it or does the same again.
@@ -50,6 +52,8 @@ pub enum No {
     /// There is none, or the App is not installed there, or the caller may not know of it.
     NoRepository,
     NoThread,
+    /// It was named as a pull request, in this field.
+    IsIssue(&'static str),
     NoBranch,
     /// The branch that an earlier task began with is not there any more.
     BranchGone(String),
@@ -153,6 +157,9 @@ pub async fn make(app: &App, at: Place, wanted: Wanted, may_see: impl Fn(&str) -
     let place = Place { installation_id, repository_id, repository, number };
     let (subject, setting) = tokio::join!(subject(&desk.repo, &place), Setting::of(&desk, &about.default_branch));
     let (subject, setting) = (subject?, setting?);
+    if let (Some(field), None) = (wanted.pull_in, subject.pull()) {
+        return Err(No::IsIssue(field));
+    }
     let tasks = app.store.tasks_of_thread(place.repository_id, number).await.map_err(Trouble::from)?;
     let order = order(&desk, &wanted, &subject, &setting, &tasks)?;
     let within = within(&desk, &place, &wanted.by).await?;

@@ -41,6 +41,18 @@ stories! {
         world.told();
     }
 
+    async fn what_is_named_as_a_pull_request_is_one(database: Database) {
+        let world = greeting(database, &[]).await;
+        world.issue("The greeting is short", "");
+        let url = format!("{}/octo/app/pull/1", world.github.url());
+        let refused = review(&world).await;
+        assert_eq!(refused.problem(), "422 invalid prompt");
+        assert!(refused.json()["detail"].as_str().unwrap().starts_with("that number is an issue"), "{}", refused.text);
+        let named = order(&world, "ca_test", json!({ "prompt": "review", "repository_url": url })).await;
+        assert_eq!(named.problem(), "422 invalid repository_url");
+        assert_eq!(get(&world, "ca_test", "tasks").await.json()["total"], 0);
+    }
+
     async fn a_branch_that_is_gone_is_named(database: Database) {
         let world = greeting(database, &[]).await;
         world.github.branch_from("octo/app", "release/1", "main");
