@@ -107,6 +107,14 @@ struct Telling {
     cancel_by: Option<String>,
 }
 
+/// What has no word here begins the wait for the next sign of life anew, and so is one.
+fn or_a_comment(typed: String) -> Bytes {
+    match typed.is_empty() {
+        true => Bytes::from_static(b": still here\n\n"),
+        false => typed.into(),
+    }
+}
+
 /// Nobody listens any more.
 struct Left;
 
@@ -129,12 +137,7 @@ impl Telling {
                 () = self.client.closed() => return Err(Left),
             };
             match next {
-                Next::Events(batch) => {
-                    let said = self.typed(&batch, &repository);
-                    if !said.is_empty() {
-                        self.say(said.into()).await?;
-                    }
-                }
+                Next::Events(batch) => self.say(or_a_comment(self.typed(&batch, &repository))).await?,
                 Next::Quiet => self.say(Bytes::from_static(b": still here\n\n")).await?,
                 Next::End(_) => return self.say(self.end().await.into()).await,
                 Next::Shut => return self.say(Bytes::from_static(b": the key was revoked or has expired\n\n")).await,
@@ -185,5 +188,16 @@ impl Telling {
         data["type"] = json!(kind);
         data["at"] = json!(at);
         format!("id: {id}\nevent: {}\ndata: {data}\n\n", kind.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::or_a_comment;
+
+    #[test]
+    fn whatever_happens_is_a_sign_of_life() {
+        assert_eq!(or_a_comment(String::new()), ": still here\n\n");
+        assert_eq!(or_a_comment("id: 1\n\n".to_owned()), "id: 1\n\n");
     }
 }
