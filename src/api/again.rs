@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::auth::{Caller, May, TasksWrite};
-use super::brought::Brought;
+use super::brought::{self, Brought};
 use super::create::{self, Accepted};
 use super::problem::{Body, BodyIfAny, Path, Problem};
 use super::secret::Given;
@@ -91,6 +91,7 @@ pub async fn retry(
     BodyIfAny(retried): BodyIfAny<Retried>,
 ) -> Answer {
     let task = ended(&app, &may.0, &id).await?;
+    brought::may_hear(&may.0, retried.callback_url.as_deref())?;
     let told = Retried { anthropic_api_key: None, callback_secret: None, ..retried.clone() };
     let once = create::once(&headers, &format!("tasks/{id}/retry"), &told)?;
     let brings = retried.brought().read(&app, task.own_key)?;
@@ -113,6 +114,7 @@ pub async fn resume(
     Body(resumed): Body<Resumed>,
 ) -> Answer {
     create::check_prompt(&resumed.prompt)?;
+    brought::may_hear(&may.0, resumed.callback_url.as_deref())?;
     let task = ended(&app, &may.0, &id).await?;
     let Resumed { prompt, anthropic_api_key, callback_url, callback_secret } = resumed;
     let retried = Retried { anthropic_api_key, callback_url, callback_secret };

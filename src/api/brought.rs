@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 
+use super::auth::{Caller, Scope};
 use super::callback;
 use super::problem::Problem;
 use super::secret::Given;
@@ -49,6 +50,14 @@ fn is_key(text: &str) -> bool {
     let fits = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
     KEY.contains(&text.len()) && fits && (text.starts_with("sk-") || digits >= 4)
+}
+
+/// A callback says all that `GET /tasks/{id}` says, so whoever wants one has to be allowed to read that.
+pub fn may_hear(caller: &Caller, callback_url: Option<&str>) -> Result<(), Problem> {
+    match callback_url {
+        Some(_) => caller.may(Scope::TasksRead),
+        None => Ok(()),
+    }
 }
 
 /// Only what is there can be asked for.

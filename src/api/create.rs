@@ -50,7 +50,7 @@ pub struct NewOrder {
     /// A key of the caller's own for the model API: used for this task alone, kept sealed until its end, never shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anthropic_api_key: Option<Given>,
-    /// Called with the task as `GET /tasks/{id}` shows it when it has ended.
+    /// Called with the task as `GET /tasks/{id}` shows it when it has ended; the key needs `tasks:read` for that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback_url: Option<String>,
     /// What the callback is signed with: 16 to 255 characters of the caller's own choice.
@@ -125,6 +125,7 @@ pub async fn order(
     let budget = budget(new.budget_usd)?;
     check_prompt(&new.prompt)?;
     brought::check_agent(new.agent.as_deref())?;
+    brought::may_hear(caller, new.callback_url.as_deref())?;
     let branch = branch(new.branch.as_deref())?;
     let (about, named_in) = about(app, &new)?;
     let brings = new.brought().read(app, false)?;
