@@ -10,6 +10,7 @@ use super::auth::{Caller, May, TasksWrite};
 use super::brought::{self, Brought};
 use super::create::{self, Accepted};
 use super::problem::{Body, BodyIfAny, Path, Problem};
+use super::refused;
 use super::secret::Given;
 use super::tasks::seen;
 use crate::app::App;
@@ -165,5 +166,7 @@ async fn child(app: &App, caller: &Caller, child: Child) -> Answer {
     if let Some(made) = order::before(app, &wanted.order).await.map_err(|no| create::problem(no, caller))? {
         return Ok(Accepted::made(app, &made));
     }
+    refused::check(caller)?;
+    order::has_room(app, &wanted.by).await.map_err(|no| create::problem(no, caller))?;
     create::make(app, caller, at, wanted).await
 }

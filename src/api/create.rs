@@ -10,6 +10,7 @@ use super::address::{self, Address};
 use super::auth::{Caller, May, TasksWrite};
 use super::brought::{self, Brought};
 use super::problem::{Body, Problem};
+use super::refused;
 use super::secret::Given;
 use crate::app::App;
 use crate::clock::{self, Millis};
@@ -143,8 +144,11 @@ pub async fn order(
     if let Some(made) = order::before(app, &wanted.order).await.map_err(says)? {
         return Ok(Accepted::made(app, &made));
     }
+    refused::check(caller)?;
+    order::has_room(app, &wanted.by).await.map_err(says)?;
     let may_see = |name: &str| caller.may_see(name);
-    let at = order::find(app, &about.repository, may_see).await.map_err(says)?;
+    let at = order::find(app, &about.repository, may_see).await.inspect_err(|no| refused::note(caller, no));
+    let at = at.map_err(says)?;
     make(app, caller, at, wanted).await
 }
 
@@ -161,7 +165,10 @@ pub async fn make(
         Ok(made) => made,
         Err(no) => match order::before(app, &order).await {
             Ok(Some(made)) => made,
-            _ => return Err(problem(no, caller)),
+            _ => {
+                refused::note(caller, &no);
+                return Err(problem(no, caller));
+            }
         },
     };
     Ok(Accepted::made(app, &made))

@@ -18,6 +18,7 @@ mod openapi;
 mod own;
 mod page;
 mod problem;
+mod refused;
 mod replay;
 mod request;
 mod result;

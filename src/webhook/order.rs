@@ -115,6 +115,13 @@ pub async fn before(app: &App, order: &store::Order) -> Result<Option<Made>, No>
     }
 }
 
+/// Whether somebody may ask for one task more within the hour, as far as the database knows: GitHub is not asked for those
+/// who may not.
+pub async fn has_room(app: &App, by: &Account) -> Result<(), No> {
+    let made = app.store.made_for(by.id, clock::now() - HOUR).await.map_err(Trouble::from)?;
+    if made < breaker::caps(app).person { Ok(()) } else { Err(No::TooMuch) }
+}
+
 /// A repository by its name, as far as the caller may know of it.
 pub async fn find(app: &App, name: &str, may_see: impl Fn(&str) -> bool) -> Result<Place, No> {
     if !may_see(name) {

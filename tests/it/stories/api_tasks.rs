@@ -316,8 +316,14 @@ stories! {
         assert_eq!((more.problem().as_str(), more.headers["retry-after"].to_str().unwrap()), ("429 too_many_tasks", "600"));
         world.settle().await;
         world.told();
+        // Nobody asks GitHub for them meanwhile.
+        let before = world.github.journal().len();
+        assert_eq!(asked("octo/nothing").await.problem(), "429 too_many_tasks");
+        assert_eq!(world.github.journal().len(), before);
+        let (desk, _) = key(&world, json!({ "name": "desk", "scopes": ["tasks:write"] })).await;
         world.github.suspend_installation();
         world.settle().await;
-        assert_eq!(asked("octo/app").await.problem(), "409 installation_suspended");
+        let suspended = order(&world, &desk, json!({ "prompt": "greet", "repo": "octo/app" })).await;
+        assert_eq!(suspended.problem(), "409 installation_suspended");
     }
 }
