@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::address::{self, Address};
+use super::again::{self, Terms};
 use super::auth::{Caller, May, TasksWrite};
 use super::brought::{self, Brought};
 use super::problem::{Body, Problem};
@@ -14,7 +15,7 @@ use super::refused;
 use super::secret::Given;
 use crate::app::App;
 use crate::clock::{self, Millis};
-use crate::store::{Brings, Once, Order};
+use crate::store::{Brings, Once, Order, StoredTask};
 use crate::task::{self, Place, Refusal};
 use crate::text;
 use crate::webhook::order::{self, Made, No, Wanted};
@@ -45,6 +46,10 @@ pub struct NewOrder {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 0.01, maximum = 1_000_000, example = 1.5)]
     pub budget_usd: Option<f64>,
+    /// A task that has ended and that this one goes on from, as `POST /tasks/{id}/resume` does: with its conversation, where it
+    /// is kept, on the pull request that it has opened or was about. `repo` is not needed with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_id: Option<String>,
     /// Who works on it: `claude-code`, also when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
@@ -128,6 +133,13 @@ pub async fn order(
     brought::check_agent(new.agent.as_deref())?;
     brought::may_hear(caller, new.callback_url.as_deref())?;
     let branch = branch(new.branch.as_deref())?;
+    if let Some(parent) = &new.parent_id {
+        let parent = again::ended(app, caller, parent).await?;
+        is_about(app, &new, &parent)?;
+        let brings = new.brought().read(app, parent.own_key)?;
+        let terms = Terms { branch, budget: budget.or(parent.budget_asked), brings, once };
+        return Box::pin(again::go_on(app, caller, parent, new.prompt, terms)).await;
+    }
     let (about, named_in) = about(app, &new)?;
     let brings = new.brought().read(app, false)?;
     let wanted = Wanted {
@@ -259,6 +271,23 @@ fn about(app: &App, new: &NewOrder) -> Result<(Address, &'static str), Problem> 
     named.map(|it| (it, "prompt")).or(given).ok_or_else(|| {
         Problem::invalid("repo", "give `owner/name`, or name an issue or pull request by its address in the prompt")
     })
+}
+
+/// Where a request names what it is about besides its parent, it has to be the same.
+fn is_about(app: &App, new: &NewOrder, parent: &StoredTask) -> Result<(), Problem> {
+    if new.repo.is_none() && new.repository_url.is_none() {
+        return Ok(());
+    }
+    let (about, named_in) = about(app, new)?;
+    if !about.repository.eq_ignore_ascii_case(&parent.place.repository) {
+        return Err(Problem::invalid("parent_id", "that task is of another repository than this one"));
+    }
+    let same = |number: u64| [again::subject(parent), parent.place.number].contains(&number);
+    // Other addresses in the words are words.
+    if named_in != "prompt" && about.number.is_some_and(|number| !same(number)) {
+        return Err(Problem::invalid("parent_id", "that task is about another issue or pull request than this one"));
+    }
+    Ok(())
 }
 
 /// Why nothing was made, and what to do about it.
