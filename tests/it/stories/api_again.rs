@@ -52,6 +52,8 @@ stories! {
         assert_eq!(world.github.commits("octo/app", "main", &pulls[0].head).len(), 2);
         let child = task(&world, &child).await;
         assert_eq!((&child["parent_id"], &child["kind"], &child["number"]), (&json!(id), &json!("pull"), &json!(1)));
+        let log = get(&world, "ca_test", &format!("tasks/{}/logs", child["task_id"].as_str().unwrap())).await.text;
+        assert!(log.contains("without the earlier conversation"), "this Claude leaves none: {log}");
 
         // The same through the route that makes tasks.
         world.claude_will("echo 'hello, all worlds' > README.md");
