@@ -23,6 +23,7 @@ mod replay;
 mod request;
 mod result;
 mod secret;
+mod streams;
 mod tasks;
 mod usage;
 mod values;

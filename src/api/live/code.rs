@@ -72,11 +72,13 @@ pub async fn code(
 ) -> Result<Response, Problem> {
     let caller = may.0;
     caller.may(Scope::TasksRead)?;
+    // Before there is a task that nobody could follow.
+    let ticket = Ticket::new(door, caller.clone())?;
     let order = NewOrder { prompt: new.prompt, repository_url: Some(new.repo_url), ..NewOrder::default() };
     let made = create::order(&app, &caller, &headers, "code", order).await;
     let (_, axum::Json(Accepted { task_id, url, .. })) = made.map_err(named_as_here)?;
     let cancel_by = listening.cancel_on_disconnect.then(|| caller.says());
-    let follower = hub.follow(&task_id, 0, Ticket::new(door, caller)).await?;
+    let follower = hub.follow(&task_id, 0, ticket).await?;
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream".to_owned()),
         (header::CACHE_CONTROL, "no-store".to_owned()),

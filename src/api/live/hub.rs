@@ -17,6 +17,8 @@ use tracing::warn;
 
 use crate::api::auth::{Caller, Door};
 use crate::api::logs::LogLine;
+use crate::api::problem::Problem;
+use crate::api::streams::Open;
 use crate::store::{Event, Store};
 
 /// Under load, what comes within this time goes out together; what comes after a pause goes out at once.
@@ -192,11 +194,14 @@ pub struct Ticket {
     door: Door,
     caller: Caller,
     look_at: Instant,
+    /// It is counted while it stands.
+    _open: Open,
 }
 
 impl Ticket {
-    pub fn new(door: Door, caller: Caller) -> Self {
-        Self { door, caller, look_at: Instant::now() + TRUST }
+    pub fn new(door: Door, caller: Caller) -> Result<Self, Problem> {
+        let open = door.streams.open(&caller)?;
+        Ok(Self { door, caller, look_at: Instant::now() + TRUST, _open: open })
     }
 
     /// Whether it is still good. A database that does not answer shuts nobody out: it gives no news either.

@@ -103,7 +103,8 @@ impl Client {
                 self.enter(key(socket).await.as_deref()).await.map_err(Closed::Problem)?
             }
         };
-        let follower = self.hub.follow(&task, self.after, Ticket::new(self.door.clone(), caller)).await;
+        let ticket = Ticket::new(self.door.clone(), caller).map_err(Closed::Problem)?;
+        let follower = self.hub.follow(&task, self.after, ticket).await;
         let mut follower = follower.map_err(|error| Closed::Problem(error.into()))?;
         loop {
             let next = {
