@@ -10,7 +10,7 @@ use super::callback::CallbackView;
 use super::problem::{Path, Problem, Query};
 use super::result::{self, TaskError, TaskResult};
 use super::usage::TokenView;
-use super::values::{Count, Limit, Moment, TaskStatus, page};
+use super::values::{Count, Limit, Moment, TaskSource, TaskStatus, page};
 use super::whole::whole;
 use crate::app::App;
 use crate::clock::Millis;
@@ -131,8 +131,9 @@ pub struct Asked {
     repo: Option<String>,
     /// Login of whoever asked.
     requester: Option<String>,
-    /// What asked, such as `comment` or `button`.
-    source: Option<String>,
+    /// What asked.
+    #[param(inline)]
+    source: Option<TaskSource>,
     /// Tasks made from this moment on, in UTC milliseconds.
     #[param(inline)]
     since: Option<Moment>,
@@ -151,7 +152,7 @@ pub async fn list(
         state: asked.status.map(|it| it.0),
         repository: asked.repo,
         requester: asked.requester,
-        source: asked.source,
+        source: asked.source.map(|it| it.0.to_owned()),
         since: asked.since.map(|it| it.0),
         among: may.0.among().map(<[_]>::to_vec),
         before: asked.cursor.as_deref().map(read_cursor).transpose()?,
@@ -252,5 +253,26 @@ fn source(trigger: &Trigger) -> &'static str {
         Trigger::Pull => "pull",
         Trigger::Button => "button",
         Trigger::Api => "api",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::values::SOURCES;
+
+    #[test]
+    fn every_source_can_be_asked_for() {
+        let all = [
+            Trigger::Comment { id: 1 },
+            Trigger::Opened,
+            Trigger::Labeled,
+            Trigger::ReviewComment { id: 1, thread: 1 },
+            Trigger::Review { id: 1 },
+            Trigger::Pull,
+            Trigger::Button,
+            Trigger::Api,
+        ];
+        assert_eq!(all.each_ref().map(source), SOURCES);
     }
 }

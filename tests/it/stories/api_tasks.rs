@@ -93,6 +93,9 @@ stories! {
         assert!(task["result"]["artifacts"]["pr_url"].as_str().unwrap().ends_with("/octo/app/pull/1"), "{task}");
         let mine = get(&world, &key, "tasks?source=api&requester=api:desk").await.json();
         assert_eq!(mine["total"], 1);
+        let mistyped = get(&world, &key, "tasks?source=coment").await;
+        assert_eq!(mistyped.problem(), "422 invalid source");
+        assert!(mistyped.text.contains("comment, opened, labeled"), "{}", mistyped.text);
     }
 
     // Two at once on one repository: they belong to no thread, and so wait for none.
