@@ -17,6 +17,9 @@ use crate::clock::Millis;
 use crate::store::{StoredTask, TaskQuery};
 use crate::task::{Blocked, TaskId, Trigger};
 
+/// Bytes of all prompts on a page. JSON may write each as six.
+const LARGEST: usize = 8 << 20;
+
 /// A task as the API shows it. Times are UTC milliseconds, money is micro-dollars.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct TaskView {
@@ -115,7 +118,7 @@ pub struct TaskPage {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Asked {
-    /// 1 to 200; 50 when absent.
+    /// 1 to 200; 50 when absent. A page of long prompts has fewer.
     #[param(inline)]
     limit: Option<Limit>,
     /// Tasks to leave out at the beginning. Slow when large: `cursor` is not.
@@ -160,8 +163,9 @@ pub async fn list(
     let offset = asked.offset.map_or(0, |it| it.0);
     // One more than asked for: whether there is a next page.
     let mut tasks = app.store.find_tasks(&query, limit + 1, offset).await?;
-    let more = tasks.len() as i64 > limit;
-    tasks.truncate(limit as usize);
+    let fits = fitting(tasks.iter().map(|task| task.prompt.len())).min(limit as usize);
+    let more = tasks.len() > fits;
+    tasks.truncate(fits);
     let total = match asked.cursor {
         Some(_) => None,
         None => Some(app.store.count_tasks(&query).await?),
@@ -172,6 +176,18 @@ pub async fn list(
         tasks: tasks.iter().map(|task| view(&app, task)).collect(),
         total,
     }))
+}
+
+/// How many of these prompts stand on one page: as many as its answer has room for, and one at least.
+fn fitting(prompts: impl Iterator<Item = usize>) -> usize {
+    let mut bytes = 0;
+    prompts
+        .enumerate()
+        .take_while(|(at, prompt)| {
+            bytes += prompt;
+            *at == 0 || bytes <= LARGEST
+        })
+        .count()
 }
 
 /// One task.
@@ -260,6 +276,13 @@ fn source(trigger: &Trigger) -> &'static str {
 mod tests {
     use super::*;
     use crate::api::values::SOURCES;
+
+    #[test]
+    fn a_page_has_as_many_prompts_as_there_is_room_for() {
+        let of = |size: usize| fitting(std::iter::repeat_n(size, 201));
+        assert_eq!((of(100), of(LARGEST / 4), of(LARGEST), of(LARGEST + 1)), (201, 4, 1, 1));
+        assert_eq!(fitting(std::iter::empty()), 0);
+    }
 
     #[test]
     fn every_source_can_be_asked_for() {
