@@ -9,6 +9,8 @@ pub struct Address {
     pub repository: String,
     /// The issue or pull request.
     pub number: Option<u64>,
+    /// It says that the number is a pull request's.
+    pub pull: bool,
 }
 
 /// Read `owner/name`, or an address on this GitHub.
@@ -41,11 +43,12 @@ fn on(text: &str, github: &Url) -> Option<Address> {
     }
     let mut parts = url.path_segments()?;
     let found = repository(&mut parts)?;
-    let number = match parts.next() {
+    let kind = parts.next();
+    let number = match kind {
         Some("issues" | "pull") => parts.next().and_then(|it| it.parse().ok()).filter(|it| (1..1 << 31).contains(it)),
         _ => None,
     };
-    Some(Address { number, ..found })
+    Some(Address { number, pull: number.is_some() && kind == Some("pull"), ..found })
 }
 
 fn repository<'t>(parts: &mut impl Iterator<Item = &'t str>) -> Option<Address> {
@@ -59,7 +62,7 @@ fn repository<'t>(parts: &mut impl Iterator<Item = &'t str>) -> Option<Address> 
     let owner = parts.next().filter(fits)?;
     let name = parts.next()?;
     let name = Some(name.strip_suffix(".git").unwrap_or(name)).filter(fits)?;
-    Some(Address { repository: format!("{owner}/{name}"), number: None })
+    Some(Address { repository: format!("{owner}/{name}"), number: None, pull: false })
 }
 
 #[cfg(test)]
@@ -97,6 +100,14 @@ mod tests {
             ("https://github.com/octo%2Fapp/x", "-"),
         ] {
             assert_eq!(shown(read(text, &github())), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_says_which_of_the_two_it_is() {
+        for (text, pull) in [("issues/7", false), ("pull/7/files", true), ("pull/0", false), ("pulls", false)] {
+            let found = read(&format!("https://github.com/octo/app/{text}"), &github());
+            assert_eq!(found.map(|it| it.pull), Some(pull), "{text}");
         }
     }
 

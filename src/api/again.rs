@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::auth::{Caller, May, TasksWrite};
-use super::brought::Brought;
+use super::brought::{self, Brought};
 use super::create::{self, Accepted};
 use super::problem::{Body, BodyIfAny, Path, Problem};
+use super::refused;
 use super::secret::Given;
 use super::tasks::seen;
 use crate::app::App;
@@ -91,11 +92,13 @@ pub async fn retry(
     BodyIfAny(retried): BodyIfAny<Retried>,
 ) -> Answer {
     let task = ended(&app, &may.0, &id).await?;
+    brought::may_hear(&may.0, retried.callback_url.as_deref())?;
     let told = Retried { anthropic_api_key: None, callback_secret: None, ..retried.clone() };
     let once = create::once(&headers, &format!("tasks/{id}/retry"), &told)?;
     let brings = retried.brought().read(&app, task.own_key)?;
     let (words, number) = (task.prompt.clone(), task.place.number);
-    child(&app, &may.0, Child { task, again: Again::Retry, words, number, brings, once }).await
+    let terms = Terms { branch: None, budget: task.budget_asked, brings, once };
+    child(&app, &may.0, Child { task, again: Again::Retry, words, number, terms }).await
 }
 
 /// Go on from a task that has ended: a new task, with the conversation of the old one, on the pull request that it has
@@ -113,21 +116,32 @@ pub async fn resume(
     Body(resumed): Body<Resumed>,
 ) -> Answer {
     create::check_prompt(&resumed.prompt)?;
+    brought::may_hear(&may.0, resumed.callback_url.as_deref())?;
     let task = ended(&app, &may.0, &id).await?;
     let Resumed { prompt, anthropic_api_key, callback_url, callback_secret } = resumed;
     let retried = Retried { anthropic_api_key, callback_url, callback_secret };
     let brings = retried.brought().read(&app, task.own_key)?;
     let told = Resumed { prompt, callback_url: retried.callback_url, ..Resumed::default() };
     let once = create::once(&headers, &format!("tasks/{id}/resume"), &told)?;
+    let terms = Terms { branch: None, budget: task.budget_asked, brings, once };
+    go_on(&app, &may.0, task, told.prompt, terms).await
+}
+
+/// Go on from a task, for every route that can.
+pub(super) async fn go_on(app: &App, caller: &Caller, task: StoredTask, words: String, terms: Terms) -> Answer {
+    let number = subject(&task);
+    child(app, caller, Child { task, again: Again::Resume, words, number, terms }).await
+}
+
+/// What is gone on with: the pull request that a task has opened, or else what it was about.
+pub(super) fn subject(task: &StoredTask) -> u64 {
     let published = task.progress.published.as_ref().and_then(|it| it.pull);
     let opened = task.ending.as_ref().and_then(|it| it.pull).or(published).filter(|_| task.kind != Kind::Review);
-    let number = opened.unwrap_or(task.place.number);
-    let words = told.prompt;
-    child(&app, &may.0, Child { task, again: Again::Resume, words, number, brings, once }).await
+    opened.unwrap_or(task.place.number)
 }
 
 /// A task that has come to its end.
-async fn ended(app: &App, caller: &Caller, id: &str) -> Result<StoredTask, Problem> {
+pub(super) async fn ended(app: &App, caller: &Caller, id: &str) -> Result<StoredTask, Problem> {
     let task = seen(app, caller, id).await?;
     match task.state.is_final() {
         true => Ok(task),
@@ -144,23 +158,34 @@ struct Child {
     again: Again,
     words: String,
     number: u64,
-    brings: Brings,
-    once: Option<Once>,
+    terms: Terms,
+}
+
+/// What it may cost and begin with, and what it brings.
+pub(super) struct Terms {
+    pub branch: Option<String>,
+    pub budget: Option<i64>,
+    pub brings: Brings,
+    pub once: Option<Once>,
 }
 
 async fn child(app: &App, caller: &Caller, child: Child) -> Answer {
-    let Child { task, again, words, number, brings, once } = child;
+    let Child { task, again, words, number, terms } = child;
+    let Terms { branch, budget, brings, once } = terms;
     let at = Place { number: 0, ..task.place.clone() };
     let wanted = Wanted {
         words,
         number: Some(number),
-        branch: None,
+        pull_in: None,
+        branch,
         by: caller.account(),
-        order: create::of(caller, task.budget_asked, Some(task.id.to_string()), brings, once),
+        order: create::of(caller, budget, Some(task.id.to_string()), brings, once),
         earlier: Some((Box::new(task), again)),
     };
     if let Some(made) = order::before(app, &wanted.order).await.map_err(|no| create::problem(no, caller))? {
         return Ok(Accepted::made(app, &made));
     }
+    refused::check(caller)?;
+    order::has_room(app, &wanted.by).await.map_err(|no| create::problem(no, caller))?;
     create::make(app, caller, at, wanted).await
 }

@@ -19,6 +19,7 @@ use tracing::{Span, warn};
 use utoipa::ToSchema;
 
 use super::problem::Problem;
+use super::streams::Streams;
 use crate::app::App;
 use crate::store::ApiKey;
 use crate::task::Account;
@@ -162,11 +163,12 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
 pub struct Door {
     app: App,
     pub rates: Rates,
+    pub streams: Streams,
 }
 
 impl Door {
     pub fn new(app: App) -> Self {
-        Self { app, rates: Rates::default() }
+        Self { app, rates: Rates::default(), streams: Streams::default() }
     }
 
     /// Whose key this is. No key, a wrong one, one that has expired or was revoked: all the same.

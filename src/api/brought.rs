@@ -2,12 +2,12 @@
 
 use http::StatusCode;
 
+use super::auth::{Caller, Scope};
 use super::callback;
 use super::problem::Problem;
 use super::secret::Given;
 use crate::app::App;
 use crate::store::Brings;
-use crate::text;
 
 /// The agents that there are.
 const AGENTS: [&str; 1] = ["claude-code"];
@@ -37,13 +37,10 @@ impl Brought<'_> {
             let says = "give a key for the model API: 20 to 512 letters, digits and `-_.`, such as sk-ant-…";
             return Err(Problem::invalid("anthropic_api_key", says));
         }
-        let brings = Brings {
+        Ok(Brings {
             model_key: self.anthropic_api_key.map(|key| key.0.clone()),
             callback: callback::wanted(app, self.callback_url, self.callback_secret)?,
-        };
-        // From here on no text of ours may contain it.
-        brings.model_key.iter().for_each(|key| text::hold_until(key, app.config.runs.longest_life()));
-        Ok(brings)
+        })
     }
 }
 
@@ -53,6 +50,14 @@ fn is_key(text: &str) -> bool {
     let fits = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
     KEY.contains(&text.len()) && fits && (text.starts_with("sk-") || digits >= 4)
+}
+
+/// A callback says all that `GET /tasks/{id}` says, so whoever wants one has to be allowed to read that.
+pub fn may_hear(caller: &Caller, callback_url: Option<&str>) -> Result<(), Problem> {
+    match callback_url {
+        Some(_) => caller.may(Scope::TasksRead),
+        None => Ok(()),
+    }
 }
 
 /// Only what is there can be asked for.

@@ -23,8 +23,8 @@ pub async fn clean(answer: Response) -> Response {
     }
     let (mut parts, body) = answer.into_parts();
     let Ok(bytes) = to_bytes(body, LONGEST).await else {
-        let says = "ask for fewer items with `limit`";
-        return Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "too_large", says).into_response();
+        let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "too_large", "ask for fewer items with `limit`");
+        return Problem { field: Some("limit".to_owned()), ..problem }.into_response();
     };
     let said = String::from_utf8_lossy(&bytes);
     let clean = match serde_json::from_str::<Value>(&said) {
@@ -40,5 +40,17 @@ pub async fn clean(answer: Response) -> Response {
             Response::from_parts(parts, Body::from(clean))
         }
         None => Response::from_parts(parts, Body::from(bytes)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_that_is_too_large_says_what_to_ask_for() {
+        let large = clean(Response::new(Body::from(vec![b'.'; LONGEST + 1]))).await;
+        assert_eq!(large.status(), StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(clean(Response::new(Body::from("small"))).await.status(), StatusCode::OK);
     }
 }

@@ -7,13 +7,15 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::address::{self, Address};
+use super::again::{self, Terms};
 use super::auth::{Caller, May, TasksWrite};
 use super::brought::{self, Brought};
 use super::problem::{Body, Problem};
+use super::refused;
 use super::secret::Given;
 use crate::app::App;
 use crate::clock::{self, Millis};
-use crate::store::{Brings, Once, Order};
+use crate::store::{Brings, Once, Order, StoredTask};
 use crate::task::{self, Place, Refusal};
 use crate::text;
 use crate::webhook::order::{self, Made, No, Wanted};
@@ -44,13 +46,17 @@ pub struct NewOrder {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 0.01, maximum = 1_000_000, example = 1.5)]
     pub budget_usd: Option<f64>,
+    /// A task that has ended and that this one goes on from, as `POST /tasks/{id}/resume` does: with its conversation, where it
+    /// is kept, on the pull request that it has opened or was about. `repo` is not needed with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_id: Option<String>,
     /// Who works on it: `claude-code`, also when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
     /// A key of the caller's own for the model API: used for this task alone, kept sealed until its end, never shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anthropic_api_key: Option<Given>,
-    /// Called with the task as `GET /tasks/{id}` shows it when it has ended.
+    /// Called with the task as `GET /tasks/{id}` shows it when it has ended; the key needs `tasks:read` for that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback_url: Option<String>,
     /// What the callback is signed with: 16 to 255 characters of the caller's own choice.
@@ -125,12 +131,21 @@ pub async fn order(
     let budget = budget(new.budget_usd)?;
     check_prompt(&new.prompt)?;
     brought::check_agent(new.agent.as_deref())?;
+    brought::may_hear(caller, new.callback_url.as_deref())?;
     let branch = branch(new.branch.as_deref())?;
-    let about = about(app, &new)?;
+    if let Some(parent) = &new.parent_id {
+        let parent = again::ended(app, caller, parent).await?;
+        is_about(app, &new, &parent)?;
+        let brings = new.brought().read(app, parent.own_key)?;
+        let terms = Terms { branch, budget: budget.or(parent.budget_asked), brings, once };
+        return Box::pin(again::go_on(app, caller, parent, new.prompt, terms)).await;
+    }
+    let (about, named_in) = about(app, &new)?;
     let brings = new.brought().read(app, false)?;
     let wanted = Wanted {
         words: new.prompt,
         number: about.number,
+        pull_in: about.pull.then_some(named_in),
         branch,
         earlier: None,
         by: caller.account(),
@@ -141,8 +156,11 @@ pub async fn order(
     if let Some(made) = order::before(app, &wanted.order).await.map_err(says)? {
         return Ok(Accepted::made(app, &made));
     }
+    refused::check(caller)?;
+    order::has_room(app, &wanted.by).await.map_err(says)?;
     let may_see = |name: &str| caller.may_see(name);
-    let at = order::find(app, &about.repository, may_see).await.map_err(says)?;
+    let at = order::find(app, &about.repository, may_see).await.inspect_err(|no| refused::note(caller, no));
+    let at = at.map_err(says)?;
     make(app, caller, at, wanted).await
 }
 
@@ -159,7 +177,10 @@ pub async fn make(
         Ok(made) => made,
         Err(no) => match order::before(app, &order).await {
             Ok(Some(made)) => made,
-            _ => return Err(problem(no, caller)),
+            _ => {
+                refused::note(caller, &no);
+                return Err(problem(no, caller));
+            }
         },
     };
     Ok(Accepted::made(app, &made))
@@ -222,8 +243,8 @@ fn no_branch() -> Problem {
     Problem::invalid("ref", "give the name of a branch of the repository")
 }
 
-/// The repository, and the issue or pull request on it.
-fn about(app: &App, new: &NewOrder) -> Result<Address, Problem> {
+/// The repository, and the issue or pull request on it; and the field that names it.
+fn about(app: &App, new: &NewOrder) -> Result<(Address, &'static str), Problem> {
     let github = &app.config.github.url;
     let read = |field: &str, given: Option<&String>| match given {
         None => Ok(None),
@@ -241,14 +262,32 @@ fn about(app: &App, new: &NewOrder) -> Result<Address, Problem> {
     {
         return Err(Problem::invalid("repository_url", "it is another repository than `repo`; give one of the two"));
     }
-    let given = url.filter(|it| it.number.is_some() || repo.is_none()).or(repo);
-    if let Some(given @ Address { number: Some(_), .. }) = given {
-        return Ok(given);
+    let url = url.filter(|it| it.number.is_some() || repo.is_none()).map(|it| (it, "repository_url"));
+    let given = url.or(repo.map(|it| (it, "repo")));
+    if let Some(whole @ (Address { number: Some(_), .. }, _)) = given {
+        return Ok(whole);
     }
-    let named = address::named(&new.prompt, github, given.as_ref().map(|it| it.repository.as_str()));
-    named.or(given).ok_or_else(|| {
+    let named = address::named(&new.prompt, github, given.as_ref().map(|it| it.0.repository.as_str()));
+    named.map(|it| (it, "prompt")).or(given).ok_or_else(|| {
         Problem::invalid("repo", "give `owner/name`, or name an issue or pull request by its address in the prompt")
     })
+}
+
+/// Where a request names what it is about besides its parent, it has to be the same.
+fn is_about(app: &App, new: &NewOrder, parent: &StoredTask) -> Result<(), Problem> {
+    if new.repo.is_none() && new.repository_url.is_none() {
+        return Ok(());
+    }
+    let (about, named_in) = about(app, new)?;
+    if !about.repository.eq_ignore_ascii_case(&parent.place.repository) {
+        return Err(Problem::invalid("parent_id", "that task is of another repository than this one"));
+    }
+    let same = |number: u64| [again::subject(parent), parent.place.number].contains(&number);
+    // Other addresses in the words are words.
+    if named_in != "prompt" && about.number.is_some_and(|number| !same(number)) {
+        return Err(Problem::invalid("parent_id", "that task is about another issue or pull request than this one"));
+    }
+    Ok(())
 }
 
 /// Why nothing was made, and what to do about it.
@@ -263,6 +302,9 @@ pub fn problem(no: No, caller: &Caller) -> Problem {
             Problem::no_such("repository", "the App has to be installed on it, and the key has to be for it")
         }
         No::NoThread => Problem::no_such("issue", "look at the number"),
+        No::IsIssue(field) => {
+            Problem::invalid(field, "that number is an issue and no pull request; give its address with `/issues/`")
+        }
         No::NoBranch => no_branch(),
         No::BranchGone(name) => {
             let name = text::line(&name, 100);

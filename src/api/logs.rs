@@ -95,10 +95,28 @@ impl From<Event> for LogLine {
 }
 
 impl LogLine {
-    /// The line for people.
+    /// The line for people, without what their terminals would act on.
     pub fn text(&self) -> String {
         let brief = ["text", "brief", "step", "message"].iter().find_map(|key| self.body[*key].as_str());
         let brief = brief.map_or_else(|| self.body.to_string(), str::to_owned);
-        format!("{:>4}  {:<14} {}", self.seq, self.kind, text::line(&brief, 120))
+        let plain = text::without_sequences(&brief.replace('\r', "\n"));
+        let (plain, _) = text::without_invisible(&plain);
+        format!("{:>4}  {:<14} {}", self.seq, self.kind, text::line(&plain, 120))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::LogLine;
+
+    #[test]
+    fn a_line_for_people_moves_no_terminal() {
+        let line = |body| LogLine { seq: 7, at: 0, kind: "said".to_owned(), body }.text();
+        let hostile = "\u{1B}]52;c;ZXZpbA==\u{7}good\u{1B}[2J \u{9B}31mday\u{202E}\u{8}\rgone\tand more";
+        assert_eq!(line(json!({ "text": hostile })), "   7  said           good day…");
+        assert_eq!(line(json!({ "text": "one\ttwo" })), "   7  said           one\ttwo");
+        assert!(!line(json!({ "other": "\u{9B}31m\u{202E}" })).contains(['\u{9B}', '\u{202E}']));
     }
 }

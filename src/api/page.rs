@@ -13,6 +13,7 @@ use http::header;
 use serde_json::{Value, json};
 use utoipa::openapi::OpenApi;
 
+use super::clean::AsItIs;
 use crate::text;
 
 /// The page and what a browser may do with it, written once.
@@ -46,7 +47,8 @@ pub async fn serve(Extension(page): Extension<Page>) -> Response {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
     ];
-    (headers, page.html.to_string()).into_response()
+    // As the description that it is made of.
+    (headers, Extension(AsItIs), page.html.to_string()).into_response()
 }
 
 fn context(api: &Value, public_url: &str, style: &str) -> Value {

@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::auth::{DeliveriesWrite, May};
+use super::auth::{DeliveriesWrite, May, Scope};
 use super::create;
 use super::deliveries::seen;
 use super::problem::{Path, Problem, Query};
@@ -36,7 +36,8 @@ pub struct ReplayView {
 }
 
 /// Handle a delivery once more, by the rules and against the facts of now, as a new delivery. What was asked in it makes no
-/// second task before the first has ended, and what people were told is not told again. A dry run does nothing.
+/// second task before the first has ended, and what people were told is not told again. A dry run does nothing; anything
+/// else needs `tasks:write` besides `deliveries:write`.
 #[utoipa::path(post, path = "/api/v1/deliveries/{id}/replay", operation_id = "replay_delivery", tag = "deliveries",
     params(("id" = String, Path, description = "`delivery_id`"), Asked),
     responses((status = 200, description = "What a dry run has found", body = ReplayView),
@@ -49,6 +50,10 @@ pub async fn replay(
     Path(id): Path<String>,
     Query(asked): Query<Asked>,
 ) -> Result<(StatusCode, Json<ReplayView>), Problem> {
+    // What was asked in it may become a task.
+    if !asked.dry_run.unwrap_or_default() {
+        may.0.may(Scope::TasksWrite)?;
+    }
     let line = seen(&app, &may.0, &id).await?;
     let conflict = |code: &str, says: &str| Problem::new(StatusCode::CONFLICT, code, says);
     let Some(whole) = app.store.kept_delivery(&id).await? else {

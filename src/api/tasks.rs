@@ -10,12 +10,15 @@ use super::callback::CallbackView;
 use super::problem::{Path, Problem, Query};
 use super::result::{self, TaskError, TaskResult};
 use super::usage::TokenView;
-use super::values::{Count, Limit, Moment, TaskStatus, page};
+use super::values::{Count, Limit, Moment, TaskSource, TaskStatus, page};
 use super::whole::whole;
 use crate::app::App;
 use crate::clock::Millis;
 use crate::store::{StoredTask, TaskQuery};
 use crate::task::{Blocked, TaskId, Trigger};
+
+/// Bytes of all prompts on a page. JSON may write each as six.
+const LARGEST: usize = 8 << 20;
 
 /// A task as the API shows it. Times are UTC milliseconds, money is micro-dollars.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -115,7 +118,7 @@ pub struct TaskPage {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Asked {
-    /// 1 to 200; 50 when absent.
+    /// 1 to 200; 50 when absent. A page of long prompts has fewer.
     #[param(inline)]
     limit: Option<Limit>,
     /// Tasks to leave out at the beginning. Slow when large: `cursor` is not.
@@ -131,8 +134,9 @@ pub struct Asked {
     repo: Option<String>,
     /// Login of whoever asked.
     requester: Option<String>,
-    /// What asked, such as `comment` or `button`.
-    source: Option<String>,
+    /// What asked.
+    #[param(inline)]
+    source: Option<TaskSource>,
     /// Tasks made from this moment on, in UTC milliseconds.
     #[param(inline)]
     since: Option<Moment>,
@@ -151,7 +155,7 @@ pub async fn list(
         state: asked.status.map(|it| it.0),
         repository: asked.repo,
         requester: asked.requester,
-        source: asked.source,
+        source: asked.source.map(|it| it.0.to_owned()),
         since: asked.since.map(|it| it.0),
         among: may.0.among().map(<[_]>::to_vec),
         before: asked.cursor.as_deref().map(read_cursor).transpose()?,
@@ -159,8 +163,9 @@ pub async fn list(
     let offset = asked.offset.map_or(0, |it| it.0);
     // One more than asked for: whether there is a next page.
     let mut tasks = app.store.find_tasks(&query, limit + 1, offset).await?;
-    let more = tasks.len() as i64 > limit;
-    tasks.truncate(limit as usize);
+    let fits = fitting(tasks.iter().map(|task| task.prompt.len())).min(limit as usize);
+    let more = tasks.len() > fits;
+    tasks.truncate(fits);
     let total = match asked.cursor {
         Some(_) => None,
         None => Some(app.store.count_tasks(&query).await?),
@@ -171,6 +176,18 @@ pub async fn list(
         tasks: tasks.iter().map(|task| view(&app, task)).collect(),
         total,
     }))
+}
+
+/// How many of these prompts stand on one page: as many as its answer has room for, and one at least.
+fn fitting(prompts: impl Iterator<Item = usize>) -> usize {
+    let mut bytes = 0;
+    prompts
+        .enumerate()
+        .take_while(|(at, prompt)| {
+            bytes += prompt;
+            *at == 0 || bytes <= LARGEST
+        })
+        .count()
 }
 
 /// One task.
@@ -252,5 +269,33 @@ fn source(trigger: &Trigger) -> &'static str {
         Trigger::Pull => "pull",
         Trigger::Button => "button",
         Trigger::Api => "api",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::values::SOURCES;
+
+    #[test]
+    fn a_page_has_as_many_prompts_as_there_is_room_for() {
+        let of = |size: usize| fitting(std::iter::repeat_n(size, 201));
+        assert_eq!((of(100), of(LARGEST / 4), of(LARGEST), of(LARGEST + 1)), (201, 4, 1, 1));
+        assert_eq!(fitting(std::iter::empty()), 0);
+    }
+
+    #[test]
+    fn every_source_can_be_asked_for() {
+        let all = [
+            Trigger::Comment { id: 1 },
+            Trigger::Opened,
+            Trigger::Labeled,
+            Trigger::ReviewComment { id: 1, thread: 1 },
+            Trigger::Review { id: 1 },
+            Trigger::Pull,
+            Trigger::Button,
+            Trigger::Api,
+        ];
+        assert_eq!(all.each_ref().map(source), SOURCES);
     }
 }

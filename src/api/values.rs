@@ -72,6 +72,29 @@ impl PartialSchema for TaskStatus {
 
 impl ToSchema for TaskStatus {}
 
+/// What asks for tasks, by the names that the store has for it.
+pub const SOURCES: [&str; 8] = ["comment", "opened", "labeled", "review_comment", "review", "pull", "button", "api"];
+
+/// What asked for a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TaskSource(pub &'static str);
+
+impl<'de> Deserialize<'de> for TaskSource {
+    fn deserialize<D: Deserializer<'de>>(given: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(given)?;
+        let says = || D::Error::custom(format!("`{}` is none of {}", text::line(&name, 40), SOURCES.join(", ")));
+        SOURCES.into_iter().find(|it| *it == name).map(Self).ok_or_else(says)
+    }
+}
+
+impl PartialSchema for TaskSource {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(SchemaType::Type(Type::String)).enum_values(Some(SOURCES)).into()
+    }
+}
+
+impl ToSchema for TaskSource {}
+
 #[cfg(test)]
 mod tests {
     use serde::de::IntoDeserializer as _;

@@ -8,9 +8,10 @@ use tracing::warn;
 use super::{Halt, Pause, Run, stopped, wait};
 use crate::clock::{self, Millis};
 use crate::github;
+use crate::queue::Stop;
 use crate::report::{Money, Undone, View};
 use crate::sandbox::{self, git::Workbench};
-use crate::store::{self, ChangeAfter};
+use crate::store::{self, Begun, ChangeAfter};
 use crate::task::{Ending, Progress, Snapshot, State, Trigger, Wait, WaitsFor, Work};
 
 impl Run<'_> {
@@ -23,6 +24,21 @@ impl Run<'_> {
         }
         self.show(|view| to.name().clone_into(&mut view.state));
         Ok(())
+    }
+
+    /// Move the task to where nothing can be stopped any more. A stop that was asked for before ends it here, whether this
+    /// process has heard of it or not.
+    pub async fn begin_publishing(&self) -> Result<(), Halt> {
+        self.check_cancel()?;
+        let from = State::named(&self.views.borrow().state).unwrap_or(self.task.state);
+        match self.app.store.begin_publishing(self.job.lease(), from).await.map_err(Pause::from)? {
+            Begun::Yes => {
+                self.show(|view| State::Publishing.name().clone_into(&mut view.state));
+                Ok(())
+            }
+            Begun::Cancelled(by) => Err(stopped(Stop::Cancelled(by))),
+            Begun::Lost => Err(Halt::Pause(Pause::Lost)),
+        }
     }
 
     pub async fn record(&self, progress: &Progress) -> Result<(), Halt> {
@@ -47,6 +63,14 @@ impl Run<'_> {
         match self.job.is_stopped() {
             true => Err(stopped(self.job.why())),
             false => Ok(()),
+        }
+    }
+
+    /// An end if a person asked for it. A process that goes down still publishes what is there.
+    pub fn check_cancel(&self) -> Result<(), Halt> {
+        match self.job.is_stopped().then(|| self.job.why()) {
+            Some(why @ Stop::Cancelled(_)) => Err(stopped(why)),
+            _ => Ok(()),
         }
     }
 

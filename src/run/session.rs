@@ -27,22 +27,32 @@ impl Run<'_> {
         if !self.task.snapshot.goes_on || !self.task.snapshot.lane.publishes() {
             return None;
         }
-        let place = &self.task.place;
-        let kept = match self.kept(place.repository_id, place.number).await {
-            Ok(kept) => kept?,
-            Err(error) => {
-                warn!("Could not read the earlier conversation: {error:#}");
-                return None;
-            }
-        };
+        let kept = self.kept().await.unwrap_or_else(|error| {
+            warn!("Could not read the earlier conversation: {error:#}");
+            None
+        });
+        if kept.is_none() && self.task.parent_id.is_some() {
+            // Somebody has named what is gone on with.
+            self.log.step("resumed", "without the earlier conversation");
+        }
+        let kept = kept?;
         let id = kept.session_id.parse().ok()?;
         info!("Going on with an earlier conversation");
         Some(Earlier { id, archive: kept.archive.into() })
     }
 
-    async fn kept(&self, repository_id: u64, number: u64) -> anyhow::Result<Option<StoredSession>> {
-        let store = &self.app.store;
-        let Some((whose, kept)) = store.session_about(repository_id, number).await? else { return Ok(None) };
+    /// What the task that was named has said, or else the newest about the same issue or pull request.
+    async fn kept(&self) -> anyhow::Result<Option<StoredSession>> {
+        let (store, place) = (&self.app.store, &self.task.place);
+        let named = match &self.task.parent_id {
+            Some(parent) => store.session_of(parent).await?.map(|kept| (parent.clone(), kept)),
+            None => None,
+        };
+        let found = match named {
+            Some(named) => Some(named),
+            None => store.session_about(place.repository_id, place.number).await?,
+        };
+        let Some((whose, kept)) = found else { return Ok(None) };
         let said_in = store.task(&whose).await?.map(|task| task.snapshot.lane);
         Ok((self.task.snapshot.lane != Lane::Trusted || said_in == Some(Lane::Trusted)).then_some(kept))
     }

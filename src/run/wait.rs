@@ -57,6 +57,8 @@ async fn end(run: &Run<'_>, wait: Wait, ending: Option<&Ending>) -> Result<(), P
     if let Some(ending) = ending {
         warn!("Gave up telling how the task ended: {}", wait.why);
         run.log.step("untold", &wait.why);
+        // Who follows the log hears no more after the end.
+        run.log.flush().await;
         return run.end(ending.state()).await;
     }
     info!(ending = wait.ending.code, "Waited long enough: {}", wait.why);

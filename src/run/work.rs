@@ -17,6 +17,8 @@ pub async fn work(run: &Run<'_>, outbox: &Outbox<'_>) -> Result<Ending, Halt> {
         }
         None => {
             let work = work_to_publish(run).await?;
+            // Whoever was told that it stops reads nothing of it afterwards.
+            run.check_cancel()?;
             run.show(|view| view.work = Some(work.clone()));
             let Some(head) = work.head.clone() else {
                 return nothing_changed(run, outbox, work).await;
@@ -30,10 +32,11 @@ pub async fn work(run: &Run<'_>, outbox: &Outbox<'_>) -> Result<Ending, Halt> {
             run.show(|view| view.work = Some(work.clone()));
             run.keep_work(&work).await;
             if !run.may_push() || work.is_a_patch() {
+                run.check_cancel()?;
                 answer(run, outbox, &work, None).await?;
                 return Ok(Ending { by: Some(run.task.requester.login.clone()), ..Ending::new("patch", "") });
             }
-            run.advance(State::Publishing).await?;
+            run.begin_publishing().await?;
             run.show(|view| view.step = "publishing");
             let made = head.clone();
             let (work, published) = match run.task.kind {

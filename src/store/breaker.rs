@@ -65,6 +65,12 @@ impl Store {
         Ok(tally(&mut *self.read.acquire().await?, place, since, person, lately).await?)
     }
 
+    /// How many tasks were made for a person since then, wherever that was.
+    pub async fn made_for(&self, person: u64, since: Millis) -> Result<u32> {
+        let made = sqlx::query_scalar::<_, i64>(PERSON).bind(person as i64).bind(since).fetch_one(&self.read).await?;
+        Ok(u32::try_from(made).unwrap_or(u32::MAX))
+    }
+
     /// Whether one task more may be made, with nobody else counting meanwhile. SQLite has one writer; on PostgreSQL those
     /// on the same thread, then those of the same person, wait for each other.
     pub(super) async fn is_within(
@@ -86,6 +92,9 @@ impl Store {
     }
 }
 
+const PERSON: &str = "select count(*) from task where requester_id = $1 and created_at > $2
+                        and trigger_json <> '{\"kind\":\"pull\"}'";
+
 async fn tally(
     on: &mut AnyConnection,
     place: &Place,
@@ -96,8 +105,6 @@ async fn tally(
     const THREAD: &str = "select count(*), count(case when requester like '%[bot]' then 1 end) from task
                           where repository_id = $1 and number = $2 and created_at > $3
                             and (started_at is not null or ended_at is null)";
-    const PERSON: &str = "select count(*) from task where requester_id = $1 and created_at > $2
-                            and trigger_json <> '{\"kind\":\"pull\"}'";
     let thread = sqlx::query(THREAD).bind(place.repository_id as i64).bind(place.number as i64).bind(since);
     let thread = thread.fetch_one(&mut *on).await?;
     let person = sqlx::query_scalar::<_, i64>(PERSON).bind(person as i64).bind(lately);

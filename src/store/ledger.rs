@@ -144,6 +144,18 @@ impl Store {
         Ok(true)
     }
 
+    /// The conversation of this very task, while it is the newest of its thread.
+    pub async fn session_of(&self, task_id: &str) -> Result<Option<StoredSession>> {
+        const SQL: &str = "select session_id, archive, sealed_with from session where task_id = $1";
+        let row = sqlx::query(SQL).bind(task_id).fetch_optional(&self.read).await?;
+        row.map(|row| {
+            let sealed_with: String = row.try_get(2)?;
+            let archive = self.open_session(task_id, &sealed_with, row.try_get(1)?)?;
+            Ok(StoredSession { session_id: row.try_get(0)?, archive })
+        })
+        .transpose()
+    }
+
     /// The newest conversation about a pull request or issue that a trusted task has left: of work on it, or of the task
     /// that opened it.
     pub async fn session_about(&self, repository_id: u64, number: u64) -> Result<Option<(String, StoredSession)>> {

@@ -28,6 +28,8 @@ pub struct Wanted {
     pub words: String,
     /// The issue or pull request that it is about.
     pub number: Option<u64>,
+    /// The field whose address says that this is a pull request.
+    pub pull_in: Option<&'static str>,
     /// The branch to begin with, where that is not the default one.
     pub branch: Option<String>,
     /// An earlier task, and whether this goes on from it or does the same again.
@@ -50,6 +52,8 @@ pub enum No {
     /// There is none, or the App is not installed there, or the caller may not know of it.
     NoRepository,
     NoThread,
+    /// It was named as a pull request, in this field.
+    IsIssue(&'static str),
     NoBranch,
     /// The branch that an earlier task began with is not there any more.
     BranchGone(String),
@@ -111,6 +115,13 @@ pub async fn before(app: &App, order: &store::Order) -> Result<Option<Made>, No>
     }
 }
 
+/// Whether somebody may ask for one task more within the hour, as far as the database knows: GitHub is not asked for those
+/// who may not.
+pub async fn has_room(app: &App, by: &Account) -> Result<(), No> {
+    let made = app.store.made_for(by.id, clock::now() - HOUR).await.map_err(Trouble::from)?;
+    if made < breaker::caps(app).person { Ok(()) } else { Err(No::TooMuch) }
+}
+
 /// A repository by its name, as far as the caller may know of it.
 pub async fn find(app: &App, name: &str, may_see: impl Fn(&str) -> bool) -> Result<Place, No> {
     if !may_see(name) {
@@ -153,6 +164,9 @@ pub async fn make(app: &App, at: Place, wanted: Wanted, may_see: impl Fn(&str) -
     let place = Place { installation_id, repository_id, repository, number };
     let (subject, setting) = tokio::join!(subject(&desk.repo, &place), Setting::of(&desk, &about.default_branch));
     let (subject, setting) = (subject?, setting?);
+    if let (Some(field), None) = (wanted.pull_in, subject.pull()) {
+        return Err(No::IsIssue(field));
+    }
     let tasks = app.store.tasks_of_thread(place.repository_id, number).await.map_err(Trouble::from)?;
     let order = order(&desk, &wanted, &subject, &setting, &tasks)?;
     let within = within(&desk, &place, &wanted.by).await?;
@@ -172,7 +186,13 @@ pub async fn make(app: &App, at: Place, wanted: Wanted, may_see: impl Fn(&str) -
     };
     let most = app.config.runs.budget_run_usd.micros;
     match app.store.order_task(&new, &wanted.order, most).await.map_err(Trouble::from)? {
-        Ordered::Made { created_at } => Ok(Made { task_id: id.to_string(), created_at }),
+        Ordered::Made { created_at } => {
+            // From here on no text of ours may contain it. Before this it stands in none: what is refused repeats no key, and
+            // leaves nothing behind.
+            let own = wanted.order.brings.model_key.iter();
+            own.for_each(|key| text::hold_until(key, app.config.runs.longest_life()));
+            Ok(Made { task_id: id.to_string(), created_at })
+        }
         Ordered::Busy if new.kind == Kind::Review => Err(No::Refused(Refusal::AlreadyReviewing)),
         other => made(app, other).await,
     }

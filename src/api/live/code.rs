@@ -72,11 +72,13 @@ pub async fn code(
 ) -> Result<Response, Problem> {
     let caller = may.0;
     caller.may(Scope::TasksRead)?;
+    // Before there is a task that nobody could follow.
+    let ticket = Ticket::new(door, caller.clone())?;
     let order = NewOrder { prompt: new.prompt, repository_url: Some(new.repo_url), ..NewOrder::default() };
     let made = create::order(&app, &caller, &headers, "code", order).await;
     let (_, axum::Json(Accepted { task_id, url, .. })) = made.map_err(named_as_here)?;
     let cancel_by = listening.cancel_on_disconnect.then(|| caller.says());
-    let follower = hub.follow(&task_id, 0, Ticket::new(door, caller)).await?;
+    let follower = hub.follow(&task_id, 0, ticket).await?;
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream".to_owned()),
         (header::CACHE_CONTROL, "no-store".to_owned()),
@@ -107,6 +109,14 @@ struct Telling {
     cancel_by: Option<String>,
 }
 
+/// What has no word here begins the wait for the next sign of life anew, and so is one.
+fn or_a_comment(typed: String) -> Bytes {
+    match typed.is_empty() {
+        true => Bytes::from_static(b": still here\n\n"),
+        false => typed.into(),
+    }
+}
+
 /// Nobody listens any more.
 struct Left;
 
@@ -129,12 +139,7 @@ impl Telling {
                 () = self.client.closed() => return Err(Left),
             };
             match next {
-                Next::Events(batch) => {
-                    let said = self.typed(&batch, &repository);
-                    if !said.is_empty() {
-                        self.say(said.into()).await?;
-                    }
-                }
+                Next::Events(batch) => self.say(or_a_comment(self.typed(&batch, &repository))).await?,
                 Next::Quiet => self.say(Bytes::from_static(b": still here\n\n")).await?,
                 Next::End(_) => return self.say(self.end().await.into()).await,
                 Next::Shut => return self.say(Bytes::from_static(b": the key was revoked or has expired\n\n")).await,
@@ -185,5 +190,16 @@ impl Telling {
         data["type"] = json!(kind);
         data["at"] = json!(at);
         format!("id: {id}\nevent: {}\ndata: {data}\n\n", kind.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::or_a_comment;
+
+    #[test]
+    fn whatever_happens_is_a_sign_of_life() {
+        assert_eq!(or_a_comment(String::new()), ": still here\n\n");
+        assert_eq!(or_a_comment("id: 1\n\n".to_owned()), "id: 1\n\n");
     }
 }

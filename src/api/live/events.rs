@@ -70,7 +70,7 @@ pub async fn events(
         Some(last) => last.parse().map_err(|_| Problem::invalid("last-event-id", "give the id of a message"))?,
         None => asked.after.map_or(0, |it| it.0),
     };
-    let follower = hub.follow(&task.id.to_string(), after, Ticket::new(door, may.0)).await?;
+    let follower = hub.follow(&task.id.to_string(), after, Ticket::new(door, may.0)?).await?;
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-store"),

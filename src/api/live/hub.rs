@@ -17,6 +17,8 @@ use tracing::warn;
 
 use crate::api::auth::{Caller, Door};
 use crate::api::logs::LogLine;
+use crate::api::problem::Problem;
+use crate::api::streams::Open;
 use crate::store::{Event, Store};
 
 /// How often the log is looked at though no bell rang.
@@ -215,11 +217,14 @@ pub struct Ticket {
     door: Door,
     caller: Caller,
     look_at: Instant,
+    /// It is counted while it stands.
+    _open: Open,
 }
 
 impl Ticket {
-    pub fn new(door: Door, caller: Caller) -> Self {
-        Self { door, caller, look_at: Instant::now() + TRUST }
+    pub fn new(door: Door, caller: Caller) -> Result<Self, Problem> {
+        let open = door.streams.open(&caller)?;
+        Ok(Self { door, caller, look_at: Instant::now() + TRUST, _open: open })
     }
 
     /// Whether it is still good. A database that does not answer shuts nobody out: it gives no news either.
@@ -227,14 +232,16 @@ impl Ticket {
         if Instant::now() < self.look_at {
             return true;
         }
-        self.look_at = Instant::now() + TRUST;
-        match self.door.still_opens(&self.caller).await {
+        let good = match self.door.still_opens(&self.caller).await {
             Ok(good) => good,
             Err(error) => {
                 warn!("Could not look at the key of a stream, trying again: {error:#}");
                 true
             }
-        }
+        };
+        // With the answer and not before: whoever waits for it may be called away, and then nobody has looked.
+        self.look_at = Instant::now() + TRUST;
+        good
     }
 }
 
@@ -254,20 +261,20 @@ impl Follower {
         if !self.ticket.is_good().await {
             return Next::Shut;
         }
-        while self.behind {
-            match self.hub.store.events(&self.task_id, self.seq, BATCH).await {
-                Ok(events) => {
-                    self.behind = events.len() as i64 == BATCH;
-                    if let Some(last) = events.last() {
-                        self.seq = last.seq;
-                        return Next::Events(Arc::new(Batch::of(events)));
-                    }
-                }
-                Err(_) => return Next::Gone("the database did not answer"),
-            }
-        }
         let quiet = Instant::now() + HEARTBEAT;
         loop {
+            while self.behind {
+                match self.hub.store.events(&self.task_id, self.seq, BATCH).await {
+                    Ok(events) => {
+                        self.behind = events.len() as i64 == BATCH;
+                        if let Some(last) = events.last() {
+                            self.seq = last.seq;
+                            return Next::Events(Arc::new(Batch::of(events)));
+                        }
+                    }
+                    Err(_) => return Next::Gone("the database did not answer"),
+                }
+            }
             let heard = tokio::select! {
                 heard = self.news.recv() => heard,
                 () = tokio::time::sleep_until(quiet) => return Next::Quiet,
@@ -277,17 +284,50 @@ impl Follower {
                 },
                 () = self.hub.stop.cancelled() => return Next::Gone("the server stops"),
             };
-            match heard {
-                Ok(News::Events(batch)) => {
-                    if let Some(batch) = batch.after(self.seq) {
-                        self.seq = batch.last();
-                        return Next::Events(batch);
-                    }
-                }
-                Ok(News::End(end)) => return Next::End(end),
-                Err(RecvError::Lagged(_)) => return Next::Gone("the client is too slow"),
-                Err(RecvError::Closed) => return Next::Gone("the server stops"),
+            if let Some(next) = taken(heard, &mut self.seq, &mut self.behind) {
+                return next;
             }
         }
+    }
+}
+
+/// What news are to a client that has come as far as `seq`. What went by while it was busy stands in the store; a client that
+/// takes nothing is let go by whoever sends to it.
+fn taken(heard: Result<News, RecvError>, seq: &mut i64, behind: &mut bool) -> Option<Next> {
+    match heard {
+        Ok(News::Events(batch)) => {
+            let batch = batch.after(*seq)?;
+            *seq = batch.last();
+            Some(Next::Events(batch))
+        }
+        Ok(News::End(end)) => Some(Next::End(end)),
+        Err(RecvError::Lagged(_)) => {
+            *behind = true;
+            None
+        }
+        Err(RecvError::Closed) => Some(Next::Gone("the server stops")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_has_missed_news_reads_them_from_the_store() {
+        let (feed, mut news) = broadcast::channel(1);
+        let batch = |seq| News::Events(Arc::new(Batch::encode(vec![(seq, "{}".to_owned())])));
+        for seq in 1..=3 {
+            assert!(feed.send(batch(seq)).is_ok());
+        }
+        let (mut seq, mut behind) = (0, false);
+        assert!(taken(news.recv().await, &mut seq, &mut behind).is_none(), "nobody is let go for it");
+        assert_eq!((seq, behind), (0, true));
+        // From the store it has all three, and the last comes once more.
+        (seq, behind) = (3, false);
+        assert!(taken(news.recv().await, &mut seq, &mut behind).is_none());
+        assert!(feed.send(batch(4)).is_ok());
+        let next = taken(news.recv().await, &mut seq, &mut behind);
+        assert!(matches!(next, Some(Next::Events(_))) && (seq, behind) == (4, false));
     }
 }

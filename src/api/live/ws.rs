@@ -29,6 +29,7 @@ const LONGEST: usize = 4 << 10;
 /// Close codes of ours stand for the HTTP statuses they end with.
 const OURS: u16 = 4000;
 const NORMAL: u16 = 1000;
+const TALKS: u16 = 1008;
 const AGAIN: u16 = 1013;
 
 /// The first message, for clients that can't set headers, such as browsers.
@@ -87,6 +88,7 @@ impl Client {
             Ok(()) => (NORMAL, "the task has ended".to_owned()),
             Err(Closed::Problem(problem)) => (OURS + problem.status, problem.code),
             Err(Closed::Gone(why)) => (AGAIN, why.to_owned()),
+            Err(Closed::Talks) => (TALKS, "this stream takes no more messages".to_owned()),
             Err(Closed::Left) => return,
         };
         let close = Message::Close(Some(CloseFrame { code, reason: why.into() }));
@@ -101,16 +103,25 @@ impl Client {
                 self.enter(key(socket).await.as_deref()).await.map_err(Closed::Problem)?
             }
         };
-        let follower = self.hub.follow(&task, self.after, Ticket::new(self.door.clone(), caller)).await;
+        let ticket = Ticket::new(self.door.clone(), caller).map_err(Closed::Problem)?;
+        let follower = self.hub.follow(&task, self.after, ticket).await;
         let mut follower = follower.map_err(|error| Closed::Problem(error.into()))?;
         loop {
-            let next = tokio::select! {
-                next = follower.next() => next,
-                // Clients have nothing to say but that they leave; pings are answered by the socket itself.
-                said = socket.recv() => match said {
-                    Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(Closed::Left),
-                    Some(Ok(_)) => continue,
-                },
+            let next = {
+                // Held on to, whatever the client says meanwhile: what it waits for may be whether its key still opens.
+                let next = follower.next();
+                tokio::pin!(next);
+                loop {
+                    tokio::select! {
+                        next = &mut next => break next,
+                        // Clients have nothing to say but that they leave; pings are answered by the socket itself.
+                        said = socket.recv() => match said {
+                            Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(Closed::Left),
+                            Some(Ok(Message::Text(_) | Message::Binary(_))) => return Err(Closed::Talks),
+                            Some(Ok(_)) => (),
+                        },
+                    }
+                }
             };
             match next {
                 Next::Events(batch) => {
@@ -133,6 +144,8 @@ impl Client {
 enum Closed {
     Problem(Problem),
     Gone(&'static str),
+    /// It goes on talking after it has shown its key.
+    Talks,
     Left,
 }
 

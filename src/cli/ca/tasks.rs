@@ -107,6 +107,7 @@ async fn create(
         repository_url,
         branch,
         budget_usd,
+        parent_id: None,
         agent: None,
         anthropic_api_key,
         callback_url,

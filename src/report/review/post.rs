@@ -19,6 +19,11 @@ pub struct Posted {
     pub plain: bool,
 }
 
+/// The writes that are the review: with comments on lines, and without.
+pub fn post_keys(task: &StoredTask) -> [String; 2] {
+    [format!("task:{}:review", task.id), format!("task:{}:review-plain", task.id)]
+}
+
 /// Post the review, once. GitHub refuses all of it for one comment that it does not like; then it is posted without
 /// comments, and nothing is lost.
 pub async fn post(
@@ -32,14 +37,14 @@ pub async fn post(
 ) -> Result<Posted, Undone> {
     let comments: Vec<NewLine> = reviewed.found.iter().filter_map(line).collect();
     let body = summary(config, task, view, reviewed, false);
-    match once(outbox, repo, task, &format!("task:{}:review", task.id), &reviewed.head, &body, event, &comments).await {
+    let [whole, plain] = post_keys(task);
+    match once(outbox, repo, task, &whole, &reviewed.head, &body, event, &comments).await {
         Ok(review) => return Ok(Posted { review: Some(review.id), plain: false }),
         Err(Undone::Refused(why)) => warn!("GitHub did not take the review as it is: {why}"),
         Err(other) => return Err(other),
     }
     let body = summary(config, task, view, &in_the_table(reviewed), false);
-    let key = format!("task:{}:review-plain", task.id);
-    match once(outbox, repo, task, &key, &reviewed.head, &body, event, &[]).await {
+    match once(outbox, repo, task, &plain, &reviewed.head, &body, event, &[]).await {
         Ok(review) => Ok(Posted { review: Some(review.id), plain: true }),
         Err(Undone::Refused(why)) => {
             warn!("GitHub took no review at all, the check run has it: {why}");

@@ -24,7 +24,11 @@ pub async fn review(run: &Run<'_>, outbox: &Outbox<'_>) -> Result<Ending, Halt> 
         }
     };
     run.show(|view| view.reviewed = Some(reviewed.clone()));
-    run.advance(State::Publishing).await?;
+    match post::is_begun(run).await? {
+        // GitHub may have it.
+        true => run.advance(State::Publishing).await?,
+        false => run.begin_publishing().await?,
+    }
     run.show(|view| view.step = "publishing");
     // An earlier attempt may have come so far, and died before it could keep that the task has ended.
     let review = match reviewed.posted {

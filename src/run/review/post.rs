@@ -13,6 +13,12 @@ use crate::task::review::{Known, KnownState, Reviewed, Spot};
 use crate::task::rules::Verdict;
 use crate::task::{Lane, Progress, Trigger};
 
+/// Whether an earlier attempt has begun to post: what it has said can't be taken back, and the rest belongs to it.
+pub async fn is_begun(run: &Run<'_>) -> Result<bool, Halt> {
+    let keys = report::review::post_keys(run.task);
+    Ok(run.app.store.is_intended(&keys).await.map_err(Pause::from)?)
+}
+
 /// The answer is the review's id, where one was posted.
 pub async fn post(run: &Run<'_>, outbox: &Outbox<'_>, reviewed: &Reviewed) -> Result<Option<NonZeroU64>, Halt> {
     let pause = |undone| Halt::Pause(Pause::from(undone));

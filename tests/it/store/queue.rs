@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use cloud_agent::store::{
-    Decided, DeliveryState, Effect, Intent, Lease, Listing, NewDelivery, NewEvent, Queue, Renewed,
+    Begun, Decided, DeliveryState, Effect, Intent, Lease, Listing, NewDelivery, NewEvent, Queue, Renewed,
 };
 use cloud_agent::task::{Ending, Progress, State};
 
@@ -58,6 +58,28 @@ on_both! {
         assert!(store.end(&now.lease, State::Failed).await.unwrap());
         let task = store.task(&now.lease.job_id).await.unwrap().unwrap();
         assert_eq!((task.state, task.spent_micros, task.ending.unwrap().code.as_str()), (State::Failed, 0, "budget"));
+    }
+
+    async fn nothing_is_published_after_a_stop(scene) {
+        let store = &scene.store;
+        for (number, stopped) in [(1, false), (2, true)] {
+            scene.task(number, 1).await;
+            let held = scene.claim(Queue::Task, LEASE, Some(9)).await.unwrap().lease;
+            assert!(store.advance(&held, State::Queued, State::Running).await.unwrap());
+            if stopped {
+                assert!(store.request_cancel(&held.job_id, "bob").await.unwrap());
+            }
+            let begun = store.begin_publishing(&held, State::Running).await.unwrap();
+            let late = Lease { epoch: held.epoch - 1, ..held.clone() };
+            let (expected, stands) = match stopped {
+                true => (Begun::Cancelled("bob".to_owned()), State::Running),
+                false => (Begun::Yes, State::Publishing),
+            };
+            assert_eq!(begun, expected);
+            assert_eq!(store.begin_publishing(&late, stands).await.unwrap(), Begun::Lost);
+            assert_eq!(store.task_state(&held.job_id).await.unwrap(), Some(stands));
+            assert!(store.end(&held, State::Failed).await.unwrap());
+        }
     }
 
     async fn one_process_looks_for_what_was_missed(scene) {

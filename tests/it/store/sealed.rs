@@ -36,6 +36,17 @@ async fn said(store: &Store, number: u64) -> Result<Vec<u8>, String> {
 }
 
 on_both! {
+    async fn a_tasks_own_conversation_is_found_while_it_is_kept(scene) {
+        keep(&scene, 1).await;
+        keep(&scene, 2).await;
+        let first = scene.store.tasks_of_thread(1, 1).await.unwrap().pop().unwrap().id.to_string();
+        let found = scene.store.session_of(&first).await.unwrap().unwrap();
+        assert_eq!((found.session_id.as_str(), found.archive.as_slice()), ("s", &b"what was said"[..]));
+        // Another task of the same thread has left one since.
+        keep(&scene, 1).await;
+        assert!(scene.store.session_of(&first).await.unwrap().is_none());
+    }
+
     async fn keys_are_changed_one_after_the_other(scene) {
         keep(&scene, 1).await;
         keep(&scene, 2).await;

@@ -302,6 +302,43 @@ stories! {
         world.told();
     }
 
+    async fn a_socket_takes_nothing_after_its_key(database: Database) {
+        let (world, task) = working(database).await;
+        for more in [Message::text(r#"{"api_key":"ca_test"}"#), Message::binary(vec![0_u8])] {
+            let mut socket = open(&world, &task, "ca_test").await;
+            socket.send(more).await.unwrap();
+            assert_eq!(hear(&mut socket).await.1, 1008);
+        }
+        assert_eq!(ask(&world, "ca_test", Method::POST, &format!("tasks/{task}/cancel"), None).await.status, 202);
+        world.settle().await;
+        world.told();
+    }
+
+    // Each ping calls away whoever waits for what comes next.
+    async fn a_socket_that_is_never_quiet_ends_with_its_key_too(database: Database) {
+        let (world, task) = working(database).await;
+        let (reader, id) = key(&world, json!({ "name": "reader", "scopes": ["tasks:read"] })).await;
+        let (mut says, mut hears) = open(&world, &task, &reader).await.split();
+        assert_eq!(ask(&world, "ca_test", Method::DELETE, &format!("admin/api-keys/{id}"), None).await.status, 204);
+        let noise = tokio::spawn(async move {
+            while says.send(Message::Ping(vec![0_u8].into())).await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        });
+        let mut closed: u16 = 0;
+        while let Some(Ok(said)) = hears.next().await {
+            if let Message::Close(frame) = said {
+                closed = frame.map_or(0, |it| it.code.into());
+                break;
+            }
+        }
+        noise.abort();
+        assert_eq!(closed, 4401);
+        assert_eq!(ask(&world, "ca_test", Method::POST, &format!("tasks/{task}/cancel"), None).await.status, 202);
+        world.settle().await;
+        world.told();
+    }
+
     async fn a_stream_shows_no_key(database: Database) {
         let world = worked(database).await;
         let task = world.last_task(1).await.unwrap().id.to_string();

@@ -52,6 +52,22 @@ stories! {
         assert_eq!(world.github.commits("octo/app", "main", &pulls[0].head).len(), 2);
         let child = task(&world, &child).await;
         assert_eq!((&child["parent_id"], &child["kind"], &child["number"]), (&json!(id), &json!("pull"), &json!(1)));
+        let log = get(&world, "ca_test", &format!("tasks/{}/logs", child["task_id"].as_str().unwrap())).await.text;
+        assert!(log.contains("without the earlier conversation"), "this Claude leaves none: {log}");
+
+        // The same through the route that makes tasks.
+        world.claude_will("echo 'hello, all worlds' > README.md");
+        let body = |repo: Option<&str>| json!({ "prompt": "greet the rest", "parent_id": id, "repo": repo });
+        let third = task_id(&order(&world, "ca_test", body(None)).await);
+        world.settle().await;
+        let told = world.told();
+        assert!(told.contains("> greet the rest"), "{told}");
+        assert_eq!(world.github.commits("octo/app", "main", &pulls[0].head).len(), 3);
+        let third = task(&world, &third).await;
+        assert_eq!((&third["parent_id"], &third["kind"], &third["number"]), (&json!(id), &json!("pull"), &json!(1)));
+        assert_eq!(order(&world, "ca_test", body(Some("octo/lib"))).await.problem(), "422 invalid parent_id");
+        let nobodys = json!({ "prompt": "greet", "parent_id": "nothing" });
+        assert_eq!(order(&world, "ca_test", nobodys).await.problem(), "404 no_such_task");
 
         // Whoever may not see it learns nothing of it.
         let new = json!({ "name": "narrow", "scopes": ["tasks:write"], "repositories": ["octo/lib"] });

@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::api::{Answer, ask, get};
+use super::api::{Answer, ask, get, key};
 use super::api_tasks::{greeting, order, task_id};
 use super::findings::APP;
 use crate::world::World;
@@ -39,6 +39,35 @@ stories! {
         world.settle().await;
         assert_eq!(task(&world, &second).await["ending"], "cancelled");
         world.told();
+    }
+
+    async fn what_is_named_as_a_pull_request_is_one(database: Database) {
+        let world = greeting(database, &[]).await;
+        world.issue("The greeting is short", "");
+        let url = format!("{}/octo/app/pull/1", world.github.url());
+        let refused = review(&world).await;
+        assert_eq!(refused.problem(), "422 invalid prompt");
+        assert!(refused.json()["detail"].as_str().unwrap().starts_with("that number is an issue"), "{}", refused.text);
+        let named = order(&world, "ca_test", json!({ "prompt": "review", "repository_url": url })).await;
+        assert_eq!(named.problem(), "422 invalid repository_url");
+        assert_eq!(get(&world, "ca_test", "tasks").await.json()["total"], 0);
+    }
+
+    async fn what_comes_to_nothing_asks_github_so_often_and_no_more(database: Database) {
+        let world = greeting(database, &[]).await;
+        let (desk, _) = key(&world, json!({ "name": "desk", "scopes": ["tasks:write"] })).await;
+        let nowhere = json!({ "prompt": "greet", "repo": "octo/nothing" });
+        for _ in 0..30 {
+            assert_eq!(order(&world, &desk, nowhere.clone()).await.problem(), "404 no_such_repository");
+        }
+        let looked = || world.github.journal().iter().filter(|it| it.path.contains("octo/nothing")).count();
+        let before = looked();
+        let refused = order(&world, &desk, nowhere.clone()).await;
+        assert_eq!(refused.problem(), "429 too_many_refused");
+        let wait: u32 = refused.headers["retry-after"].to_str().unwrap().parse().unwrap();
+        assert!((1..=60).contains(&wait), "{wait}");
+        assert_eq!(looked(), before);
+        assert_eq!(order(&world, "ca_test", nowhere).await.problem(), "404 no_such_repository", "it is that key's alone");
     }
 
     async fn a_branch_that_is_gone_is_named(database: Database) {

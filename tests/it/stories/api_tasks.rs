@@ -93,6 +93,9 @@ stories! {
         assert!(task["result"]["artifacts"]["pr_url"].as_str().unwrap().ends_with("/octo/app/pull/1"), "{task}");
         let mine = get(&world, &key, "tasks?source=api&requester=api:desk").await.json();
         assert_eq!(mine["total"], 1);
+        let mistyped = get(&world, &key, "tasks?source=coment").await;
+        assert_eq!(mistyped.problem(), "422 invalid source");
+        assert!(mistyped.text.contains("comment, opened, labeled"), "{}", mistyped.text);
     }
 
     // Two at once on one repository: they belong to no thread, and so wait for none.
@@ -316,8 +319,15 @@ stories! {
         assert_eq!((more.problem().as_str(), more.headers["retry-after"].to_str().unwrap()), ("429 too_many_tasks", "600"));
         world.settle().await;
         world.told();
+        // Nobody asks GitHub for them meanwhile.
+        let looked = || world.github.journal().iter().filter(|it| it.path.contains("octo/nothing")).count();
+        let before = looked();
+        assert_eq!(asked("octo/nothing").await.problem(), "429 too_many_tasks");
+        assert_eq!(looked(), before);
+        let (desk, _) = key(&world, json!({ "name": "desk", "scopes": ["tasks:write"] })).await;
         world.github.suspend_installation();
         world.settle().await;
-        assert_eq!(asked("octo/app").await.problem(), "409 installation_suspended");
+        let suspended = order(&world, &desk, json!({ "prompt": "greet", "repo": "octo/app" })).await;
+        assert_eq!(suspended.problem(), "409 installation_suspended");
     }
 }

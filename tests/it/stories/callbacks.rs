@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::api::{ask, get};
+use super::api::{ask, get, key};
 use super::api_tasks::{order, task_id};
 use super::ca::Machine;
 use crate::world::{Database, Does, Receiver, World};
@@ -190,6 +190,11 @@ stories! {
             let refused = order(&world, "ca_test", body(&receiver.url, secret)).await;
             assert_eq!(refused.problem(), "422 invalid callback_secret");
         }
+        // Who is called reads the task.
+        let (writes, _) = key(&world, json!({ "name": "writes", "scopes": ["tasks:write"] })).await;
+        let refused = order(&world, &writes, body(&receiver.url, Some(SECRET))).await;
+        assert_eq!(refused.problem(), "403 forbidden");
+        assert!(refused.text.contains("`tasks:read`"), "{}", refused.text);
         let alone = json!({ "prompt": "say it", "repo": "octo/app", "callback_secret": SECRET });
         assert_eq!(order(&world, "ca_test", alone).await.problem(), "422 invalid callback_url");
 

@@ -98,6 +98,27 @@ stories! {
         assert_eq!(world.sql("select count(*) from task_secret").await, 0, "it is wiped");
     }
 
+    // Whoever may ask could otherwise fill the memory of the process with keys of nobody.
+    async fn a_key_is_held_once_there_is_a_task_for_it_and_not_before(database: Database) {
+        let mut world = World::on(database).await;
+        world.set("ADMIN_API_KEY", "ca_test");
+        world.start().await;
+        let key = uuid::Uuid::new_v4().simple().to_string() + "0123";
+        let said = format!("it is {key}.");
+        for (repo, problem) in [("octo/nothing", "404 no_such_repository"), ("octo", "422 invalid repo")] {
+            let body = json!({ "prompt": "what does it say?", "repo": repo, "anthropic_api_key": key });
+            let refused = order(&world, "ca_test", body).await;
+            assert_eq!(refused.problem(), problem);
+            assert!(!refused.text.contains(&key), "{}", refused.text);
+            assert_eq!(cloud_agent::text::redact_held(&said), said, "nothing is held for what was refused");
+        }
+        let body = json!({ "prompt": "what does it say?", "repo": "octo/app", "anthropic_api_key": key });
+        task_id(&order(&world, "ca_test", body).await);
+        assert!(!cloud_agent::text::redact_held(&said).contains(&key), "it is held with its task");
+        world.settle().await;
+        world.told();
+    }
+
     async fn what_can_be_brought_is_said(database: Database) {
         let mut world = World::on(database).await;
         world.set("ADMIN_API_KEY", "ca_test");

@@ -141,13 +141,19 @@ stories! {
         world.settle().await;
         world.told();
         let id = newest(&world).await;
-        let scopes = ["deliveries:read", "deliveries:write"];
+        let scopes = ["deliveries:read", "deliveries:write", "tasks:write"];
         let (narrow, _) = key(&world, json!({ "name": "narrow", "scopes": scopes, "repositories": ["octo/lib"] })).await;
         let (reader, _) = key(&world, json!({ "name": "reader", "scopes": scopes[..1] })).await;
         for dry in [true, false] {
             assert_eq!(replay(&world, &narrow, &id, dry).await.problem(), "404 no_such_delivery");
             assert_eq!(replay(&world, &reader, &id, dry).await.problem(), "403 forbidden");
         }
+        // What comes of it may be a task.
+        let (half, _) = key(&world, json!({ "name": "half", "scopes": scopes[..2] })).await;
+        assert_eq!(replay(&world, &half, &id, true).await.status, 200);
+        let refused = replay(&world, &half, &id, false).await;
+        assert_eq!(refused.problem(), "403 forbidden");
+        assert!(refused.text.contains("`tasks:write`"), "{}", refused.text);
         let forget = async |key: &str, query: &str| ask(&world, key, Method::DELETE, &format!("deliveries{query}"), None).await;
         assert_eq!(forget(&reader, "?all=true").await.problem(), "403 forbidden");
         assert_eq!(forget(&narrow, "?all=true").await.json()["forgotten"], 0);
