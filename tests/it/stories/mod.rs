@@ -66,5 +66,6 @@ mod triggers;
 mod two_doors;
 mod cut_off;
 mod sick;
+mod slow;
 mod waiting;
 mod workers;
