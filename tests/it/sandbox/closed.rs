@@ -223,4 +223,7 @@ fn without_user_namespaces_there_is_no_weaker_sandbox() {
     // The same without the switch: it is the switch that it stops at.
     let said = doctor(r#"unshare --user --map-root-user sh -c 'exec "$@"' sh "$@""#);
     assert!(line(&said, "a sandbox ").starts_with("ok"), "{said}");
+    // There is nobody but root, so a sandbox would be root: that is not good enough either.
+    assert!(line(&said, "the sandbox's user").starts_with("BAD"), "{said}");
+    assert!(said.contains("Run cloud-agent as an ordinary user"), "it says what to do: {said}");
 }
