@@ -7,7 +7,7 @@ mod outgoing;
 mod templates;
 
 pub use hidden::{
-    Counted, Hidden, Removed, Tally, destination, hidden_ranges, is_invisible, plain, spelled, visible,
+    Counted, Hidden, Removed, Tally, destination, hidden_ranges, in_added, is_invisible, plain, spelled, visible,
     without_invisible, without_sequences,
 };
 pub use outgoing::{at_home, hold, hold_until, outgoing, redact, redact_held, redact_json};

@@ -63,6 +63,7 @@ mod ledger;
 mod limits;
 mod talk;
 mod triggers;
+mod unseen;
 mod two_doors;
 mod cut_off;
 mod sick;
