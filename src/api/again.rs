@@ -48,8 +48,9 @@ pub struct Retried {
 }
 
 impl Retried {
-    fn brought(&self) -> Brought<'_> {
+    fn brought<'a>(&'a self, words: &'a str) -> Brought<'a> {
         Brought {
+            words,
             anthropic_api_key: self.anthropic_api_key.as_ref(),
             callback_url: self.callback_url.as_deref(),
             callback_secret: self.callback_secret.as_ref(),
@@ -93,7 +94,7 @@ pub async fn retry(
     let task = ended(&app, &may.0, &id).await?;
     let told = Retried { anthropic_api_key: None, callback_secret: None, ..retried.clone() };
     let once = create::once(&headers, &format!("tasks/{id}/retry"), &told)?;
-    let brings = retried.brought().read(&app, task.own_key)?;
+    let brings = retried.brought(&task.prompt).read(&app, task.own_key)?;
     let (words, number) = (task.prompt.clone(), task.place.number);
     child(&app, &may.0, Child { task, again: Again::Retry, words, number, brings, once }).await
 }
@@ -116,7 +117,7 @@ pub async fn resume(
     let task = ended(&app, &may.0, &id).await?;
     let Resumed { prompt, anthropic_api_key, callback_url, callback_secret } = resumed;
     let retried = Retried { anthropic_api_key, callback_url, callback_secret };
-    let brings = retried.brought().read(&app, task.own_key)?;
+    let brings = retried.brought(&prompt).read(&app, task.own_key)?;
     let told = Resumed { prompt, callback_url: retried.callback_url, ..Resumed::default() };
     let once = create::once(&headers, &format!("tasks/{id}/resume"), &told)?;
     let published = task.progress.published.as_ref().and_then(|it| it.pull);

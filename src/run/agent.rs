@@ -280,7 +280,7 @@ impl Run<'_> {
         self.account(gate).await;
         info!(agent.turns = finished.turns, "Claude Code ended");
         match finished.outcome {
-            Outcome::Answered(answer) => Ok(answer),
+            Outcome::Answered(answer) => Ok(self.without_own_key(answer)),
             Outcome::Stopped(Why::Cancelled) => Err(stopped(self.job.why())),
             Outcome::Stopped(why) => {
                 // A person's stop and a lost claim count before what they did to the agent.
@@ -292,7 +292,7 @@ impl Run<'_> {
                     return Err(Halt::Pause(Pause::Later(self.model_trouble(&why, gate))));
                 }
                 let says = match &why {
-                    Why::Crashed { tail, .. } => tail.clone(),
+                    Why::Crashed { tail, .. } => text::redact_held(tail),
                     _ => String::new(),
                 };
                 Err(Halt::End(Ending::new(why.code(), says)))

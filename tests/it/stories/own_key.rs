@@ -98,6 +98,26 @@ stories! {
         assert_eq!(world.sql("select count(*) from task_secret").await, 0, "it is wiped");
     }
 
+    async fn a_key_is_kept_out_of_what_its_own_task_says_and_of_no_other(database: Database) {
+        // Something that others may well want to say: who may make tasks does not choose what they can't.
+        const SAID: &str = "5ca1ab1e0ddba11c0ffee5eaf00dfacade123456";
+        let mut world = World::on(database).await;
+        world.claude_says("true", &answer(&format!("It was fixed in {SAID}.")).to_string());
+        world.set("ADMIN_API_KEY", "ca_test");
+        world.start().await;
+        let (theirs, ours) = (asked(&world, Some(SAID)).await, asked(&world, None).await);
+        world.settle().await;
+        let (theirs, ours) = (task(&world, &theirs).await, task(&world, &ours).await);
+        assert_eq!(theirs["result"]["summary"], "It was fixed in [redacted].", "{theirs}");
+        assert_eq!(ours["result"]["summary"], format!("It was fixed in {SAID}."), "{ours}");
+        let log = get(&world, "ca_test", &format!("tasks/{}/logs", theirs["task_id"].as_str().unwrap())).await.text;
+        assert!(log.contains("It was fixed in") && !log.contains(SAID), "{log}");
+        // It would be read by everybody who sees the task.
+        let body = json!({ "prompt": format!("take {SAID}"), "repo": "octo/app", "anthropic_api_key": SAID });
+        assert_eq!(order(&world, "ca_test", body).await.problem(), "422 invalid prompt");
+        world.told();
+    }
+
     async fn what_can_be_brought_is_said(database: Database) {
         let mut world = World::on(database).await;
         world.set("ADMIN_API_KEY", "ca_test");
