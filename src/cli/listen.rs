@@ -9,23 +9,49 @@ use axum::serve::Listener as _;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::patient::{Patient, Socket};
 
 /// Bytes of a head, and of what is read at once of a body.
 const BUFFER: usize = 64 << 10;
 
+/// Open files that this process asks for, if it may have so many.
+const FILES: u64 = 65_536;
+
+/// What clients may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// For the head of a request, and between two of them.
+    pub head: Duration,
+    /// At once. Further ones wait at the door.
+    pub connections: usize,
+}
+
+impl Bounds {
+    /// As many connections as leave half of the open files to everything else: runs go on, whoever knocks.
+    pub fn new(head: Duration) -> Self {
+        let (has, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 1024));
+        let wanted = has.max(most.min(FILES));
+        let files = setrlimit(Resource::RLIMIT_NOFILE, wanted, most).map_or(has, |()| wanted);
+        Self { head, connections: usize::try_from(files.min(FILES) / 2).unwrap_or_default().max(1) }
+    }
+}
+
 /// Serve until the stop, and then until every request that is under way has its answer.
-pub async fn listen(mut listener: Patient, router: Router, head: Duration, stop: CancellationToken) {
+pub async fn listen(mut listener: Patient, router: Router, bounds: Bounds, stop: CancellationToken) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
-            (socket, _) = listener.accept() => {
-                connections.spawn(serve(socket, router.clone(), head, stop.clone()));
+            (socket, _) = listener.accept(), if connections.len() < bounds.connections => {
+                connections.spawn(serve(socket, router.clone(), bounds.head, stop.clone()));
+                if connections.len() == bounds.connections {
+                    warn!("{} connections are open; others wait until one is closed", bounds.connections);
+                }
             }
             Some(_) = connections.join_next() => (),
         }
@@ -69,8 +95,10 @@ mod tests {
     use crate::cli::patient::PATIENCE;
 
     const LONG: Duration = Duration::from_secs(60);
+    const PATIENT: Bounds = Bounds { head: LONG, connections: 100 };
+    const SHORT: Bounds = Bounds { head: Duration::from_millis(300), connections: 100 };
 
-    async fn server(head: Duration, stop: CancellationToken) -> (SocketAddr, tokio::task::JoinHandle<()>) {
+    async fn server(bounds: Bounds, stop: CancellationToken) -> (SocketAddr, tokio::task::JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         // Told to stop by the very request that is under way.
@@ -81,7 +109,7 @@ mod tests {
             "done"
         };
         let router = Router::new().route("/", get(|| async { "here" })).route("/last", get(last));
-        (address, tokio::spawn(listen(Patient { listener, patience: PATIENCE }, router, head, stop)))
+        (address, tokio::spawn(listen(Patient { listener, patience: PATIENCE }, router, bounds, stop)))
     }
 
     /// All that comes until the server hangs up; `None` when it does not.
@@ -94,7 +122,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_sends_a_head_letter_by_letter_is_hung_up_on() {
-        let (address, _server) = server(Duration::from_millis(300), CancellationToken::new()).await;
+        let (address, _server) = server(SHORT, CancellationToken::new()).await;
         let client = TcpStream::connect(address).await.unwrap();
         let (mut reads, mut writes) = client.into_split();
         let drip = tokio::spawn(async move {
@@ -120,7 +148,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_head_that_is_endless_is_refused() {
-        let (address, _server) = server(LONG, CancellationToken::new()).await;
+        let (address, _server) = server(PATIENT, CancellationToken::new()).await;
         let mut client = TcpStream::connect(address).await.unwrap();
         client.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
         // It may hang up before all of it was sent.
@@ -129,9 +157,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn whoever_comes_when_all_places_are_taken_waits_for_one() {
+        let (address, _server) = server(Bounds { connections: 2, ..PATIENT }, CancellationToken::new()).await;
+        let ask = async || {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+            client
+        };
+        let (mut one, mut two) = (ask().await, ask().await);
+        // Both have been answered, and stay.
+        let mut first = [0; 12];
+        one.read_exact(&mut first).await.unwrap();
+        two.read_exact(&mut first).await.unwrap();
+        let mut three = ask().await;
+        let early = tokio::time::timeout(Duration::from_millis(200), three.read_exact(&mut first)).await;
+        assert!(early.is_err(), "there is no place for it");
+        drop(one);
+        tokio::time::timeout(LONG / 2, three.read_exact(&mut first)).await.unwrap().unwrap();
+        assert_eq!(&first, b"HTTP/1.1 200");
+    }
+
+    #[tokio::test]
     async fn what_is_under_way_at_the_stop_is_answered() {
         let stop = CancellationToken::new();
-        let (address, server) = server(LONG, stop.clone()).await;
+        let (address, server) = server(PATIENT, stop.clone()).await;
         let mut idle = TcpStream::connect(address).await.unwrap();
         let mut client = TcpStream::connect(address).await.unwrap();
         client.write_all(b"GET /last HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();

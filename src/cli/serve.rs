@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::listen;
+use super::listen::{Bounds, listen};
 use super::patient::{self, Patient};
 use crate::app::App;
 use crate::config::Config;
@@ -88,10 +88,10 @@ pub async fn start(config: Config, doors: bool) -> Result<Running> {
 
     if let Some(listener) = listener {
         let router = webhook::router(app.clone()).merge(api::router(app.clone(), stop.clone()));
-        let (closing, head) = (stop.clone(), app.config.server.request_timeout.0);
+        let (closing, bounds) = (stop.clone(), Bounds::new(app.config.server.request_timeout.0));
         parts.spawn(async move {
             let listener = Patient { listener, patience: patient::PATIENCE };
-            listen::listen(listener, router, head, closing).await;
+            listen(listener, router, bounds, closing).await;
             Ok(())
         });
         let (app, stop) = (app.clone(), stop.clone());
