@@ -43,7 +43,10 @@ impl Brought<'_> {
             && self.words.contains(key.expose())
         {
             // The agent would read it, and whoever sees the task.
-            return Err(Problem::invalid("prompt", "leave the `anthropic_api_key` out of it: everybody who sees the task reads it"));
+            return Err(Problem::invalid(
+                "prompt",
+                "leave the `anthropic_api_key` out of it: everybody who sees the task reads it",
+            ));
         }
         let brings = Brings {
             model_key: self.anthropic_api_key.map(|key| key.0.clone()),

@@ -14,7 +14,9 @@ use super::context::Context;
 use super::left::Left;
 use super::session::Earlier;
 use super::{Halt, Pause, Run, stopped, wait};
-use crate::agent::{self, Answer, ClaudeBinary, Invocation, Line, Outcome, Session, ThreadAnswer, TodoState, Tools, Turn, Why};
+use crate::agent::{
+    self, Answer, ClaudeBinary, Invocation, Line, Outcome, Session, ThreadAnswer, TodoState, Tools, Turn, Why,
+};
 use crate::clock;
 use crate::gateway::{Gate, RunTerms};
 use crate::sandbox::{Limits, Sandbox, SandboxError, SandboxRef, Spec};

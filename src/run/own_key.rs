@@ -46,7 +46,9 @@ impl Run<'_> {
         };
         let why = code.strip_prefix("own_key_").unwrap_or_default();
         let model = gate.trouble().map(|it| it.message).filter(|it| !it.is_empty());
-        let model = model.map(|it| format!(" The model says: {}", text::redact_held(&text::line(&it, 200)))).unwrap_or_default();
+        let model = model
+            .map(|it| format!(" The model says: {}", text::redact_held(&text::line(&it, 200))))
+            .unwrap_or_default();
         self.task.own_key.then(|| Ending::new(code, format!("{}{model}", said(why))))
     }
 }

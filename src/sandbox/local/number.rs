@@ -76,7 +76,8 @@ impl Number {
     fn take(id: u32, path: PathBuf) -> io::Result<Option<Self>> {
         loop {
             let mut open = OpenOptions::new();
-            let file = open.write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(&path)?;
+            let file =
+                open.write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(&path)?;
             match file.try_lock() {
                 Ok(()) => (),
                 Err(TryLockError::WouldBlock) => return Ok(None),

@@ -157,9 +157,8 @@ fn protocols() -> Result<Rules, Error> {
 
 fn set_aside() -> Result<Rules, Error> {
     // Of these the kernel reads all.
-    let beyond = |argument, most| {
-        SeccompRule::new(vec![SeccompCondition::new(argument, SeccompCmpArgLen::Qword, Gt, most)?])
-    };
+    let beyond =
+        |argument, most| SeccompRule::new(vec![SeccompCondition::new(argument, SeccompCmpArgLen::Qword, Gt, most)?]);
     SET_ASIDE.into_iter().map(|(call, argument, most)| Ok((call, vec![beyond(argument, most)?]))).collect()
 }
 
