@@ -12,17 +12,18 @@ fn said(world: &World) -> Vec<String> {
     lines.filter(|it| it.contains("can be seen")).collect()
 }
 
+const TOLD: &str = "There is more in the added code than can be seen: 4 characters that turn the direction of text (bob), \
+                    2 control sequences (bob), 2 invisible characters (bob).";
+
 stories! {
     async fn what_people_do_not_see_of_code_is_counted(database: Database) {
-        const TOLD: &str = "<sub>There is more in the added code than can be seen: 4 characters that turn the direction of text (bob), \
-                            2 control sequences (bob), 2 invisible characters (bob).</sub>";
         let mut world = World::on(database).await;
         world.claude_finds(&findings(&[finding("sly.rs", 1, "It is not what it seems", "")]));
         world.settings(ON);
         world.start().await;
         world.pull("change", &[("sly.rs", SLY)]).await;
         world.settle().await;
-        assert_eq!(said(&world), [TOLD]);
+        assert_eq!(said(&world), [format!("<sub>{TOLD}</sub>")]);
         let posted = world.github.reviews("octo/app#1").remove(0).body;
         assert!(posted.contains(TOLD), "{posted}");
         world.told();
@@ -37,8 +38,8 @@ stories! {
         world.settle().await;
         world.told();
         let summary = world.github.check_runs("octo/app").remove(0).summary.unwrap();
-        let line = summary.lines().find(|it| it.contains("Hidden text")).unwrap_or(&summary);
-        insta::assert_snapshot!(line, @"");
+        let line = format!("<sub>Hidden text was taken out: 1 invisible character (alice). {TOLD}</sub>");
+        assert!(summary.contains(&line), "{summary}");
         // It is what it is, to the byte.
         assert!(world.github.file_at("octo/app", "change", "seen.txt").unwrap().contains("+let word = \"\u{E0068}\u{E0069}\";"));
     }
