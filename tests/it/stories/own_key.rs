@@ -102,7 +102,8 @@ stories! {
         // Something that others may well want to say: who may make tasks does not choose what they can't.
         const SAID: &str = "5ca1ab1e0ddba11c0ffee5eaf00dfacade123456";
         let mut world = World::on(database).await;
-        world.claude_says("true", &answer(&format!("It was fixed in {SAID}.")).to_string());
+        let line = json!({ "type": "assistant", "message": { "content": [{ "type": "text", "text": format!("I see {SAID}.") }] } });
+        world.claude_says(&format!("echo '{line}'"), &answer(&format!("It was fixed in {SAID}.")).to_string());
         world.set("ADMIN_API_KEY", "ca_test");
         world.start().await;
         let (theirs, ours) = (asked(&world, Some(SAID)).await, asked(&world, None).await);
@@ -111,7 +112,7 @@ stories! {
         assert_eq!(theirs["result"]["summary"], "It was fixed in [redacted].", "{theirs}");
         assert_eq!(ours["result"]["summary"], format!("It was fixed in {SAID}."), "{ours}");
         let log = get(&world, "ca_test", &format!("tasks/{}/logs", theirs["task_id"].as_str().unwrap())).await.text;
-        assert!(log.contains("It was fixed in") && !log.contains(SAID), "{log}");
+        assert!(log.contains("I see [redacted].") && !log.contains(SAID), "{log}");
         // It would be read by everybody who sees the task.
         let body = json!({ "prompt": format!("take {SAID}"), "repo": "octo/app", "anthropic_api_key": SAID });
         assert_eq!(order(&world, "ca_test", body).await.problem(), "422 invalid prompt");

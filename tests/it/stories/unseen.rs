@@ -13,7 +13,7 @@ fn said(world: &World) -> Vec<String> {
 }
 
 const TOLD: &str = "There is more in the added code than can be seen: 4 characters that turn the direction of text (bob), \
-                    2 control sequences (bob), 2 invisible characters (bob).";
+                    2 invisible characters (bob), 2 control sequences (bob).";
 
 stories! {
     async fn what_people_do_not_see_of_code_is_counted(database: Database) {
