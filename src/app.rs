@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use tokio::sync::OnceCell;
 use tracing::info;
 
+use crate::bodies::Bodies;
 use crate::config::{self, Config};
 use crate::gateway::host::Rule;
 use crate::gateway::{Gateway, GatewaySettings};
@@ -34,6 +35,7 @@ pub struct App {
     pub provider: Arc<dyn Provider>,
     pub gateway: Gateway,
     pub health: Health,
+    pub bodies: Bodies,
     /// Each opens the API; several while one is being changed.
     pub admin_keys: Arc<[SecretString]>,
     /// Made at the first run: its commits carry the bot's account, which GitHub has to tell.
@@ -66,6 +68,7 @@ impl App {
         Ok(Self {
             secrets: secrets.into(),
             acceptor: Acceptor::start(store.clone()),
+            bodies: Bodies::new(config.server.bodies_mb, config.server.request_timeout.0),
             config: Arc::new(config),
             store,
             github,

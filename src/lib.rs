@@ -23,7 +23,7 @@
 //! | `gateway/` | stage 4: all that a sandbox may reach: model proxy, egress allow-list |
 //! | `report/` | stage 5: GitHub hears: reaction, comment, check run, pull request, review |
 //! | `api/`, `cli/` | doors: tasks, live streams, deliveries, usage and keys over HTTP; the command lines, `ca` among them |
-//! | `github/`, `store/`, `health.rs`, `app.rs`, `config/`, `clock.rs`, `text/` | tools |
+//! | `github/`, `store/`, `health.rs`, `bodies.rs`, `app.rs`, `config/`, `clock.rs`, `text/` | tools |
 //!
 //! # Invariants
 //!
@@ -59,6 +59,7 @@ pub mod cli;
 pub mod github;
 pub mod store;
 pub mod health;
+pub mod bodies;
 pub mod app;
 pub mod config;
 pub mod clock;

@@ -32,6 +32,14 @@ pub enum LocateError {
     #[error("CLAUDE_SHA256: {} has the digest {}, which is another one; it was updated or exchanged", .0.display(), .1)]
     OtherDigest(PathBuf, String),
     #[error(
+        "CLAUDE_BIN: {path} says that it is {version}, and its digest {digest} is none of that version: install it anew, or set \
+         CLAUDE_SHA256 to it if you know where it comes from",
+        path = .0.display(),
+        version = shown(TESTED),
+        digest = .1
+    )]
+    NotAsPublished(PathBuf, String),
+    #[error(
         "CLAUDE_BIN: {} is npm's placeholder, installed without its scripts; run `npm rebuild @anthropic-ai/claude-code`",
         .0.display()
     )]
@@ -64,6 +72,14 @@ pub fn locate(bin: &Path, search: Option<&OsStr>) -> Result<ClaudeBinary, Locate
             Ok(ClaudeBinary { read_only: vec![(path.clone(), PathBuf::from(CLAUDE))], path })
         }
         Ok(_) => Err(LocateError::NoProgram(path)),
+    }
+}
+
+impl ClaudeBinary {
+    /// Whether it is a script, which runs some other program.
+    pub fn is_script(&self) -> Result<bool, LocateError> {
+        let text = beginning(&self.path).map_err(|error| LocateError::Unreadable(self.path.clone(), error))?;
+        Ok(text.starts_with(b"#!"))
     }
 }
 
@@ -113,14 +129,22 @@ pub async fn preflight<F>(run: impl FnOnce(Exec) -> F) -> Finding
 where
     F: Future<Output = Result<Ran, SandboxError>>,
 {
-    let exec = Exec {
+    let (grade, says) = judge(run(asks_version()).await);
+    Finding { grade, what: "Claude Code".to_owned(), says }
+}
+
+/// The command that says its version.
+pub(super) fn asks_version() -> Exec {
+    Exec {
         argv: vec![CLAUDE.to_owned(), "--version".to_owned()],
         cwd: PathBuf::from("/"),
         max_output: 64 << 10,
         ..Exec::default()
-    };
-    let (grade, says) = judge(run(exec).await);
-    Finding { grade, what: "Claude Code".to_owned(), says }
+    }
+}
+
+fn shown(version: [u32; 3]) -> String {
+    version.map(|part| part.to_string()).join(".")
 }
 
 fn judge(ran: Result<Ran, SandboxError>) -> (Grade, String) {
@@ -128,7 +152,7 @@ fn judge(ran: Result<Ran, SandboxError>) -> (Grade, String) {
         Ok(ran) => ran,
         Err(error) => return (Grade::Bad, format!("`claude --version` could not be started: {error}")),
     };
-    let Some(version) = version(&ran.stdout).filter(|_| ran.exit.code == Some(0)) else {
+    let Some(version) = version_of(&ran.stdout).filter(|_| ran.exit.code == Some(0)) else {
         let said =
             [ran.stderr.trim(), ran.stdout.trim()].into_iter().find(|text| !text.is_empty()).unwrap_or("nothing");
         let said: String = said.chars().take(300).collect();
@@ -137,19 +161,18 @@ fn judge(ran: Result<Ran, SandboxError>) -> (Grade, String) {
             format!("`claude --version` failed and said: {said}. Set CLAUDE_BIN to a Claude Code that runs here."),
         );
     };
-    let shown = version.map(|part| part.to_string()).join(".");
     if version < TESTED {
-        let tested = TESTED.map(|part| part.to_string()).join(".");
+        let (version, tested) = (shown(version), shown(TESTED));
         return (
             Grade::Warning,
-            format!("{shown} is older than {tested}, which is what was tested; update it if runs fail."),
+            format!("{version} is older than {tested}, which is what was tested; update it if runs fail."),
         );
     }
-    (Grade::Good, format!("{shown} runs in the sandbox."))
+    (Grade::Good, format!("{} runs in the sandbox.", shown(version)))
 }
 
 /// `2.1.328 (Claude Code)`
-fn version(text: &str) -> Option<[u32; 3]> {
+pub(super) fn version_of(text: &str) -> Option<[u32; 3]> {
     let mut parts = text.split_whitespace().next()?.split('.');
     let mut part = || parts.next()?.split('-').next()?.parse().ok();
     Some([part()?, part()?, part()?])

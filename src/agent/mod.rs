@@ -11,6 +11,7 @@ pub mod keep;
 mod lines;
 pub mod outcome;
 pub mod session;
+pub mod stated;
 pub mod stream;
 mod todo;
 

@@ -49,8 +49,9 @@ pub struct Retried {
 }
 
 impl Retried {
-    fn brought(&self) -> Brought<'_> {
+    fn brought<'a>(&'a self, words: &'a str) -> Brought<'a> {
         Brought {
+            words,
             anthropic_api_key: self.anthropic_api_key.as_ref(),
             callback_url: self.callback_url.as_deref(),
             callback_secret: self.callback_secret.as_ref(),
@@ -95,7 +96,7 @@ pub async fn retry(
     brought::may_hear(&may.0, retried.callback_url.as_deref())?;
     let told = Retried { anthropic_api_key: None, callback_secret: None, ..retried.clone() };
     let once = create::once(&headers, &format!("tasks/{id}/retry"), &told)?;
-    let brings = retried.brought().read(&app, task.own_key)?;
+    let brings = retried.brought(&task.prompt).read(&app, task.own_key)?;
     let (words, number) = (task.prompt.clone(), task.place.number);
     let terms = Terms { branch: None, budget: task.budget_asked, brings, once };
     child(&app, &may.0, Child { task, again: Again::Retry, words, number, terms }).await
@@ -120,7 +121,7 @@ pub async fn resume(
     let task = ended(&app, &may.0, &id).await?;
     let Resumed { prompt, anthropic_api_key, callback_url, callback_secret } = resumed;
     let retried = Retried { anthropic_api_key, callback_url, callback_secret };
-    let brings = retried.brought().read(&app, task.own_key)?;
+    let brings = retried.brought(&prompt).read(&app, task.own_key)?;
     let told = Resumed { prompt, callback_url: retried.callback_url, ..Resumed::default() };
     let once = create::once(&headers, &format!("tasks/{id}/resume"), &told)?;
     let terms = Terms { branch: None, budget: task.budget_asked, brings, once };

@@ -17,6 +17,8 @@ const KEY: std::ops::RangeInclusive<usize> = 20..=512;
 /// As it stands in a request.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Brought<'a> {
+    /// What is to be done.
+    pub words: &'a str,
     pub anthropic_api_key: Option<&'a Given>,
     pub callback_url: Option<&'a str>,
     pub callback_secret: Option<&'a Given>,
@@ -37,6 +39,15 @@ impl Brought<'_> {
             let says = "give a key for the model API: 20 to 512 letters, digits and `-_.`, such as sk-ant-…";
             return Err(Problem::invalid("anthropic_api_key", says));
         }
+        if let Some(key) = self.anthropic_api_key
+            && self.words.contains(key.expose())
+        {
+            // The agent would read it, and whoever sees the task.
+            return Err(Problem::invalid(
+                "prompt",
+                "leave the `anthropic_api_key` out of it: everybody who sees the task reads it",
+            ));
+        }
         Ok(Brings {
             model_key: self.anthropic_api_key.map(|key| key.0.clone()),
             callback: callback::wanted(app, self.callback_url, self.callback_secret)?,
@@ -44,8 +55,8 @@ impl Brought<'_> {
     }
 }
 
-/// Whether it looks like a key. All texts that go out are searched for it while it lives, so it must not be something that
-/// others might want to say.
+/// Whether it looks like a key. The logs are searched for it while it lives, so it must not be something that others might
+/// want to say.
 fn is_key(text: &str) -> bool {
     let fits = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
     let digits = text.bytes().filter(u8::is_ascii_digit).count();

@@ -67,6 +67,7 @@ pub struct NewOrder {
 impl NewOrder {
     pub fn brought(&self) -> Brought<'_> {
         Brought {
+            words: &self.prompt,
             anthropic_api_key: self.anthropic_api_key.as_ref(),
             callback_url: self.callback_url.as_deref(),
             callback_secret: self.callback_secret.as_ref(),

@@ -30,7 +30,6 @@ mod values;
 mod watch;
 mod whole;
 
-use axum::extract::DefaultBodyLimit;
 use axum::middleware::map_response;
 use axum::routing::get;
 use axum::{Extension, Router, middleware};
@@ -92,7 +91,6 @@ pub fn router(app: App, stop: CancellationToken) -> Router {
         .layer(Extension(door))
         .layer(Extension(openapi::Described::new(&described)))
         .layer(Extension(page::Page::new(&described, app.config.server.public_url.as_str())))
-        .layer(DefaultBodyLimit::max(problem::LARGEST))
         .layer(middleware::from_fn(request::note))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))

@@ -13,6 +13,9 @@ use serde_json::Value;
 use tracing::error;
 use utoipa::ToSchema;
 
+use crate::app::App;
+use crate::bodies::{self, Unread};
+
 /// An error as RFC 9457 has it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Problem {
@@ -78,6 +81,24 @@ impl From<anyhow::Error> for Problem {
     }
 }
 
+impl From<Unread> for Problem {
+    fn from(why: Unread) -> Self {
+        match why {
+            Unread::TooLarge => {
+                let says = format!("a body may have {LARGEST} bytes");
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", says)
+            }
+            Unread::Full => {
+                let says = "more is being sent at once than fits into the server's memory, try again";
+                let retry_after = Some(bodies::RETRY_AFTER);
+                Self { retry_after, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", says) }
+            }
+            Unread::Late => Self::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the body did not come in time"),
+            Unread::Broken(_) => malformed("the body broke off"),
+        }
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -108,24 +129,19 @@ pub async fn no_method(method: Method, uri: Uri) -> Problem {
 /// A JSON body.
 pub struct Body<T>(pub T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let kind = request.headers().get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default();
         if !kind.split(';').next().is_some_and(|it| it.trim().eq_ignore_ascii_case("application/json")) {
             let says = "send JSON with `content-type: application/json`";
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", says));
         }
-        let raw = Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => {
-                let says = format!("a body may have {LARGEST} bytes");
-                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", says)
-            }
-            _ => malformed("the body broke off"),
-        })?;
+        let whole = app.bodies.read(&mut request.into_body(), LARGEST).await?;
+        let raw = &whole.bytes;
         // In two steps: what is no JSON at all is another mistake than a field that can't be used.
-        let json: Value = serde_json::from_slice(&raw).map_err(|error| malformed(&format!("no JSON: {error}")))?;
+        let json: Value = serde_json::from_slice(raw).map_err(|error| malformed(&format!("no JSON: {error}")))?;
         if has_nul(&json) {
             return Err(malformed("a text holds the character NUL, which no database keeps"));
         }
@@ -137,13 +153,13 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 /// A JSON body that may be left out.
 pub struct BodyIfAny<T>(pub T);
 
-impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for BodyIfAny<T> {
+impl<T: DeserializeOwned + Default> FromRequest<App> for BodyIfAny<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         match request.body().size_hint().exact() {
             Some(0) => Ok(Self(T::default())),
-            _ => Body::from_request(request, state).await.map(|Body(it)| Self(it)),
+            _ => Body::from_request(request, app).await.map(|Body(it)| Self(it)),
         }
     }
 }

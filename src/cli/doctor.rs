@@ -264,10 +264,17 @@ async fn claude(config: &Config, provider: &dyn Provider) -> Finding {
         Ok(binary) => binary,
         Err(error) => return bad(error.to_string()),
     };
-    let digest = match (binary.digest(), config.model.claude_sha256()) {
-        (Ok(digest), Some(_)) => format!(" Its digest is the one in CLAUDE_SHA256: {digest}."),
-        (Ok(digest), None) => format!(" Its digest is {digest}; CLAUDE_SHA256 would hold it to that."),
-        (Err(error), _) => return bad(error.to_string()),
+    let (digest, stated) = match (binary.digest(), binary.stated().await) {
+        (Ok(digest), Ok(stated)) => (digest, stated),
+        (Err(error), _) | (_, Err(error)) => return bad(error.to_string()),
+    };
+    let (grade, digest) = match (config.model.claude_sha256(), stated) {
+        (Some(_), _) => (Grade::Good, format!("Its digest is the one in CLAUDE_SHA256: {digest}.")),
+        (None, Some(platform)) => (Grade::Good, format!("Its digest is {digest}, as published for {platform}.")),
+        (None, None) => {
+            let says = "which nobody here has stated: if you know where it comes from, CLAUDE_SHA256 holds it to that";
+            (Grade::Warning, format!("Its digest is {digest}, {says}."))
+        }
     };
     let Ok(workspace) = tempfile::tempdir() else {
         return bad("no temporary directory can be made".to_owned());
@@ -282,7 +289,7 @@ async fn claude(config: &Config, provider: &dyn Provider) -> Finding {
         },
         workspace: PathBuf::from(workspace.path()),
         objects: Vec::new(),
-        read_only: binary.read_only,
+        read_only: binary.read_only.clone(),
         doors: Vec::new(),
         git_identity: None,
     };
@@ -290,13 +297,22 @@ async fn claude(config: &Config, provider: &dyn Provider) -> Finding {
         Ok(sandbox) => sandbox,
         Err(error) => return bad(error.to_string()),
     };
-    let mut found = match provider.open(&sandbox).await {
-        Ok(open) => agent::preflight(async |exec| agent::binary::run_in(open.as_ref(), exec).await).await,
+    let found = match provider.open(&sandbox).await {
+        Ok(open) => {
+            let run = |exec| agent::binary::run_in(open.as_ref(), exec);
+            match config.model.claude_sha256() {
+                None => match binary.vouched(run).await {
+                    Ok(()) => agent::preflight(run).await,
+                    Err(error) => bad(error.to_string()),
+                },
+                Some(_) => agent::preflight(run).await,
+            }
+        }
         Err(error) => bad(error.to_string()),
     };
     let _ = provider.destroy(&sandbox).await;
-    if found.grade != Grade::Bad {
-        found.says += &digest;
+    match found.grade {
+        Grade::Bad => found,
+        _ => Finding { grade: found.grade.max(grade), says: format!("{} {digest}", found.says), ..found },
     }
-    found
 }

@@ -48,14 +48,14 @@ fn cleaned(event: &str, format: LogFormat) -> String {
     let event = event.trim_end_matches('\n');
     let clean = match format {
         // Further lines are told from events by their indent.
-        LogFormat::Text => text::redact(event).replace('\r', " ").replace('\n', "\n    "),
+        LogFormat::Text => text::redact_logged(event).replace('\r', " ").replace('\n', "\n    "),
         LogFormat::Json => match serde_json::from_str::<Value>(event) {
             // Value by value: a key without an end would take the rest of the JSON with it.
             Ok(value) => {
-                let clean = text::redact_json(&value, text::redact);
+                let clean = text::redact_json(&value, text::redact_logged);
                 if clean == value { event.to_owned() } else { clean.to_string() }
             }
-            Err(_) => text::redact(event),
+            Err(_) => text::redact_logged(event),
         },
     };
     clean + "\n"

@@ -12,6 +12,7 @@ use crate::text;
 mod backup;
 pub mod ca;
 mod doctor;
+mod listen;
 mod log;
 mod patient;
 mod private;

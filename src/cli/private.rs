@@ -31,7 +31,7 @@ fn last_words(panic: &PanicHookInfo<'_>) -> String {
         std::backtrace::BacktraceStatus::Captured => format!("\n{trace}"),
         _ => String::new(),
     };
-    text::redact(&format!("A thread ({name}) panicked: {panic}{trace}"))
+    text::redact_logged(&format!("A thread ({name}) panicked: {panic}{trace}"))
 }
 
 /// The variable that a secret belongs into which was given as a flag: everybody on the machine can read command lines.

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use super::listen::{Bounds, listen};
 use super::patient::{self, Patient};
 use crate::app::App;
 use crate::config::Config;
@@ -104,11 +105,11 @@ pub async fn start(config: Config, doors: bool) -> Result<Running> {
 
     if let Some(listener) = listener {
         let router = webhook::router(app.clone()).merge(api::router(app.clone(), stop.clone()));
-        let closing = stop.clone();
+        let (closing, bounds) = (stop.clone(), Bounds::new(app.config.server.request_timeout.0));
         parts.spawn(async move {
-            let stopped = async move { closing.cancelled().await };
             let listener = Patient { listener, patience: patient::PATIENCE };
-            axum::serve(listener, router).with_graceful_shutdown(stopped).await.context("serve")
+            listen(listener, router, bounds, closing).await;
+            Ok(())
         });
         let (app, stop) = (app.clone(), stop.clone());
         let settings = Settings {

@@ -65,6 +65,14 @@ pub struct Server {
     /// Seconds that SIGTERM waits for runs to end before it gives their leases back.
     #[arg(long, env = "DRAIN_SECONDS", default_value_t = 60)]
     pub drain_seconds: u64,
+    /// How long the head of a request may take to come, and a connection may wait for its next request. Longer than a proxy in
+    /// front keeps one that it does not use.
+    #[arg(long, env = "REQUEST_TIMEOUT", default_value = "75s")]
+    pub request_timeout: Span,
+    /// How many MiB of requests' bodies may be in memory at once; whoever sends more is asked to try again. GitHub sends up to
+    /// 25 MB.
+    #[arg(long, env = "BODIES_MB", default_value_t = 128, value_parser = clap::value_parser!(u32).range(32..))]
+    pub bodies_mb: u32,
 }
 
 /// Claude Code and the model behind it.

@@ -216,13 +216,14 @@ fn blocked_in_short(counted: &[(String, u64)]) -> String {
     text::redact(&format!("{}{more}", names.join(", ")))
 }
 
-/// What was taken out of which author's texts, in a sentence; empty if nothing was.
+/// What was taken out of which author's texts, and what is left in their code, in sentences; empty if there is nothing.
 pub fn hidden(removed: &Tally) -> String {
     /// Kinds and authors that are named.
     const MOST: usize = 4;
-    let (largest, more) = removed.largest(MOST);
-    if largest.is_empty() {
+    let ((taken, more_taken), (left, more_left)) = (removed.largest(MOST, false), removed.largest(MOST, true));
+    if taken.is_empty() && left.is_empty() {
         return String::new();
     }
-    text::render("report/hidden.md", &json!({ "removed": largest, "more": more })).trim().to_owned()
+    let words = json!({ "taken": taken, "more_taken": more_taken, "left": left, "more_left": more_left });
+    text::render("report/hidden.md", &words).trim().to_owned()
 }

@@ -14,7 +14,9 @@ use super::context::Context;
 use super::left::Left;
 use super::session::Earlier;
 use super::{Halt, Pause, Run, stopped, wait};
-use crate::agent::{self, Answer, Invocation, Line, Outcome, Session, ThreadAnswer, TodoState, Tools, Turn, Why};
+use crate::agent::{
+    self, Answer, ClaudeBinary, Invocation, Line, Outcome, Session, ThreadAnswer, TodoState, Tools, Turn, Why,
+};
 use crate::clock;
 use crate::gateway::{Gate, RunTerms};
 use crate::sandbox::{Limits, Sandbox, SandboxError, SandboxRef, Spec};
@@ -85,12 +87,30 @@ impl Run<'_> {
             .map_err(|error| Halt::End(Ending::new("sandbox", error.to_string())))?;
         // The claim's epoch is part of the key: an attempt never finds itself in the sandbox of another.
         let key = format!("{}-{}", self.task.id, self.job.lease().epoch);
-        let reference = self.app.provider.create(&self.spec(tree, &gate)?, &key).await.map_err(sandbox_trouble)?;
+        let claude = self.claude()?;
+        let spec = self.spec(tree, &gate, claude.read_only.clone());
+        let reference = self.app.provider.create(&spec, &key).await.map_err(sandbox_trouble)?;
         self.log.step("sandbox", self.app.provider.name());
-        match self.app.provider.open(&reference).await {
-            Ok(sandbox) => Ok(Room { sandbox, gate, reference, tree: tree.nonce.clone() }),
-            Err(error) => Err(sandbox_trouble(error)),
+        let sandbox = self.app.provider.open(&reference).await.map_err(sandbox_trouble)?;
+        let room = Room { sandbox, gate, reference, tree: tree.nonce.clone() };
+        // The operator's word counts before ours.
+        if self.app.config.model.claude_sha256().is_none() {
+            let vouched = claude.vouched(|exec| agent::binary::run_in(room.sandbox.as_ref(), exec)).await;
+            if let Err(error) = vouched {
+                let other = Err::<(), _>(no_claude(&error));
+                self.close_room(room, &other).await;
+                return Err(no_claude(&error));
+            }
         }
+        Ok(room)
+    }
+
+    /// The executable, if it is the one that the operator has pinned.
+    fn claude(&self) -> Result<ClaudeBinary, Halt> {
+        let model = &self.app.config.model;
+        agent::locate(&model.claude_bin, crate::config::search_path().as_deref())
+            .and_then(|claude| claude.pinned(model.claude_sha256()))
+            .map_err(|error| no_claude(&error))
     }
 
     /// Whatever came of it, nothing of the run goes on. What the agent knows stays for whoever takes over from a pause.
@@ -262,7 +282,7 @@ impl Run<'_> {
         self.account(gate).await;
         info!(agent.turns = finished.turns, "Claude Code ended");
         match finished.outcome {
-            Outcome::Answered(answer) => Ok(answer),
+            Outcome::Answered(answer) => Ok(self.without_own_key(answer)),
             Outcome::Stopped(Why::Cancelled) => Err(stopped(self.job.why())),
             Outcome::Stopped(why) => {
                 // A person's stop and a lost claim count before what they did to the agent.
@@ -274,7 +294,7 @@ impl Run<'_> {
                     return Err(Halt::Pause(Pause::Later(self.model_trouble(&why, gate))));
                 }
                 let says = match &why {
-                    Why::Crashed { tail, .. } => tail.clone(),
+                    Why::Crashed { tail, .. } => text::redact_held(tail),
                     _ => String::new(),
                 };
                 Err(Halt::End(Ending::new(why.code(), says)))
@@ -321,12 +341,9 @@ impl Run<'_> {
         }
     }
 
-    fn spec(&self, tree: &Tree, gate: &Gate) -> Result<Spec, Halt> {
+    fn spec(&self, tree: &Tree, gate: &Gate, read_only: Vec<(PathBuf, PathBuf)>) -> Spec {
         let config = &self.app.config;
-        let claude = agent::locate(&config.model.claude_bin, crate::config::search_path().as_deref())
-            .and_then(|claude| claude.pinned(config.model.claude_sha256()))
-            .map_err(|error| Halt::Pause(Pause::Later(wait::no_claude(error.to_string()))))?;
-        Ok(Spec {
+        Spec {
             labels: BTreeMap::from([
                 ("app".to_owned(), "cloud-agent".to_owned()),
                 ("run".to_owned(), self.task.id.to_string()),
@@ -341,11 +358,15 @@ impl Run<'_> {
             },
             workspace: tree.workspace.clone(),
             objects: vec![(tree.mirror.objects(), PathBuf::from(OBJECTS_INSIDE))],
-            read_only: claude.read_only,
+            read_only,
             doors: gate.doors(),
             git_identity: Some((tree.git.identity().name.clone(), tree.git.identity().email.clone())),
-        })
+        }
     }
+}
+
+fn no_claude(error: &agent::binary::LocateError) -> Halt {
+    Halt::Pause(Pause::Later(wait::no_claude(error.to_string())))
 }
 
 fn state(state: TodoState) -> &'static str {

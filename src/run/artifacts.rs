@@ -142,7 +142,7 @@ impl Run<'_> {
         if all.len() > LARGEST_ARTIFACT {
             return Ok(Some(Content::LeftOut(TOO_LARGE)));
         }
-        Ok(Some(Content::Bytes(tokio::task::spawn_blocking(move || cleaned(&all)).await?)))
+        Ok(Some(Content::Bytes(tokio::task::spawn_blocking(text::carried(move || cleaned(&all))).await?)))
     }
 
     /// Best effort: what can't be kept is missed by scripts, and the task by everybody.

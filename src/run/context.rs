@@ -16,7 +16,7 @@ pub struct Context {
     pub prompt: String,
     /// Files by their path inside.
     pub files: Vec<(PathBuf, Bytes)>,
-    /// Hidden things that were taken out of what people wrote.
+    /// Hidden things in what people wrote: taken out of texts, left in code.
     pub removed: Tally,
 }
 
@@ -72,6 +72,13 @@ impl<'a> Pages<'a> {
 
     pub fn add(&mut self, name: &str, text: impl Into<Bytes>) {
         self.files.push((PathBuf::from("/context").join(name), text.into()));
+    }
+
+    /// What the pull request changes. It is given as it is; what people don't see of it is counted.
+    pub fn changes(&mut self, name: &str, diff: impl Into<Bytes>) {
+        let diff = diff.into();
+        self.removed.add(&self.task.snapshot.author, &text::in_added(&diff));
+        self.add(name, diff);
     }
 
     /// The issue or pull request itself, if there is one.
@@ -204,7 +211,7 @@ impl Run<'_> {
             Some(pull) if task.kind == Kind::Pull => {
                 let threads = pages.threads(pull);
                 let checks = pages.checks(pull);
-                pages.add("diff.patch", diff.unwrap_or_default());
+                pages.changes("diff.patch", diff.unwrap_or_default());
                 let mut words = pages.with(common);
                 if let Some(words) = words.as_object_mut() {
                     words.insert("threads".to_owned(), json!(threads));

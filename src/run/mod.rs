@@ -61,7 +61,7 @@ pub async fn run(app: App, job: Job) -> Verdict {
         installation.id = tracing::field::Empty,
         repository = tracing::field::Empty
     );
-    async move {
+    let work = async move {
         let driven = match Box::pin(drive(&app, &job)).await {
             Err(Pause::Broken(error)) => match gone::found(&error) {
                 Some(gone) => gone::end(&app, &job, gone).await,
@@ -90,9 +90,9 @@ pub async fn run(app: App, job: Job) -> Verdict {
                 Verdict::Again { at: clock::now() + (AGAIN << job.claimed.attempts.min(5)), failed: true }
             }
         }
-    }
-    .instrument(span)
-    .await
+    };
+    // What is brought for this task concerns no other.
+    text::apart(work.instrument(span)).await
 }
 
 /// What keeps a run from its end, for now.

@@ -2,7 +2,7 @@
 //! mend. The operator's key takes nothing over, and hears of none of its troubles.
 
 use super::{Halt, Pause, Run};
-use crate::agent::Why;
+use crate::agent::{Answer, Why};
 use crate::gateway::Gate;
 use crate::store::Secret;
 use crate::task::Ending;
@@ -17,7 +17,7 @@ impl Run<'_> {
         }
         match self.app.store.secret_of(&self.task.id.to_string(), Secret::ModelKey).await {
             Ok(Some(key)) => {
-                text::hold_until(&key, self.app.config.runs.longest_life());
+                text::hold_brought(&key, self.app.config.runs.longest_life());
                 Ok(Some(key))
             }
             Err(error) if error.chain().any(|it| it.downcast_ref::<crate::store::Error>().is_some()) => {
@@ -26,6 +26,15 @@ impl Run<'_> {
             // Wiped, or sealed with a key that is gone.
             _ => Err(Halt::End(Ending::new("own_key_gone", said("gone")))),
         }
+    }
+
+    /// What the agent says, without the key that was brought: it is kept, and read where nobody knows the key.
+    pub fn without_own_key(&self, said: Answer) -> Answer {
+        if !self.task.own_key {
+            return said;
+        }
+        let clean = serde_json::to_value(&said).map(|it| text::redact_json(&it, text::redact_held));
+        clean.and_then(serde_json::from_value).unwrap_or_default()
     }
 
     /// The ending, where the model does not take the caller's key or its account has no credit.
@@ -37,7 +46,9 @@ impl Run<'_> {
         };
         let why = code.strip_prefix("own_key_").unwrap_or_default();
         let model = gate.trouble().map(|it| it.message).filter(|it| !it.is_empty());
-        let model = model.map(|it| format!(" The model says: {}", text::line(&it, 200))).unwrap_or_default();
+        let model = model
+            .map(|it| format!(" The model says: {}", text::redact_held(&text::line(&it, 200))))
+            .unwrap_or_default();
         self.task.own_key.then(|| Ending::new(code, format!("{}{model}", said(why))))
     }
 }

@@ -17,7 +17,7 @@ pub async fn in_work(seen: &Inspection, unseen: Vec<u8>, as_it_is: bool) -> bool
     adds(&seen.diff)
         || coming.any(|change| holds(&change.path_text()))
         || (as_it_is && (messages() || adds(&seen.passing_diff)))
-        || tokio::task::spawn_blocking(move || in_bytes(&unseen)).await.unwrap_or(true)
+        || tokio::task::spawn_blocking(text::carried(move || in_bytes(&unseen))).await.unwrap_or(true)
 }
 
 fn holds(text: &str) -> bool {

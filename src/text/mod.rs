@@ -7,10 +7,12 @@ mod outgoing;
 mod templates;
 
 pub use hidden::{
-    Counted, Hidden, Removed, Tally, destination, hidden_ranges, is_invisible, plain, spelled, visible,
+    Counted, Hidden, Removed, Tally, destination, hidden_ranges, in_added, is_invisible, plain, spelled, visible,
     without_invisible, without_sequences,
 };
-pub use outgoing::{at_home, hold, hold_until, outgoing, redact, redact_held, redact_json};
+pub use outgoing::{
+    apart, at_home, carried, hold, hold_brought, hold_until, outgoing, redact, redact_held, redact_json, redact_logged,
+};
 pub use templates::render;
 
 /// GitHub refuses comments above 65,536 characters; some room is left for what it counts differently.

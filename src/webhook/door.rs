@@ -5,11 +5,11 @@ use std::time::Duration;
 use axum::Json;
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
+use axum::extract::{FromRequest, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use http::{HeaderMap, StatusCode};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http::{HeaderMap, StatusCode, header};
+use http_body_util::BodyExt as _;
 use serde_json::json;
 use tracing::warn;
 use uuid::Uuid;
@@ -18,22 +18,23 @@ use super::json::json_of;
 use super::signature::is_signed;
 use super::take::{Arrived, take};
 use crate::app::App;
+use crate::bodies::{self, Place, Unread, Whole};
 use crate::queue::Accepted;
 
 /// GitHub caps payloads at 25 MB and does not send larger ones.
 const LARGEST: usize = 25 << 20;
-/// Longest that a body may take to come; GitHub itself hangs up after 10 s.
-const READING: Duration = Duration::from_secs(30);
-/// Longest that a body which is too large is read on.
+/// Longest that a body which is not taken is read on.
 const DRAIN: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// The door that GitHub knocks at.
 pub fn router(app: App) -> Router {
-    Router::new().route("/webhooks/github", post(receive)).layer(DefaultBodyLimit::disable()).with_state(app)
+    Router::new().route("/webhooks/github", post(receive)).with_state(app)
 }
 
 async fn receive(State(app): State<App>, knock: Knock) -> Result<Response, Turned> {
-    let Knock(arrived) = knock;
+    // The body has its place in memory until it is stored.
+    let Knock(arrived, _place) = knock;
     let (guid, delivery_id) = (arrived.guid.clone(), arrived.delivery_id);
     let taken = take(&app, arrived).await.map_err(|error| {
         warn!(delivery.guid = guid, "Could not store a delivery, GitHub keeps it: {error:#}");
@@ -52,7 +53,7 @@ async fn receive(State(app): State<App>, knock: Knock) -> Result<Response, Turne
 }
 
 /// A delivery whose signature is good and whose JSON is whole.
-struct Knock(Arrived);
+struct Knock(Arrived, Place);
 
 impl FromRequest<App> for Knock {
     type Rejection = Turned;
@@ -64,8 +65,7 @@ impl FromRequest<App> for Knock {
             drain(body).await;
             return Err(Turned::Forged);
         }
-        let reading = tokio::time::timeout(READING, read(&parts.headers, body));
-        let raw = reading.await.map_err(|_| Turned::Malformed("the body did not come in time".to_owned()))??;
+        let Whole { bytes: raw, place } = read(app, &parts.headers, body).await?;
         let header = |name: &str| parts.headers.get(name).and_then(|it| it.to_str().ok()).unwrap_or_default();
         if !is_signed(&app.secrets, &raw, header("x-hub-signature-256")) {
             return Err(Turned::Forged);
@@ -83,28 +83,34 @@ impl FromRequest<App> for Knock {
             })
         })?;
         let (guid, event) = (guid.to_owned(), event.to_owned());
-        Ok(Self(Arrived { delivery_id: Uuid::now_v7(), guid, event, content_type, raw, envelope }))
+        Ok(Self(Arrived { delivery_id: Uuid::now_v7(), guid, event, content_type, raw, envelope }, place))
     }
 }
 
-async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Turned> {
-    let announced = headers.get("content-length").and_then(|it| it.to_str().ok()?.parse::<usize>().ok());
+async fn read(app: &App, headers: &HeaderMap, mut body: Body) -> Result<Whole, Turned> {
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > LARGEST) {
         drain(body).await;
         return Err(Turned::TooLarge);
     }
-    match Limited::new(body, LARGEST).collect().await {
-        Ok(whole) => Ok(whole.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Turned::TooLarge),
-        Err(error) => Err(Turned::Malformed(format!("the body broke off: {error}"))),
+    match app.bodies.read(&mut body, LARGEST).await {
+        Ok(whole) => Ok(whole),
+        Err(Unread::Full) => {
+            drain(body).await;
+            Err(Turned::Full)
+        }
+        Err(Unread::TooLarge) => Err(Turned::TooLarge),
+        Err(Unread::Late) => Err(Turned::Late),
+        Err(Unread::Broken(why)) => Err(Turned::Malformed(format!("the body broke off: {why}"))),
     }
 }
 
-/// Read on and keep nothing: whoever still sends would otherwise lose the connection and never see the answer.
+/// Read on and keep nothing: whoever still sends would otherwise lose the connection and never see the answer. One that pauses
+/// listens.
 async fn drain(mut body: Body) {
     let read_on = async {
         let mut left = 2 * LARGEST;
-        while let Some(Ok(frame)) = body.frame().await {
+        while let Ok(Some(Ok(frame))) = tokio::time::timeout(PAUSE, body.frame()).await {
             match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
                 Some(rest) => left = rest,
                 None => return,
@@ -119,11 +125,15 @@ enum Turned {
     Forged,
     Malformed(String),
     TooLarge,
+    Late,
+    /// Other bodies leave no room in memory. GitHub keeps the delivery, and it is asked for when the list is looked through.
+    Full,
     NotStored,
 }
 
 impl IntoResponse for Turned {
     fn into_response(self) -> Response {
+        let retry_after = matches!(self, Self::Full).then(|| [(header::RETRY_AFTER, bodies::RETRY_AFTER.to_string())]);
         let (status, says) = match self {
             Self::Forged => (
                 StatusCode::UNAUTHORIZED,
@@ -131,8 +141,13 @@ impl IntoResponse for Turned {
             ),
             Self::Malformed(why) => (StatusCode::BAD_REQUEST, why),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, format!("the body is over {LARGEST} bytes")),
+            Self::Late => (StatusCode::REQUEST_TIMEOUT, "the body did not come in time".to_owned()),
+            Self::Full => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "more is being sent at once than fits into memory (BODIES_MB), send it again".to_owned(),
+            ),
             Self::NotStored => (StatusCode::SERVICE_UNAVAILABLE, "could not store the delivery, send it again".into()),
         };
-        (status, Json(json!({ "error": says }))).into_response()
+        (status, retry_after, Json(json!({ "error": says }))).into_response()
     }
 }

@@ -198,14 +198,16 @@ pub(super) fn desk<'a>(app: &'a App, lease: &'a Lease, us: Us, place: &Place) ->
 }
 
 async fn look(app: &App, job: &Job) -> Result<Decided, Trouble> {
+    let us = us(app).await?;
     let Some(delivery) = app.store.delivery(&job.lease().job_id).await? else {
         return Ok(done(DeliveryState::Failed, "the delivery is gone"));
     };
-    let us = us(app).await?;
     let heard = match heard(app, &delivery, us)? {
         Ok(heard) => heard,
         Err(error) => return Ok(done(DeliveryState::Failed, &format!("the payload is not as expected: {error}"))),
     };
+    // It may be large, and what comes next takes its time.
+    drop(delivery);
     let place = heard.place().cloned();
     let decided = Box::pin(decide(app, job, us, heard)).await;
     if let (Err(Trouble::Gone(Gone::Suspended)), Some(place)) = (&decided, place)

@@ -190,7 +190,7 @@ pub async fn make(app: &App, at: Place, wanted: Wanted, may_see: impl Fn(&str) -
             // From here on no text of ours may contain it. Before this it stands in none: what is refused repeats no key, and
             // leaves nothing behind.
             let own = wanted.order.brings.model_key.iter();
-            own.for_each(|key| text::hold_until(key, app.config.runs.longest_life()));
+            own.for_each(|key| text::hold_brought(key, app.config.runs.longest_life()));
             Ok(Made { task_id: id.to_string(), created_at })
         }
         Ordered::Busy if new.kind == Kind::Review => Err(No::Refused(Refusal::AlreadyReviewing)),

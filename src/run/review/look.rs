@@ -103,7 +103,7 @@ async fn context(run: &Run<'_>, room: &Room, subject: &Subject) -> Result<serde_
     pages.subject();
     let (thread, threads, checks) = (pages.thread(), pages.threads(pull), pages.checks(pull));
     for (at, part) in subject.plan.parts.iter().enumerate() {
-        pages.add(&format!("diff-{}.patch", at + 1), part.diff.clone());
+        pages.changes(&format!("diff-{}.patch", at + 1), part.diff.clone());
     }
     if subject.since.is_some() {
         pages.add("whole.patch", subject.raw[..subject.raw.len().min(WHOLE)].to_vec());

@@ -24,13 +24,14 @@ use super::args::{self, Args, Directories};
 use super::files::{self, Root};
 use super::floor::{Floor, Missing};
 use super::limits::Group;
+use super::number::Number;
 use super::proc::{Mark, kill_tree};
 use super::process::{Kill, Process};
 use super::remove::remove;
 use super::stage::{Mount, Stage, User};
 use super::state::State;
 use super::watch::blocking;
-use super::{Machine, seccomp, spawner, user};
+use super::{Machine, seccomp, spawner};
 use crate::sandbox::{Cursor, Exec, ExecEvent, ExecId, Limit, Sandbox, SandboxError, Signal, Spec};
 
 /// A live sandbox. Dropping it kills what runs in it and leaves its directory for `destroy`.
@@ -42,7 +43,7 @@ pub(super) struct Cage {
     machine: Arc<Machine>,
     /// Its user on the host, when that is not ours.
     owner: Option<u32>,
-    _user: Option<user::User>,
+    _user: Option<Number>,
     group: Group,
     state: Mutex<State>,
     processes: Mutex<HashMap<String, Arc<Process>>>,

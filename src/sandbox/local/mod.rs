@@ -22,9 +22,10 @@ use sha2::{Digest as _, Sha256};
 use self::cage::{Cage, Handle};
 use self::floor::Floor;
 use self::limits::Means;
+use self::number::Numbers;
 use self::remove::remove;
 use self::state::State;
-use self::user::{Identity, Taken};
+use self::user::Identity;
 use self::watch::blocking;
 use super::{Finding, Provider, Sandbox, SandboxError, SandboxRef, Spec};
 
@@ -34,6 +35,7 @@ mod files;
 mod floor;
 mod left;
 mod limits;
+mod number;
 mod preflight;
 mod proc;
 mod process;
@@ -64,7 +66,7 @@ pub struct Local {
 struct Machine {
     bwrap: Option<PathBuf>,
     identity: Identity,
-    users: Taken,
+    users: Numbers,
     means: Means,
     floor: Floor,
 }
@@ -84,7 +86,7 @@ impl Local {
         let machine = Machine {
             bwrap,
             identity: Identity::find(),
-            users: Taken::default(),
+            users: Numbers::default(),
             means: Means::find(),
             floor: Floor::default(),
         };

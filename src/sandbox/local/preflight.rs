@@ -113,10 +113,11 @@ fn identity(identity: Identity) -> Finding {
             ),
         ),
         Identity::Root => finding(
-            Grade::Warning,
+            Grade::Bad,
             what,
-            "Sandboxes are root on the host, without any capability, because cloud-agent is root and may not change users here. \
-             Run cloud-agent as an ordinary user.",
+            "Sandboxes would be root on the host, without any capability but as the owner of what belongs to root, because cloud-agent \
+             is root and may not change users here. Run cloud-agent as an ordinary user: `User=` in systemd, `--user` or `USER` in \
+             a container, else `setpriv --reuid … --regid … --clear-groups`.",
         ),
     }
 }

@@ -94,10 +94,11 @@ pub(super) fn command_of(init: Mark) -> Option<Mark> {
     tree(&[init]).into_iter().find(is_second)
 }
 
-/// Memory that these processes hold, in bytes, without what is merely a copy of a file: their own pages, and the largest
-/// share of shared memory once, because the others mostly map the same.
-pub(super) fn resident(marks: &[Mark]) -> u64 {
-    let (mut own, mut shared) = (0, 0);
+/// Whether these processes and `more` hold more memory than this, in bytes, without what is merely a copy of a file: their own
+/// pages, and shared memory once, whoever maps it.
+pub(super) fn hold_more(marks: &[Mark], more: u64, most: u64) -> bool {
+    let (mut own, mut all, mut largest) = (0, 0, 0);
+    let mut sharing = Vec::new();
     for mark in marks {
         let status = fs::read_to_string(format!("/proc/{}/status", mark.pid)).unwrap_or_default();
         let field = |name: &str| -> u64 {
@@ -105,9 +106,30 @@ pub(super) fn resident(marks: &[Mark]) -> u64 {
             value.split_whitespace().next().and_then(|n| n.parse().ok()).unwrap_or(0)
         };
         own += field("RssAnon:") + field("VmSwap:");
-        shared = field("RssShmem:").max(shared);
+        let shared = field("RssShmem:");
+        all += shared;
+        largest = shared.max(largest);
+        sharing.extend((shared > 0).then_some(*mark));
     }
-    (own + shared) * 1024
+    let holds = |shared: u64| (own + shared) * 1024 + more > most;
+    // Processes mostly map the same. Whether these do takes a look at each page, so it is asked only when it matters.
+    holds(largest) || (holds(all) && holds(shares(&sharing).unwrap_or(largest)))
+}
+
+/// The shared memory that these processes map, in KiB: of each page the share of each that maps it. None when the kernel does
+/// not tell.
+fn shares(marks: &[Mark]) -> Option<u64> {
+    let share = |mark: &Mark| -> Option<u64> {
+        let pages = match fs::read_to_string(format!("/proc/{}/smaps_rollup", mark.pid)) {
+            Ok(pages) => pages,
+            // It has ended in the meantime.
+            Err(_) if !mark.alive() => return Some(0),
+            Err(_) => return None,
+        };
+        let line = pages.lines().find_map(|line| line.strip_prefix("Pss_Shmem:"))?;
+        line.split_whitespace().next()?.parse().ok()
+    };
+    marks.iter().map(share).sum()
 }
 
 /// What files take on disk that nobody can find any more and that these processes still have open. Those in memory are left

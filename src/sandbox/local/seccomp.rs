@@ -10,15 +10,16 @@
 
 use std::collections::BTreeMap;
 
-use seccompiler::SeccompCmpOp::{Eq, MaskedEq, Ne};
+use seccompiler::SeccompCmpOp::{Eq, Gt, MaskedEq, Ne};
 use seccompiler::{
     BpfProgram, Error, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
     TargetArch, sock_filter,
 };
 
 /// Programs probe these and have a way without, when they hear that the kernel doesn't know them. `clone3` hides its flags
-/// in memory, where a filter can't see them; libraries go back to `clone`.
-const UNKNOWN: [i64; 12] = [
+/// in memory, where a filter can't see them; libraries go back to `clone`. Files made by `memfd_create` are memory that is in no
+/// directory with a size and in no process that could be asked how much it has; programs go back to files in `/dev/shm` or `/tmp`.
+const UNKNOWN: [i64; 14] = [
     libc::SYS_io_uring_setup,
     libc::SYS_io_uring_enter,
     libc::SYS_io_uring_register,
@@ -31,6 +32,8 @@ const UNKNOWN: [i64; 12] = [
     libc::SYS_kexec_load,
     libc::SYS_kexec_file_load,
     libc::SYS_clone3,
+    libc::SYS_memfd_create,
+    libc::SYS_memfd_secret,
 ];
 
 /// What only the machine's owner does.
@@ -87,6 +90,11 @@ const PROTOCOLS: [i32; 5] = [0, libc::IPPROTO_ICMP, libc::IPPROTO_TCP, libc::IPP
 const OTHER_TYPES: [i32; 3] = [libc::SOCK_RDM, libc::SOCK_SEQPACKET, libc::SOCK_DCCP];
 const TYPE: u64 = 0xf;
 
+/// What System V's calls may set aside at once, as `(call, argument, most)`: bytes of shared memory, semaphores of a set. It is
+/// nobody's memory but the namespace's, where neither a process nor a directory counts it, and there may be some thousand of
+/// each. Databases want a few bytes.
+const SET_ASIDE: [(i64, u8, u64); 2] = [(libc::SYS_shmget, 1, 64 << 10), (libc::SYS_semget, 1, 256)];
+
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 /// The filters as bubblewrap's `--add-seccomp-fd` reads them; nothing on an architecture whose numbers we don't know, where
@@ -105,6 +113,7 @@ pub(super) fn filters() -> Option<Vec<Vec<u8>>> {
         (libc::EPERM, forbidden().ok()?),
         (libc::EAFNOSUPPORT, families().ok()?),
         (libc::EPROTONOSUPPORT, protocols().ok()?),
+        (libc::EINVAL, set_aside().ok()?),
     ] {
         let (pass, refuse) = (SeccompAction::Allow, SeccompAction::Errno(answer as u32));
         programs.push(SeccompFilter::new(rules, pass, refuse, arch).ok()?.try_into().ok()?);
@@ -144,6 +153,13 @@ fn protocols() -> Result<Rules, Error> {
         }
     }
     Ok(BTreeMap::from([(libc::SYS_socket, rules)]))
+}
+
+fn set_aside() -> Result<Rules, Error> {
+    // Of these the kernel reads all.
+    let beyond =
+        |argument, most| SeccompRule::new(vec![SeccompCondition::new(argument, SeccompCmpArgLen::Qword, Gt, most)?]);
+    SET_ASIDE.into_iter().map(|(call, argument, most)| Ok((call, vec![beyond(argument, most)?]))).collect()
 }
 
 /// A call that fulfils all of `(argument, comparison, value)`. What the kernel reads of these arguments is their low half.

@@ -6,12 +6,12 @@
 //! for one). It costs a change of owner of the workspace, and mounts prepared by root, because the new user can't walk to a
 //! directory below `/root`; `stage` does both cheaply. Root without the capabilities for that (a container) stays root.
 
-use std::collections::HashSet;
 use std::fs;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::unistd::geteuid;
+
+use super::number::{Number, Numbers};
 
 /// Who the sandboxes of this process are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub(super) enum Identity {
     Ordinary,
     /// One of their own each, from `first` on.
     Separate { first: u32, count: u32 },
-    /// Root like us, because we can't become anybody else.
+    /// Root like us, because we can't become anybody else. The doctor calls that bad, and no run begins.
     Root,
 }
 
@@ -48,39 +48,12 @@ impl Identity {
         }
     }
 
-    /// The user of one sandbox; None when it is the one that we are. Where the range is small two of them would come to the
-    /// same number, so the next one is taken that no live sandbox has.
-    pub fn take(self, id: &str, taken: &Taken) -> io::Result<Option<User>> {
+    /// The user of one sandbox; None when it is the one that we are. Two of them may come to the same number, as may those of
+    /// two processes, so the next one is taken that no live sandbox of this machine has.
+    pub fn take(self, id: &str, numbers: &Numbers) -> io::Result<Option<Number>> {
         let Identity::Separate { first, count } = self else { return Ok(None) };
         let number = id.get(..7).and_then(|id| u32::from_str_radix(id, 16).ok()).unwrap_or_default();
-        let mut all = taken.lock();
-        let free = (0..count).map(|step| first + (number % count + step) % count).find(|user| !all.contains(user));
-        let id = free.ok_or_else(|| io::Error::other("every user number for sandboxes is in use"))?;
-        all.insert(id);
-        Ok(Some(User { id, taken: taken.clone() }))
-    }
-}
-
-/// The numbers that live sandboxes have.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Taken(Arc<Mutex<HashSet<u32>>>);
-
-impl Taken {
-    fn lock(&self) -> MutexGuard<'_, HashSet<u32>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A user number of a sandbox's own. Dropping it frees it.
-#[derive(Debug)]
-pub(super) struct User {
-    pub id: u32,
-    taken: Taken,
-}
-
-impl Drop for User {
-    fn drop(&mut self) {
-        self.taken.lock().remove(&self.id);
+        numbers.take((0..count).map(|step| first + (number % count + step) % count)).map(Some)
     }
 }
 
@@ -99,14 +72,16 @@ mod tests {
 
     #[test]
     fn no_two_live_sandboxes_have_the_same_user() {
-        let (identity, taken) = (Identity::Separate { first: 60_706, count: 3 }, Taken::default());
-        let take = |id: &str| identity.take(id, &taken).map(|user| user.unwrap());
+        let dir = tempfile::tempdir().unwrap();
+        let numbers = Numbers { places: [dir.path().to_owned()].into() };
+        let identity = Identity::Separate { first: 60_706, count: 3 };
+        let take = |id: &str| identity.take(id, &numbers).map(|user| user.unwrap());
         let (first, second) = (take("0000002aaa").unwrap(), take("0000002bbb").unwrap());
         assert_eq!((first.id, second.id), (60_708, 60_706));
         let _third = take("0000002ccc").unwrap();
         assert!(take("0000000ddd").is_err());
         drop(first);
         assert_eq!(take("0000000ddd").unwrap().id, 60_708);
-        assert!(Identity::Ordinary.take("0000002aaa", &taken).unwrap().is_none());
+        assert!(Identity::Ordinary.take("0000002aaa", &numbers).unwrap().is_none());
     }
 }

@@ -11,7 +11,7 @@ use nix::sys::statvfs::statvfs;
 
 use super::cage::Cage;
 use super::files::{self, Usage};
-use super::proc::{Mark, deleted, resident, tree};
+use super::proc::{Mark, deleted, hold_more, tree};
 use crate::sandbox::Limit;
 
 /// Memory can fill a gigabyte in this time; where the kernel limits it this is only how soon the end is noticed.
@@ -70,7 +70,7 @@ async fn too_much_memory(cage: &Arc<Cage>) -> bool {
         return false;
     }
     let most = cage.spec().limits.memory_bytes;
-    blocking(move || resident(&tree(&roots)) + in_memory_files(&roots) > most).await.unwrap_or(false)
+    blocking(move || hold_more(&tree(&roots), in_memory_files(&roots), most)).await.unwrap_or(false)
 }
 
 /// What the processes keep in the directories that are memory, as far as the kernel lets us look.

@@ -4,6 +4,7 @@
 //! Not covered, because it takes a renderer to see it: comments in Mermaid diagrams, invisible parts of formulas, text in
 //! the colour of the page, and what stands in a picture.
 
+mod code;
 mod events;
 mod html;
 mod invisible;
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use code::in_added;
 pub use invisible::{is_invisible, spelled, without_invisible};
 pub use markdown::hidden_ranges;
 pub use place::escaped as destination;
@@ -41,6 +43,19 @@ pub enum Hidden {
     Invisible,
     /// A sequence that a terminal acts on.
     Control,
+    /// In code: a character that turns the direction of what follows.
+    CodeDirection,
+    /// In code: another character without a glyph.
+    CodeInvisible,
+    /// In code: a sequence that a terminal acts on.
+    CodeControl,
+}
+
+impl Hidden {
+    /// Whether it is counted only, and not taken out.
+    fn stays(self) -> bool {
+        matches!(self, Self::CodeDirection | Self::CodeInvisible | Self::CodeControl)
+    }
 }
 
 /// How many things of each kind were taken out of a text.
@@ -92,14 +107,15 @@ impl Tally {
         }
     }
 
-    /// The largest first, at most `most`, and how many more there are.
-    pub fn largest(&self, most: usize) -> (Vec<Counted>, usize) {
+    /// The largest first, at most `most`, and how many more there are: of what was taken out, or of what was left.
+    pub fn largest(&self, most: usize, left: bool) -> (Vec<Counted>, usize) {
         let mut all: Vec<Counted> = self
             .0
             .iter()
             .flat_map(|(author, removed)| {
                 removed.0.iter().map(|(kind, count)| Counted { kind: *kind, count: *count, author: author.clone() })
             })
+            .filter(|it| it.kind.stays() == left)
             .collect();
         // Sorted by author so far, which stays so among equals; whole constructs before single characters.
         all.sort_by_key(|it| (matches!(it.kind, Hidden::Invisible | Hidden::Control), std::cmp::Reverse(it.count)));

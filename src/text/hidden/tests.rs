@@ -109,9 +109,12 @@ fn the_largest_are_told_first() {
     let mut tally = Tally::default();
     tally.add("mallory", &visible("<!-- a -->\n\n<!-- b -->\n\n\u{200B}\u{200B}\u{200B}").1);
     tally.add("eve", &visible("<!-- a -->").1);
-    let (largest, more) = tally.largest(2);
+    tally.add("eve", &in_added("@@ -0,0 +1 @@\n+a\u{200B}b".as_bytes()));
+    let (largest, more) = tally.largest(2, false);
     let told: Vec<_> = largest.iter().map(|it| format!("{} {:?} {}", it.count, it.kind, it.author)).collect();
     assert_eq!((told.join(", ").as_str(), more), ("2 Comment mallory, 1 Comment eve", 1));
+    let (left, more) = tally.largest(2, true);
+    assert_eq!((left[0].kind, left[0].count, more), (Hidden::CodeInvisible, 1, 0));
 }
 
 #[test]

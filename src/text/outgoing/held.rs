@@ -1,6 +1,9 @@
 //! The keys that this process holds, so that nothing it says can contain one. One list for the process: whoever makes or
 //! reads a key adds it once, and no way out has to be told of it. A key is found as it is and in base64, base64url, hex,
 //! escapes and backwards, in any case, with anything but letters and digits in between.
+//!
+//! A key that somebody has brought for one task is in another list: what is in the first can be said by nobody, and who may
+//! make tasks must not choose that. It is kept out of what its own task says, and out of the logs.
 
 use std::ops::Range;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
@@ -19,6 +22,13 @@ const LEAST: usize = 12;
 const PIECE: usize = 24;
 
 static HELD: LazyLock<RwLock<Held>> = LazyLock::new(RwLock::default);
+/// All that were brought.
+static BROUGHT: LazyLock<RwLock<Held>> = LazyLock::new(RwLock::default);
+
+tokio::task_local! {
+    /// What was brought for the task that is worked on here.
+    static OWN: Arc<RwLock<Held>>;
+}
 
 #[derive(Default)]
 struct Held {
@@ -59,6 +69,28 @@ pub fn hold_until(token: &SecretString, until: Millis) {
     HELD.write().unwrap_or_else(PoisonError::into_inner).add(token, Some(until));
 }
 
+/// The same for a key that was brought for one task: it is kept out of the logs, and out of all that the work around this
+/// says, if that is `apart`.
+pub fn hold_brought(key: &SecretString, until: Millis) {
+    let keep = |held: &RwLock<Held>| held.write().unwrap_or_else(PoisonError::into_inner).add(key, Some(until));
+    keep(&BROUGHT);
+    let _ = OWN.try_with(|own| keep(own));
+}
+
+/// Work on one task, with what is brought for it.
+pub async fn apart<T>(work: impl Future<Output = T>) -> T {
+    OWN.scope(Arc::default(), work).await
+}
+
+/// The same work on another thread.
+pub fn carried<T>(work: impl FnOnce() -> T) -> impl FnOnce() -> T {
+    let own = OWN.try_with(Clone::clone).ok();
+    move || match own {
+        Some(own) => OWN.sync_scope(own, work),
+        None => work(),
+    }
+}
+
 /// A host that links may lead to without a word: the GitHub that we work for.
 pub fn at_home(host: &str) {
     let mut held = HELD.write().unwrap_or_else(PoisonError::into_inner);
@@ -77,9 +109,19 @@ fn is_in(homes: &[String], host: &str) -> bool {
     homes.iter().any(|home| host == *home || host.strip_suffix(home.as_str()).is_some_and(|rest| rest.ends_with('.')))
 }
 
-/// Where keys stand in a text.
+/// Where keys stand in a text: those of the process, and those brought for the task that is worked on.
 pub(super) fn find(text: &str) -> Vec<Range<usize>> {
-    if text.len() < LEAST {
+    let own = OWN.try_with(|own| searches(own)).unwrap_or_default();
+    look(text, [searches(&HELD), own].concat())
+}
+
+/// Where any key stands, whoever has brought it.
+pub(super) fn find_any(text: &str) -> Vec<Range<usize>> {
+    look(text, [searches(&HELD), searches(&BROUGHT)].concat())
+}
+
+fn look(text: &str, searches: Vec<Arc<Search>>) -> Vec<Range<usize>> {
+    if text.len() < LEAST || searches.is_empty() {
         return Vec::new();
     }
     let mut views = vec![View::plain(text, bare)];
@@ -90,19 +132,18 @@ pub(super) fn find(text: &str) -> Vec<Range<usize>> {
     if text.contains('<') && text.contains(['%', '\\', '&']) {
         views.push(View::unescaped(text, bare));
     }
-    let searches = searches();
     searches.iter().flat_map(|search| views.iter().flat_map(|view| search.find(view))).collect()
 }
 
-/// The searches for all that is held.
-fn searches() -> Vec<Arc<Search>> {
+/// The searches for all in a list.
+fn searches(list: &RwLock<Held>) -> Vec<Arc<Search>> {
     {
-        let held = HELD.read().unwrap_or_else(PoisonError::into_inner);
+        let held = list.read().unwrap_or_else(PoisonError::into_inner);
         if held.fresh.is_empty() {
             return held.searches();
         }
     }
-    let mut held = HELD.write().unwrap_or_else(PoisonError::into_inner);
+    let mut held = list.write().unwrap_or_else(PoisonError::into_inner);
     held.take_in(clock::now());
     held.searches()
 }

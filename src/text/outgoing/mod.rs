@@ -14,7 +14,7 @@ use std::ops::Range;
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 use serde_json::Value;
 
-pub use held::{at_home, hold, hold_until};
+pub use held::{apart, at_home, carried, hold, hold_brought, hold_until};
 
 use super::without_invisible;
 
@@ -23,6 +23,13 @@ const REDACTED: &str = "[redacted]";
 /// Replace what looks like a key, and every key that we hold.
 pub fn redact(text: &str) -> String {
     let mut found = held::find(text);
+    found.extend(formats::find(text));
+    without(text, found)
+}
+
+/// The same for a line of the log, where no key may stand, whichever task it was brought for.
+pub fn redact_logged(text: &str) -> String {
+    let mut found = held::find_any(text);
     found.extend(formats::find(text));
     without(text, found)
 }

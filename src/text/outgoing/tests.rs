@@ -242,3 +242,22 @@ proptest! {
         let _ = (outgoing(&text), redact(&text));
     }
 }
+
+#[tokio::test]
+async fn a_key_that_was_brought_is_hidden_where_its_task_is_worked_on_and_from_the_logs() {
+    const BROUGHT: &str = "b0bb1e5ca1ab1e0ddba11c0ffee5eaf00dfacade";
+    let said = format!("It is {BROUGHT}.");
+    apart(async {
+        hold_brought(&SecretString::from(BROUGHT), i64::MAX);
+        assert_eq!(redact(&said), "It is [redacted].");
+        let text = said.clone();
+        let elsewhere = tokio::task::spawn_blocking(carried(move || redact_held(&text))).await.unwrap();
+        assert_eq!(elsewhere, "It is [redacted].");
+        assert_eq!(outgoing(&said), "It is [redacted].");
+    })
+    .await;
+    assert_eq!(redact_logged(&said), "It is [redacted].");
+    // Everybody else says what they like.
+    assert_eq!(redact(&said), said);
+    apart(async { assert_eq!(redact(&said), said) }).await;
+}

@@ -110,10 +110,8 @@ async fn nothing_is_reachable_but_the_doors() {
     assert!(!said.contains("hello"), "{said}");
 
     // Sockets that go around network namespaces.
-    if Path::new("/usr/bin/python3").exists() {
-        let (said, _) = cage.run("/usr/bin/python3 -c 'import socket; socket.socket(40, 1)'").await;
-        assert!(said.contains("Address family not supported"), "{said}");
-    }
+    let (said, _) = cage.run(&format!("{} -c 'import socket; socket.socket(40, 1)'", needs::python())).await;
+    assert!(said.contains("Address family not supported"), "{said}");
     drop(host);
 }
 

@@ -22,6 +22,61 @@ async fn files_in_memory_count_too() {
     assert!(exit.limit == Some(Limit::Memory) || said.contains("No space left"), "{exit:?} {said}");
 }
 
+/// Files in memory that are in no directory: a new one when the last is full, until there is no more.
+const UNNAMED: &str = r#"
+import os, sys
+made = []
+try:
+    while len(made) < 12:
+        made.append(os.memfd_create("x"))
+        for _ in range(10): os.write(made[-1], bytes(1 << 20))
+except OSError as error: print("refused", error.errno)
+print("holds", len(made), "of 10 MiB", flush=True)
+"#;
+
+#[tokio::test]
+async fn files_in_memory_that_are_in_no_directory_can_not_be_made() {
+    let python = needs::python();
+    let scene = Scene::new();
+    let cage = scene.cage().await;
+    let argv = [python, "-c", UNNAMED].map(str::to_owned).to_vec();
+    let (inside, exit) = cage.exec(Exec { argv, ..Exec::default() }).await;
+    assert_eq!((inside.as_str(), exit), (format!("refused {}\nholds 0 of 10 MiB\n", libc::ENOSYS).as_str(), OK));
+    let outside = std::process::Command::new(python).args(["-c", UNNAMED]).output().unwrap();
+    assert_eq!(String::from_utf8(outside.stdout).unwrap(), "holds 12 of 10 MiB\n");
+}
+
+/// Processes that each share memory with nobody, or all the same.
+const SHARED: &str = r#"
+import mmap, os, sys, time
+size, same = 16 << 20, sys.argv[1] == "same"
+def fill():
+    it = mmap.mmap(-1, size)
+    for at in range(0, size, 4096): it[at] = 1
+    return it
+if same: kept = fill()
+for _ in range(12):
+    if os.fork() == 0:
+        kept = kept if same else fill()
+        for at in range(0, size, 4096): kept[at]
+        time.sleep(3)
+        os._exit(0)
+for _ in range(12): os.wait()
+print("all had it")
+"#;
+
+#[tokio::test]
+async fn shared_memory_counts_once_and_every_time_that_it_is_another() {
+    for (which, limit) in [("own", Some(Limit::Memory)), ("same", None)] {
+        let mut scene = Scene::new();
+        scene.spec.limits.memory_bytes = 160 << 20;
+        let cage = scene.cage().await;
+        let argv = [needs::python(), "-c", SHARED, which].map(str::to_owned).to_vec();
+        let (said, exit) = cage.exec(Exec { argv, ..Exec::default() }).await;
+        assert_eq!((exit.limit, said.contains("all had it")), (limit, limit.is_none()), "{which}: {exit:?} {said}");
+    }
+}
+
 #[tokio::test]
 async fn a_fork_storm_stays_small() {
     let mut scene = Scene::new();

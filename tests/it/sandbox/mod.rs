@@ -30,6 +30,8 @@ use futures::StreamExt as _;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use crate::world::needs;
+
 struct Scene {
     dir: TempDir,
     local: Local,

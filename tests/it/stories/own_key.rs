@@ -110,12 +110,33 @@ stories! {
             let refused = order(&world, "ca_test", body).await;
             assert_eq!(refused.problem(), problem);
             assert!(!refused.text.contains(&key), "{}", refused.text);
-            assert_eq!(cloud_agent::text::redact_held(&said), said, "nothing is held for what was refused");
+            assert_eq!(cloud_agent::text::redact_logged(&said), said, "nothing is held for what was refused");
         }
         let body = json!({ "prompt": "what does it say?", "repo": "octo/app", "anthropic_api_key": key });
         task_id(&order(&world, "ca_test", body).await);
-        assert!(!cloud_agent::text::redact_held(&said).contains(&key), "it is held with its task");
+        assert!(!cloud_agent::text::redact_logged(&said).contains(&key), "it is held with its task");
         world.settle().await;
+        world.told();
+    }
+
+    async fn a_key_is_kept_out_of_what_its_own_task_says_and_of_no_other(database: Database) {
+        // Something that others may well want to say: who may make tasks does not choose what they can't.
+        const SAID: &str = "5ca1ab1e0ddba11c0ffee5eaf00dfacade123456";
+        let mut world = World::on(database).await;
+        let line = json!({ "type": "assistant", "message": { "content": [{ "type": "text", "text": format!("I see {SAID}.") }] } });
+        world.claude_says(&format!("echo '{line}'"), &answer(&format!("It was fixed in {SAID}.")).to_string());
+        world.set("ADMIN_API_KEY", "ca_test");
+        world.start().await;
+        let (theirs, ours) = (asked(&world, Some(SAID)).await, asked(&world, None).await);
+        world.settle().await;
+        let (theirs, ours) = (task(&world, &theirs).await, task(&world, &ours).await);
+        assert_eq!(theirs["result"]["summary"], "It was fixed in [redacted].", "{theirs}");
+        assert_eq!(ours["result"]["summary"], format!("It was fixed in {SAID}."), "{ours}");
+        let log = get(&world, "ca_test", &format!("tasks/{}/logs", theirs["task_id"].as_str().unwrap())).await.text;
+        assert!(log.contains("I see [redacted].") && !log.contains(SAID), "{log}");
+        // It would be read by everybody who sees the task.
+        let body = json!({ "prompt": format!("take {SAID}"), "repo": "octo/app", "anthropic_api_key": SAID });
+        assert_eq!(order(&world, "ca_test", body).await.problem(), "422 invalid prompt");
         world.told();
     }
 

