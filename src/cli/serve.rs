@@ -73,6 +73,7 @@ pub async fn work(config: Config) -> Result<ExitCode> {
 
 /// Start workers and, with `doors`, the server.
 pub async fn start(config: Config, doors: bool) -> Result<Running> {
+    config.store.make_data_dir()?;
     let sole = Sole::take(&config.store.database_url(), Sole::PATIENCE).await?;
     let listener = if doors {
         let address = config.server.address();
