@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::OnceCell;
 use tracing::info;
 
@@ -48,7 +48,7 @@ impl App {
         let secrets = config.github.webhook_secrets()?;
         let github = Github::new(&config.github)?;
         let data_dir = &config.store.data_dir;
-        std::fs::create_dir_all(data_dir).with_context(|| format!("make {} (DATA_DIR)", data_dir.display()))?;
+        config.store.make_data_dir()?;
         let provider = provider(&config)?;
         let mut model = GatewaySettings::new(config.model.base_url.clone(), config.model.api_key.clone());
         model.prices = config.model.model_prices.parse().map_err(|why| anyhow::anyhow!("MODEL_PRICES: {why}"))?;
@@ -184,24 +184,79 @@ fn random() -> String {
     format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple())
 }
 
+/// A file with fewer characters holds no secret, whatever has cut it.
+const LEAST_SECRET: usize = 16;
+
 /// A secret that stands in a file, or a new one that is put there (0600); whether it is new.
 fn kept(file: &Path, make: impl FnOnce() -> String) -> Result<(SecretString, bool)> {
     match std::fs::read_to_string(file) {
-        Ok(kept) => return Ok((SecretString::from(kept.trim()), false)),
+        Ok(kept) => {
+            let secret = SecretString::from(kept.trim());
+            let characters = secret.expose_secret().chars().count();
+            anyhow::ensure!(
+                characters >= LEAST_SECRET,
+                "{} has {characters} characters, which is no key: put the key back, or remove the file if there never was \
+                 another, and one is made",
+                file.display()
+            );
+            return Ok((secret, false));
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => (),
         Err(error) => return Err(error).with_context(|| format!("read {}", file.display())),
     }
     let secret = make();
-    let mut open = std::fs::OpenOptions::new();
-    open.write(true).create_new(true).mode(0o600);
-    let mut out = open.open(file).with_context(|| format!("write {}", file.display()))?;
-    // On the disk before anything depends on it.
-    out.write_all(secret.as_bytes())
-        .and_then(|()| out.sync_all())
-        .with_context(|| format!("write {}", file.display()))?;
+    put(file, &secret).with_context(|| format!("write {}", file.display()))?;
     Ok((SecretString::from(secret), true))
+}
+
+/// Whole and on the disk before it has its name, so that neither a crash nor a full disk leaves half of it there.
+fn put(file: &Path, secret: &str) -> std::io::Result<()> {
+    let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut new = file.as_os_str().to_owned();
+    new.push(".new");
+    // What an earlier start has left of it.
+    if let Err(error) = std::fs::remove_file(&new)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        return Err(error);
+    }
+    let mut out = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+    out.write_all(secret.as_bytes())?;
+    out.sync_all()?;
+    std::fs::rename(&new, file)?;
+    std::fs::File::open(dir)?.sync_all()
 }
 
 fn absolute(path: &Path) -> std::path::PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_key_is_made_whole_or_not_at_all_and_half_of_one_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("admin-api-key");
+        // As a crash before the last step leaves it.
+        std::fs::write(dir.path().join("admin-api-key.new"), "ca_").unwrap();
+        let (made, new) = kept(&file, || "0123456789abcdef".to_owned()).unwrap();
+        assert_eq!((made.expose_secret(), new), ("0123456789abcdef", true));
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left beside it");
+        let (read, new) = kept(&file, || unreachable!("there is one")).unwrap();
+        assert_eq!((read.expose_secret(), new), ("0123456789abcdef", false));
+
+        for half in ["", " \n", "0123456789abcde"] {
+            std::fs::write(&file, half).unwrap();
+            let error = admin_keys(None, dir.path()).unwrap_err().to_string();
+            assert!(
+                error.contains("admin-api-key has ") && error.contains("which is no key: put the key back"),
+                "{error}"
+            );
+        }
+    }
 }

@@ -75,6 +75,8 @@ pub enum Why {
     },
     Memory,
     Disk,
+    /// The disk of the machine, which others may have filled as well.
+    HostDisk,
     Lifetime,
 }
 
@@ -169,6 +171,7 @@ fn why(facts: &Facts) -> Why {
     match facts.exit.and_then(|exit| exit.limit) {
         Some(Limit::Memory) => return Why::Memory,
         Some(Limit::Disk) => return Why::Disk,
+        Some(Limit::HostDisk) => return Why::HostDisk,
         Some(Limit::Lifetime) => return Why::Lifetime,
         None => {}
     }
@@ -305,6 +308,7 @@ impl Why {
             Self::Crashed { .. } => "crashed",
             Self::Memory => "memory",
             Self::Disk => "disk",
+            Self::HostDisk => "host_disk_floor",
             Self::Lifetime => "lifetime",
         }
     }

@@ -174,7 +174,7 @@ impl Door {
     /// Whose key this is. No key, a wrong one, one that has expired or was revoked: all the same.
     pub async fn caller(&self, given: Option<&str>) -> Result<Caller, Problem> {
         // No key has anything but printable letters; PostgreSQL takes no NUL, whoever sends one.
-        let printable = given.filter(|given| given.bytes().all(|byte| byte.is_ascii_graphic()));
+        let printable = given.filter(|given| !given.is_empty() && given.bytes().all(|byte| byte.is_ascii_graphic()));
         let given = printable.ok_or_else(Problem::unauthorized)?;
         if is_one_of(&self.app.admin_keys, given) {
             Span::current().record("key", "admin");

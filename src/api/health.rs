@@ -1,4 +1,4 @@
-//! `/healthz` says that the process lives, `/readyz` that deliveries can be stored, and what else is well or not.
+//! `/healthz` says that the process lives, `/readyz` that the database answers, and what else is well or not.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,7 +15,8 @@ pub async fn alive() -> &'static str {
     "ok\n"
 }
 
-/// 200 as long as deliveries can be stored, so that GitHub is not turned away because the model is down; 503 else.
+/// 200 as long as the database answers, so that GitHub is not turned away because the model is down; 503 else. On a full disk
+/// it answers, and stores nothing: that is told in `parts` alone.
 pub async fn ready(State(app): State<App>) -> Response {
     let database = tokio::time::timeout(Duration::from_secs(2), app.store.ping()).await;
     let database = match database {

@@ -24,7 +24,7 @@ pub async fn watch(app: &App) {
         let doubt = app.health.take_suspicion() || app.health.all().get("sandbox").is_some_and(Option::is_some);
         let (github, model, database) = tokio::join!(app.github.powers(), app.gateway.reach(), app.store.ping());
         let seen = [
-            ("github", github.err().map(|it| Wrong::new(it.to_string()))),
+            ("github", github.err().map(|it| Wrong::new(it.of_app()))),
             ("model", model.err().as_ref().map(unreached)),
             ("database", database.err().map(|it| Wrong::new(it.to_string()))),
             ("disk", health::disk(&app.config.store.data_dir, app.config.store.disk_free_mb).map(Wrong::new)),

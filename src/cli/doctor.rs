@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
+use secrecy::ExposeSecret as _;
 
+use super::delivered::newest;
 use crate::agent;
 use crate::app;
 use crate::config::{self, Config, Kind};
@@ -24,7 +26,10 @@ const EVENTS: &[&str] =
 /// What can be done without: check runs and their buttons, the logs of failed checks, answers to merge queues, names that
 /// change.
 const WISHED: &[(&str, &str)] = &[("checks", "write"), ("actions", "read"), ("merge_queues", "read")];
-const WISHED_EVENTS: &[&str] = &["check_run", "check_suite", "merge_group", "repository"];
+const WISHED_EVENTS: &[&str] = &["check_run", "check_suite", "merge_group", "repository", "installation_target"];
+
+/// A webhook secret with fewer characters can be found by trying.
+const LEAST_SECRET: usize = 16;
 
 /// The same, with what the operator's gate would let through.
 fn wished(config: &Config) -> Vec<(&'static str, &'static str)> {
@@ -70,6 +75,13 @@ fn finding(grade: Grade, what: &str, says: impl Into<String>) -> Finding {
 
 fn settings(config: &Config) -> Vec<Finding> {
     let mut found = vec![match config.github.webhook_secrets() {
+        Ok(secrets) if secrets.iter().any(|it| it.expose_secret().len() < LEAST_SECRET) => finding(
+            Grade::Warning,
+            "webhook secret",
+            format!(
+                "shorter than {LEAST_SECRET} characters, so it can be guessed: make one with `openssl rand -hex 32`"
+            ),
+        ),
         Ok(secrets) if secrets.len() > 1 => finding(
             Grade::Good,
             "webhook secret",
@@ -87,6 +99,7 @@ fn settings(config: &Config) -> Vec<Finding> {
 
 async fn database(config: &Config) -> Vec<Finding> {
     let connected = async {
+        config.store.make_data_dir()?;
         let store = Store::connect(&config.store.database_url()).await?;
         store.ping().await?;
         Ok::<_, anyhow::Error>(store)
@@ -168,7 +181,7 @@ async fn github(config: &Config) -> Vec<Finding> {
     };
     let identity = match github.identity().await {
         Ok(identity) => identity.clone(),
-        Err(error) => return vec![finding(Grade::Bad, "GitHub App", error.to_string())],
+        Err(error) => return vec![finding(Grade::Bad, "GitHub App", error.of_app())],
     };
     let mut found = vec![finding(Grade::Good, "GitHub App", format!("{} ({})", identity.slug, identity.bot_login))];
     match github.powers().await {
@@ -202,6 +215,10 @@ async fn github(config: &Config) -> Vec<Finding> {
     match github.installations().await {
         Ok(all) => found.extend(installations(&all, &wished(config))),
         Err(error) => found.push(finding(Grade::Bad, "installations", error.to_string())),
+    }
+    match github.deliveries(None).await {
+        Ok((listed, _)) => found.push(newest(&listed)),
+        Err(error) => found.push(finding(Grade::Warning, "deliveries", error.to_string())),
     }
     found
 }

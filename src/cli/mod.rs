@@ -11,6 +11,7 @@ use crate::text;
 
 mod backup;
 pub mod ca;
+mod delivered;
 mod doctor;
 mod listen;
 mod log;
@@ -133,6 +134,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Migrate(args) => {
             log::start(&args.log)?;
+            args.store.make_data_dir()?;
             let _sole = Sole::take(&args.store.database_url(), Sole::PATIENCE).await?;
             let store = Store::connect(&args.store.database_url()).await?;
             store.migrate().await?;

@@ -91,6 +91,7 @@ fn make_room_for_sockets() {
 /// Start workers and, with `doors`, the server.
 pub async fn start(config: Config, doors: bool) -> Result<Running> {
     make_room_for_sockets();
+    config.store.make_data_dir()?;
     let sole = Sole::take(&config.store.database_url(), Sole::PATIENCE).await?;
     let listener = if doors {
         let address = config.server.address();

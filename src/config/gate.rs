@@ -33,17 +33,17 @@ pub struct Gate {
 pub enum Kind {
     /// What coding agents obey.
     AgentSettings,
-    /// Files that are not text and not small.
+    /// Files that are not text, but for small pictures, fonts, sounds and PDFs.
     Binaries,
     /// Who has to approve.
     CodeOwners,
-    /// What git does with files, and what runs when it is used.
+    /// What git does with files, and what it or another tool runs on everybody's machine.
     GitSettings,
     /// A lockfile that changed alone.
     Lockfiles,
     /// Tests that go, or lose most of what they were.
     Tests,
-    /// What runs with the repository's secrets.
+    /// What a CI service runs with the repository's secrets, GitHub's or another.
     Workflows,
 }
 

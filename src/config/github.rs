@@ -10,6 +10,9 @@ use url::Url;
 
 use super::values::{Span, mention, several};
 
+/// Secrets that stood in examples: whoever knows them could give the bot orders.
+const EXAMPLES: [&str; 2] = ["change-me", "the-secret-of-step-2"];
+
 /// The GitHub App and the host it lives on.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "GitHub")]
@@ -84,6 +87,13 @@ impl Github {
         if secrets.is_empty() {
             bail!("GITHUB_WEBHOOK_SECRET is empty: give it the secret that the App's webhook has");
         }
+        if let Some(known) = secrets.iter().find(|it| EXAMPLES.contains(&it.expose_secret())) {
+            bail!(
+                "GITHUB_WEBHOOK_SECRET is `{}`, which everybody can read in the documentation: make one with \
+                 `openssl rand -hex 32`, and put the same into the App's settings",
+                known.expose_secret()
+            );
+        }
         Ok(secrets)
     }
 
@@ -105,4 +115,29 @@ impl Github {
 fn read_secret(file: &Path, variable: &str) -> Result<SecretString> {
     let text = std::fs::read_to_string(file).with_context(|| format!("{variable}: read {}", file.display()))?;
     Ok(SecretString::from(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Given {
+        #[command(flatten)]
+        github: Github,
+    }
+
+    #[test]
+    fn a_secret_from_an_example_is_none() {
+        let secrets = |given: &str| {
+            let given = Given::parse_from(["it", &format!("--github-webhook-secret={given}")]);
+            given.github.webhook_secrets().map_err(|error| error.to_string())
+        };
+        for known in ["change-me", "the-secret-of-step-2", "0123456789abcdef, change-me"] {
+            assert!(secrets(known).unwrap_err().contains("which everybody can read in the documentation"), "{known}");
+        }
+        assert_eq!(secrets("0123456789abcdef,change-me-not").unwrap().len(), 2);
+    }
 }

@@ -1,9 +1,11 @@
 //! Where things are kept, for how long, and what seals them.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
@@ -60,6 +62,19 @@ impl Store {
         self.database_url().expose_secret().starts_with("postgres")
     }
 
+    /// Make DATA_DIR, for its owner alone, if it is not there. Whoever made it has decided who may look into it.
+    pub fn make_data_dir(&self) -> Result<()> {
+        let dir = &self.data_dir;
+        let made = match dir.parent() {
+            Some(parent) => std::fs::create_dir_all(parent),
+            None => Ok(()),
+        };
+        // Not its parents: they may be there for others too.
+        made.and_then(|()| DirBuilder::new().mode(0o700).create(dir))
+            .or_else(|error| if dir.is_dir() { Ok(()) } else { Err(error) })
+            .with_context(|| format!("make {} (DATA_DIR)", dir.display()))
+    }
+
     /// The database URL in force.
     pub fn database_url(&self) -> SecretString {
         self.database_url.clone().unwrap_or_else(|| {
@@ -89,5 +104,37 @@ impl Retention {
             self.tasks
         );
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Given {
+        #[command(flatten)]
+        store: Store,
+    }
+
+    #[test]
+    fn the_directory_is_made_for_its_owner_alone_and_left_as_it_is_when_it_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let data = dir.path().join("var/lib/data");
+        let store = Given::parse_from(["it", &format!("--data-dir={}", data.display())]).store;
+        store.make_data_dir().unwrap();
+        assert_eq!(mode(&data), 0o700);
+        std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o750)).unwrap();
+        store.make_data_dir().unwrap();
+        assert_eq!(mode(&data), 0o750);
+
+        std::fs::write(dir.path().join("file"), "").unwrap();
+        let store = Given::parse_from(["it", &format!("--data-dir={}", dir.path().join("file").display())]).store;
+        assert!(store.make_data_dir().unwrap_err().to_string().contains("(DATA_DIR)"));
     }
 }

@@ -57,6 +57,17 @@ impl Error {
         )
     }
 
+    /// In words, for a call with the App's own credentials: with what to look at when GitHub does not know them.
+    pub fn of_app(&self) -> String {
+        match self {
+            Self::Unauthorized(_) | Self::NotFound(_) => format!(
+                "{self}; is the private key one of the App that GITHUB_APP_ID names, does the App's page still list it, and \
+                 is this machine's clock right?"
+            ),
+            _ => self.to_string(),
+        }
+    }
+
     /// What is no longer there for us, if that is it: then nothing can be read or said there at all.
     pub fn gone(&self) -> Option<Gone> {
         match self {
@@ -229,6 +240,15 @@ mod tests {
         assert!(read(422, &[], objects).to_string().contains("(No commits between main and x)"));
         assert!(read(422, &[], strings).to_string().contains("(line must be part of the diff)"));
         assert!(read(422, &[], "<html>").to_string().contains("422"));
+    }
+
+    #[test]
+    fn credentials_that_are_not_taken_come_with_what_to_look_at() {
+        let says = |status: u16| read(status, &[], r#"{"message":"no"}"#).of_app();
+        for status in [401, 404] {
+            assert!(says(status).contains("is the private key one of the App that GITHUB_APP_ID names"), "{status}");
+        }
+        assert!(!says(502).contains("private key"), "that is GitHub's trouble");
     }
 
     #[test]

@@ -386,6 +386,7 @@ pub fn sandbox_trouble(error: SandboxError) -> Halt {
                 crate::sandbox::Limit::Lifetime => "time",
                 crate::sandbox::Limit::Memory => "memory",
                 crate::sandbox::Limit::Disk => "disk",
+                crate::sandbox::Limit::HostDisk => "host_disk_floor",
             };
             Halt::End(Ending::new(code, ""))
         }

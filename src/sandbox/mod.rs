@@ -117,6 +117,8 @@ pub enum Limit {
     Lifetime,
     Memory,
     Disk,
+    /// Not a limit of its own: the machine's disk was nearly full, and it held most of all.
+    HostDisk,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -215,6 +217,7 @@ impl fmt::Display for Limit {
             Limit::Lifetime => "its time",
             Limit::Memory => "its memory",
             Limit::Disk => "its disk space",
+            Limit::HostDisk => "the disk of this machine",
         })
     }
 }

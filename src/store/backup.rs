@@ -1,6 +1,7 @@
 //! A copy of a SQLite database, made while it is in use.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::str::FromStr as _;
 
@@ -39,6 +40,9 @@ pub async fn backup(url: &SecretString, to: &Path, force: bool) -> Result<u64> {
 
 /// The copy has no log beside it, no free pages, and gives pages back later on.
 async fn copy(from: &Path, to: &Path) -> Result<()> {
+    // For its owner alone before there is anything in it; SQLite takes an empty file.
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to);
+    made.with_context(|| format!("copy the database to {}", to.display()))?;
     let reading = |path: &Path| format!("sqlite://{}?mode=rw", path.display());
     let mut connection = open(&reading(from)).await?;
     connection.execute("pragma busy_timeout = 10000").await?;

@@ -180,7 +180,16 @@ impl Store {
                     })
                     .connect_with(options)
                     .await
-                    .context("connect to PostgreSQL (DATABASE_URL)")?;
+                    .map_err(|error| {
+                        let away = is_away(&error);
+                        let error = anyhow::Error::from(error);
+                        match away {
+                            true => error.context(
+                                "connect to PostgreSQL (DATABASE_URL; does it run, and may this machine reach it?)",
+                            ),
+                            false => error.context("connect to PostgreSQL (DATABASE_URL)"),
+                        }
+                    })?;
                 (pool.clone(), pool)
             }
         };

@@ -121,4 +121,20 @@ mod tests {
         known.sort();
         assert_eq!(known, found);
     }
+
+    #[test]
+    fn endings_say_who_can_do_what() {
+        let words = |code: &str| {
+            let task =
+                serde_json::json!({ "ending": { "code": code }, "mention": "bot", "task": "T", "unthreaded": false });
+            render("report/ending.md", &task)
+        };
+        let full = words("host_disk_floor");
+        assert!(full.contains("nearly out of disk") && full.contains("`cloud-agent doctor`"), "{full}");
+        assert!(!words("disk").contains("The machine that I run on"));
+        let model = words("model_unknown");
+        assert!(model.contains("`model` in the repository's") && model.contains("`CLAUDE_VERIFY_MODEL`"), "{model}");
+        let ours = words("never_heard_of");
+        assert!(ours.contains("(`never_heard_of`)") && ours.contains("Then say `@bot retry`."), "{ours}");
+    }
 }

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request, State};
+use axum::middleware::map_response_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use http::{HeaderMap, StatusCode, header};
@@ -15,6 +16,7 @@ use tracing::warn;
 use uuid::Uuid;
 
 use super::json::json_of;
+use super::refused::{Refused, note};
 use super::signature::is_signed;
 use super::take::{Arrived, take};
 use crate::app::App;
@@ -29,7 +31,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// The door that GitHub knocks at.
 pub fn router(app: App) -> Router {
-    Router::new().route("/webhooks/github", post(receive)).with_state(app)
+    Router::new()
+        .route("/webhooks/github", post(receive).layer(map_response_with_state(Refused::default(), note)))
+        .with_state(app)
 }
 
 async fn receive(State(app): State<App>, knock: Knock) -> Result<Response, Turned> {

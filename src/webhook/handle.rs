@@ -56,7 +56,8 @@ async fn handle_in_span(app: App, job: Job) -> Verdict {
             return Verdict::Again { at: at.max(clock::now() + pause), failed: false };
         }
         Err(Trouble::Later { why, .. }) => {
-            warn!("Giving a delivery up that could not be looked at for {}: {why}", app.config.runs.wait_limit);
+            let (id, waited) = (&job.lease().job_id, app.config.runs.wait_limit);
+            warn!("Giving a delivery up that could not be looked at for {waited}: {why}; {}", look_again(id));
             tell_that_it_was_given_up(&app, &job).await;
             Decided { state: DeliveryState::Failed, decision: why, task_id: None }
         }
@@ -68,7 +69,8 @@ async fn handle_in_span(app: App, job: Job) -> Verdict {
             return Verdict::Again { at: clock::now() + (2000 << job.claimed.attempts.min(8)), failed: true };
         }
         Err(Trouble::Ours(error)) => {
-            warn!("Giving a delivery up after {ATTEMPTS} tries: {error:#}");
+            let again = look_again(&job.lease().job_id);
+            warn!("Giving a delivery up after {ATTEMPTS} tries: {error:#}; {again}");
             // Not when looking at it kills the process: telling would look again.
             if job.claimed.attempts < ATTEMPTS {
                 tell_that_it_was_given_up(&app, &job).await;
@@ -84,6 +86,11 @@ async fn handle_in_span(app: App, job: Job) -> Verdict {
             Verdict::Again { at: clock::now() + 1000, failed: true }
         }
     }
+}
+
+/// What whoever reads the log can do about it.
+fn look_again(delivery: &str) -> String {
+    format!("`ca deliveries replay {delivery}` looks at it again")
 }
 
 /// Why a delivery has no decision yet.

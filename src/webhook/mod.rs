@@ -1,6 +1,7 @@
 //! Stage 1: GitHub speaks. Verified over the raw bytes, stored before it is acknowledged, looked at by a worker.
 
 mod door;
+mod refused;
 mod take;
 pub mod missed;
 mod edited;

@@ -49,7 +49,7 @@ impl Setting {
         };
         let text = file.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
         let rules = rules::read(&text).unwrap_or_else(|mistakes| {
-            warn!("The repository's settings have {} mistakes; the defaults hold", mistakes.len());
+            warn!("{}: {} has {}; the defaults hold", desk.repo.name(), rules::FILE, rules::counted(&mistakes));
             Rules::default()
         });
         Ok(Self { default, text, rules })

@@ -164,6 +164,7 @@ fn outcomes_are_as_recorded() {
         decide(&Facts { exit: Some(Exit { code: None, signal: Some(9), limit }), stderr: "tail", ..Facts::default() })
     };
     assert_eq!(killed(Some(Limit::Memory)), Outcome::Stopped(Why::Memory));
+    assert_eq!(killed(Some(Limit::HostDisk)), Outcome::Stopped(Why::HostDisk));
     assert_eq!(killed(None), Outcome::Stopped(Why::Crashed { exit: Some(137), tail: "tail".into() }));
 }
 

@@ -12,6 +12,7 @@ mod gateway;
 mod git;
 mod github;
 mod lines;
+mod papers;
 #[path = "../redteam/mod.rs"]
 mod redteam;
 mod resume;

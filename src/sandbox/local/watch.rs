@@ -56,7 +56,7 @@ async fn measure(cage: &Weak<Cage>) -> Option<Limit> {
         }
         if is_in_the_way(&cage).await {
             tracing::warn!(sandbox.id = %cage.id(), "The disk is nearly full, and sandbox {} holds most of all", cage.id());
-            return Some(Limit::Disk);
+            return Some(Limit::HostDisk);
         }
     }
 }

@@ -47,6 +47,15 @@ impl Spot {
     }
 }
 
+/// How many there are, and where to begin.
+pub fn counted(mistakes: &[Mistake]) -> String {
+    match mistakes {
+        [] => "no mistake".to_owned(),
+        [one] => format!("a mistake at {one}"),
+        [first, ..] => format!("{} mistakes, the first at {first}", mistakes.len()),
+    }
+}
+
 /// Words of the file in a message: short, in a code span that they can't leave, and without what looks like a secret. The
 /// file may be a stranger's, and the message stands on GitHub under the bot's name.
 pub fn shown(said: &str) -> String {
@@ -86,6 +95,13 @@ mod tests {
         ] {
             assert_eq!(shown(said), expected, "{said:?}");
         }
+    }
+
+    #[test]
+    fn mistakes_are_counted_and_the_first_is_named() {
+        let mistake = |line| Mistake { line, column: 3, end_column: 4, message: "no".to_owned() };
+        assert_eq!(counted(&[mistake(1)]), "a mistake at 1:3: no");
+        assert_eq!(counted(&[mistake(1), mistake(2)]), "2 mistakes, the first at 1:3: no");
     }
 
     #[test]

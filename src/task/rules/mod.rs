@@ -19,7 +19,7 @@ mod tree;
 mod value;
 mod words;
 
-pub use mistake::Mistake;
+pub use mistake::{Mistake, counted};
 pub use paths::Paths;
 pub use read::{read, read_bytes};
 pub use schema::SCHEMA;

@@ -146,7 +146,12 @@ async fn pull(turn: &Turn<'_>, it: &Delivered) -> Result<()> {
     turn.app.store.note_late(&arrived.delivery_id.to_string(), Source::Pulled).await?;
     let taken = take(turn.app, arrived).await.context("store a delivery that never came")?;
     if taken.accepted == Accepted::New && taken.ignored.is_none() {
-        info!(delivery.guid = it.guid, "GitHub could not bring this at {}, so it was fetched", it.delivered_at);
+        let status = it.status_code.filter(|status| *status > 0);
+        let got = status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+        info!(
+            delivery.guid = it.guid,
+            "GitHub got {got} when it brought this at {}, so it was fetched", it.delivered_at
+        );
     }
     Ok(())
 }

@@ -114,6 +114,20 @@ async fn too_much_disk_ends_the_sandbox() {
     assert_eq!(fs::metadata(one.inside(&cage, "out/x")).unwrap().len(), 1 << 20);
 }
 
+#[tokio::test]
+async fn a_machine_without_room_is_told_apart_from_a_sandbox_that_takes_too_much() {
+    // In memory, where hardly anybody else writes: the room that is left must not change by itself.
+    let mut scene = Scene::in_dir(TempDir::new_in("/dev/shm").unwrap());
+    let shm = nix::sys::statvfs::statvfs(scene.dir.path()).unwrap();
+    let free = shm.blocks_available() * shm.fragment_size();
+    let much = (free / 2).min(128 << 20);
+    scene.local = scene.local.keep_free(free - much / 2);
+    let cage = scene.cage().await;
+    let (said, exit) = cage.run(&format!("head -c {much} /dev/zero >/workspace/x; sleep 60")).await;
+    assert_eq!(exit.limit, Some(Limit::HostDisk), "{exit:?} {said}");
+    assert!(much < scene.spec.limits.disk_bytes, "its own limit was not reached");
+}
+
 /// Three files that are larger than the limit together, written to when their names can't be found.
 const OPEN: &str = "mkdir d; exec 3>d/a 4>d/b 5>d/c";
 const FILL: &str = "for i in 3 4 5; do head -c 7000000 /dev/zero >&$i; done; sleep 20";

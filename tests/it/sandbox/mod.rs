@@ -46,7 +46,10 @@ struct Cage {
 
 impl Scene {
     fn new() -> Scene {
-        let dir = TempDir::new().unwrap();
+        Scene::in_dir(TempDir::new().unwrap())
+    }
+
+    fn in_dir(dir: TempDir) -> Scene {
         let workspace = dir.path().join("workspace");
         fs::create_dir(&workspace).unwrap();
         let local = Local::new(&dir.path().join("sandboxes"), "test".to_owned()).unwrap();

@@ -1,5 +1,6 @@
 //! A copy of the database that is made while it is written to, and the lock that keeps a second server off it.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use cloud_agent::store::{self, Queue, Sole, Store};
@@ -27,6 +28,7 @@ async fn a_copy_is_whole_though_others_write() {
     };
     let (size, written) = tokio::join!(store::backup(&url, &to, false), writes);
     assert_eq!(size.unwrap(), std::fs::metadata(&to).unwrap().len());
+    assert_eq!(std::fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o600, "it is for its owner alone");
 
     let copy = Store::connect(&format!("sqlite://{}", to.display()).into()).await.unwrap();
     copy.migrate().await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cloud_agent::store::{self, Keep, Keys, Queue, Store, StoredSession};
+use cloud_agent::store::{self, Content, Keep, Keys, NewArtifact, Queue, Store, StoredSession};
 use cloud_agent::task::State;
 
 use super::{KEY, LEASE, Scene, until};
@@ -33,6 +33,35 @@ async fn keep(scene: &Scene, number: u64) {
 async fn said(store: &Store, number: u64) -> Result<Vec<u8>, String> {
     let found = store.session_about(1, number).await.map_err(|error| error.to_string())?;
     Ok(found.unwrap().1.archive)
+}
+
+/// The statements that an operator whose key is lost is told.
+fn forgetting() -> Vec<String> {
+    let text = include_str!("../../../docs/operations.md");
+    let block = text.split("```sql").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    block.split(';').map(|it| it.trim().to_owned()).filter(|it| !it.is_empty()).collect()
+}
+
+#[test]
+fn whatever_is_sealed_is_among_what_a_lost_key_takes_with_it() {
+    let migrations = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations")).unwrap();
+    let all: String = migrations.map(|it| std::fs::read_to_string(it.unwrap().path()).unwrap()).collect();
+    let table = |statement: &str| {
+        let statement = statement.split_once(" table ")?.1;
+        statement.contains("sealed_with").then(|| statement.split([' ', '(']).next().unwrap_or_default().to_owned())
+    };
+    let all: String =
+        all.lines().filter(|line| !line.trim().starts_with("--")).map(|line| format!("{line}\n")).collect();
+    let sealed: Vec<String> = all.split(';').filter_map(table).collect();
+    assert!(sealed.len() >= 3, "{sealed:?}");
+    let told = forgetting();
+    for table in sealed {
+        let from = format!("delete from {table}");
+        assert!(
+            told.iter().any(|it| it.split(" where").next() == Some(&from)),
+            "docs/operations.md has to forget {table}"
+        );
+    }
 }
 
 on_both! {
@@ -73,6 +102,30 @@ on_both! {
         assert_eq!((said(&after, 1).await.unwrap(), said(&after, 2).await.unwrap()), (b"what was said".to_vec(), b"what".to_vec()));
         let error = unlocked(&scene, KEY).await.err().unwrap();
         assert!(error.contains("another ENCRYPTION_KEY"), "{error}");
+    }
+
+    async fn a_lost_key_is_forgotten_as_the_documentation_says(scene) {
+        keep(&scene, 1).await;
+        keep(&scene, 2).await;
+        let plain = if scene.url.starts_with("sqlite") { "x'77686174'" } else { "'\\x77686174'" };
+        let lost = id(KEY);
+        scene.sql(&[
+            // Kept before there were keys: it needs none.
+            format!("update session set archive = {plain}, sealed_with = '' where task_id in (select task_id from task where number = 2)"),
+            format!("insert into task_secret (task_id, name, sealed, sealed_with, created_at) values ('t', 'anthropic_api_key', {plain}, '{lost}', 1)"),
+        ]).await;
+        assert!(scene.task(1, 3).await);
+        let lease = scene.claim(Queue::Task, LEASE, Some(99)).await.unwrap().lease;
+        let patch = NewArtifact { name: "changes.patch", content_type: "text/x-diff", content: Content::Bytes(b"+x".to_vec()) };
+        assert!(scene.store.keep_artifact(&lease, patch).await.unwrap());
+        assert!(scene.store.end(&lease, State::Completed).await.unwrap());
+
+        scene.sql(&forgetting()).await;
+        let rows = scene.store.sealing().await.unwrap().rows;
+        assert!(rows.iter().all(|(key, _)| key.is_empty()), "something still needs the lost key: {rows:?}");
+        assert!(scene.store.artifacts(&lease.job_id).await.unwrap().is_empty(), "what can't be read is not offered");
+        let anew = unlocked(&scene, NEW).await.unwrap();
+        assert_eq!(said(&anew, 2).await.unwrap(), b"what");
     }
 
     async fn a_conversation_moved_to_another_task_does_not_open(scene) {

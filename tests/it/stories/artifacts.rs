@@ -194,14 +194,14 @@ stories! {
         let mut world = greeting(database, &[("RUN_TIMEOUT", "1s")]).await;
         world.claude_plays("trap 'exit 1' INT TERM; while :; do sleep 0.1; done");
         let own = ask(&world).await;
-        assert_snapshot!(message(&world, &own).await, @"I stopped after 1 s, the limit for one run. Nothing was published. Run `ca task retry ID` (`POST /api/v1/tasks/ID/retry`) to try again.");
+        assert_snapshot!(message(&world, &own).await, @"I stopped after 1 s, the limit for one run. Nothing was published. A smaller request may fit, or the operator can raise `RUN_TIMEOUT`; run `ca task retry ID` (`POST /api/v1/tasks/ID/retry`) to try again.");
         assert_eq!(left(&world, &own).await, "");
         world.issue("The greeting is short", "");
         let prompt = format!("fix {}/octo/app/issues/1", world.github.url());
         let id = task_id(&order(&world, "ca_test", json!({ "prompt": prompt })).await);
         world.settle().await;
         world.told();
-        assert_snapshot!(message(&world, &id).await, @"I stopped after 1 s, the limit for one run. Nothing was published. Say `@cloud-agent retry` to try again.");
+        assert_snapshot!(message(&world, &id).await, @"I stopped after 1 s, the limit for one run. Nothing was published. A smaller request may fit, or the operator can raise `RUN_TIMEOUT`; say `@cloud-agent retry` to try again.");
         let listed = get(&world, "ca_test", "tasks?status=failed").await.json();
         assert!(listed["tasks"].as_array().unwrap().iter().all(|it| it["error"]["message"].as_str().unwrap().contains("1 s")));
     }

@@ -50,6 +50,12 @@ fn errors_say_what_to_do() {
     ];
     let (_, text) = run(env!("CARGO_BIN_EXE_cloud-agent"), &["serve"], &env);
     told.push(text.replace(key.to_str().unwrap(), "none.pem"));
+    let env = [("DATABASE_URL", "postgres://me@%2Fno%2Fsuch%2Fplace/x"), ("DATA_DIR", dir.path().to_str().unwrap())];
+    let (_, text) = run(env!("CARGO_BIN_EXE_cloud-agent"), &["migrate"], &env);
+    assert!(
+        text.contains("connect to PostgreSQL (DATABASE_URL; does it run, and may this machine reach it?): "),
+        "{text}"
+    );
     assert_snapshot!(told.join("\n"), @r#"
     [] # 1
       cloud-agent: GITHUB_WEBHOOK_SECRET is not set: without it anybody could give the bot orders
@@ -229,6 +235,16 @@ async fn the_doctor_says_what_is_well_and_what_is_not() {
     BAD   model                  MODEL/ does not take the key in ANTHROPIC_API_KEY
     BAD   Claude Code            CLAUDE_BIN: there is no `/nowhere/claude` here; install Claude Code, or set CLAUDE_BIN to where it is
     ");
+
+    world.set("GITHUB_APP_ID", "1");
+    world.set("GITHUB_WEBHOOK_SECRET", "short");
+    let (_, text) = world.command("doctor").await;
+    let line = |what: &str| text.lines().find(|line| line.contains(what)).unwrap_or_default();
+    assert!(
+        line("GitHub App").starts_with("BAD") && line("GitHub App").ends_with("is this machine's clock right?"),
+        "{text}"
+    );
+    assert!(line("webhook secret").starts_with("warn  webhook secret         shorter than 16 characters"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

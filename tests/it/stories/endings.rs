@@ -70,7 +70,7 @@ stories! {
 
         > fix this
 
-        I stopped after 1 s, the limit for one run. Nothing was published. Say `@cloud-agent retry` to try again.
+        I stopped after 1 s, the limit for one run. Nothing was published. A smaller request may fit, or the operator can raise `RUN_TIMEOUT`; say `@cloud-agent retry` to try again.
 
         <sub>TIME · $COST</sub>
         ");
@@ -296,8 +296,8 @@ stories! {
         401: The model did not accept the operator's key. Nothing was published. The operator has to check `ANTHROPIC_API_KEY`; then say `@cloud-agent retry`.
         429: The model takes no more requests for now. I have waited for it as long as I may. Nothing was published. Say `@cloud-agent retry` to start again.
         529: The model is overloaded. I have waited for it as long as I may. Nothing was published. Say `@cloud-agent retry` to start again.
-        budget: The budget for one run, $2.00, is used up. Nothing was published. A smaller request may fit, or the operator can raise `BUDGET_RUN_USD`. Say `@cloud-agent retry` to try again.
-        turns: I used all 3 turns that one run may take. Nothing was published. A smaller request may fit; say `@cloud-agent retry` to try again.
+        budget: The budget for one run, $2.00, is used up. Nothing was published. It is the least of the operator's `BUDGET_RUN_USD`, the repository's `budget.run` and what was asked with. A smaller request may fit, or a larger budget; say `@cloud-agent retry` to try again.
+        turns: I used all 3 turns that one run may take. Nothing was published. A smaller request may fit, or the operator can raise `RUN_TURNS`; say `@cloud-agent retry` to try again.
         ");
     }
 

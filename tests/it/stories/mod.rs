@@ -42,6 +42,7 @@ mod mention;
 mod missed;
 mod outages;
 mod refusals;
+mod refused;
 mod replay;
 mod restart;
 pub mod findings;

@@ -167,6 +167,7 @@ stories! {
 
         let words = world.github.last_comment("octo/app#1").unwrap().body;
         assert!(words.contains("Something on our side went wrong several times"), "{words}\n{}", world.told());
+        assert!(words.contains(". Then say `@cloud-agent retry`."), "{words}");
         world.told();
     }
 }
