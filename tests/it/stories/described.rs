@@ -32,10 +32,7 @@ async fn the_description_is_a_page_that_runs_nothing() {
     for to in page.text.split("href=\"#").skip(1).map(|it| it.split('"').next().unwrap()) {
         assert!(page.text.contains(&format!("id=\"{to}\"")), "#{to}");
     }
-    assert!(
-        page.text.contains("problem+json</code>") && !page.text.contains('`'),
-        "code is shown as code"
-    );
+    assert!(page.text.contains("problem+json</code>") && !page.text.contains('`'), "code is shown as code");
     assert!(page.text.contains("curl -X POST") && page.text.contains("prefers-color-scheme: dark"));
     assert!(page.text.contains("&#x27;&quot;") || page.text.contains("&quot;"), "what the description says is no HTML");
     let style = page.text.split("<style>").nth(1).unwrap().split("</style>").next().unwrap();

@@ -65,6 +65,7 @@ mod talk;
 mod triggers;
 mod two_doors;
 mod cut_off;
+mod moves;
 mod sick;
 mod waiting;
 mod workers;
