@@ -30,9 +30,10 @@ use crate::task::{AgentStep, Work};
 
 /// Most bytes of the work's bundle; what is larger stays on its machine.
 const LARGEST_WORK: u64 = 24 << 20;
-/// Packing and keeping take a moment. A process that goes down has less time than one that waits.
+/// Packing and keeping take a moment. A process that goes down has less time than one that waits; an agent that was slow to end
+/// has used up some of it.
 const PATIENCE: Duration = Duration::from_mins(1);
-const LAST_MOMENT: Duration = Duration::from_secs(8);
+const LAST_MOMENT: Duration = Duration::from_secs(15);
 /// What was not committed is one commit more on the way, known by this.
 const NOT_COMMITTED: &str = "cloud-agent: not committed yet";
 /// Where the bundle lies inside of the next sandbox.

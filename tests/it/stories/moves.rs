@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use simulator::Script;
 use simulator::github::Fault;
-use simulator::model::{bash, text};
+use simulator::model::{bash, text, tool};
 use tokio::net::TcpStream;
 
 use crate::world::{Database, Hand, World};
@@ -63,7 +63,10 @@ async fn a_task_that_waits_goes_on_on_another_machine_and_nothing_is_paid_for_tw
     let goes_on = "[ \"$(git log -1 --format=%s)\" = 'Greet the world' ] && git status --porcelain | grep -q '^?? NOTES$' && \
                    mv NOTES NOTES.txt";
     world.model.reset();
-    world.model.will(Script::runs(goes_on, answer()));
+    // Whether what came before the prompt counts as its first step is Claude Code's affair: it may send both as one message.
+    let steps =
+        vec![vec![bash(goes_on)], vec![bash(goes_on)], vec![tool("StructuredOutput", answer())], vec![text("Done.")]];
+    world.model.will(Script::steps(steps));
     there.start(&world);
     world.settle().await;
 
@@ -141,19 +144,14 @@ async fn finished_work_is_published_by_another_machine() {
 #[tokio::test(flavor = "multi_thread")]
 async fn work_that_is_too_large_to_be_carried_is_begun_anew() {
     let (mut world, mut here, mut there) = machines().await;
-    let begins = r#"
-if [ "$HOW" = --session-id ] && [ ! -e /workspace/DONE ]; then
-    echo '{"said":"a teapot"}' > $PLACE/$ID.jsonl
-    head -c 30000000 /dev/urandom > noise; touch WAITS
-    read -r INTERRUPTED
-    exit 1
-fi
-"#;
-    world.claude_will(&format!("{REMEMBERS}{begins}"));
+    world.claude_is_real();
+    let overloaded = Script::error(529, "overloaded_error", "Overloaded", &[("x-should-retry", "false")]);
+    let begins = Script::steps(vec![vec![text("I make some noise."), bash("head -c 30000000 /dev/urandom > noise")]]);
+    world.model.next(Script::first(1, begins, overloaded.clone()));
+    world.model.will(overloaded);
     asked(&world, &mut here).await;
-    world.wait_for("the agent to work", async || here.has_in_a_tree("WAITS")).await;
-    here.stop().await;
-    here.lose_disk();
+    waits_for(&world, "model").await;
+    goes(&world, &mut here).await;
     assert!(world.log().contains("Nothing is put aside: the work has more than 24 MB"), "{}", world.log());
 
     world.claude_will("[ ! -e noise ] || exit 1; echo 'good day' > README.md");
