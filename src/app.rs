@@ -62,6 +62,7 @@ impl App {
         let mut store = Store::connect(&config.store.database_url()).await?;
         store.migrate().await?;
         store.unlock(keys).await?;
+        store.live_on(&machine_id(data_dir)?, config.runs.handover.0);
         let github = github.paced_by(Arc::new(store.clone()));
         let admin_keys = admin_keys(config.server.admin_api_key.as_ref(), data_dir)?;
         hold_keys(&config, &secrets, &admin_keys)?;
@@ -177,6 +178,23 @@ pub fn known_keys(config: &config::Store) -> Result<Option<Keys>> {
 /// Where the encryption key is kept when none is given.
 pub fn encryption_key_file(data_dir: &Path) -> PathBuf {
     data_dir.join("encryption-key")
+}
+
+/// The random id of this machine, or of what passes for one: whoever has another `DATA_DIR` has other files.
+fn machine_id(data_dir: &Path) -> Result<String> {
+    let file = data_dir.join("machine-id");
+    match std::fs::read_to_string(&file) {
+        Ok(id) if !id.trim().is_empty() => return Ok(id.trim().to_owned()),
+        Ok(_) => (),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => (),
+        Err(error) => return Err(error).with_context(|| format!("read {}", file.display())),
+    }
+    let id = uuid::Uuid::new_v4().to_string();
+    let new = data_dir.join(format!(".machine-id-{id}"));
+    std::fs::write(&new, &id)
+        .and_then(|()| std::fs::rename(&new, &file))
+        .with_context(|| format!("write {}", file.display()))?;
+    Ok(id)
 }
 
 /// 32 bytes as hex, of two version-4 ids: 244 of the bits are random.

@@ -115,6 +115,7 @@ fn lines(config: &Config) -> Vec<(&'static str, String)> {
         ("BOT_TASKS_PER_THREAD_HOUR", runs.bot_tasks_per_thread_hour.to_string()),
         ("TASKS_PER_PERSON_HOUR", runs.tasks_per_person_hour.to_string()),
         ("LEASE", runs.lease.to_string()),
+        ("HANDOVER", runs.handover.to_string()),
         ("WAIT_LIMIT", runs.wait_limit.to_string()),
         ("COMMENT_INTERVAL", runs.comment_interval.to_string()),
         ("SANDBOX", sandbox.sandbox.clone()),

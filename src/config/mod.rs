@@ -20,7 +20,7 @@ pub use github::Github;
 pub use store::{Retention, Store};
 pub use values::{Dollars, Span, password_in, several, shown};
 
-use values::lease;
+use values::{handover, lease};
 
 /// All settings of a process that serves or works.
 #[derive(Debug, Clone, Args)]
@@ -129,6 +129,9 @@ pub struct Runs {
     /// How long a worker's claim on a task lasts without being renewed.
     #[arg(long, env = "LEASE", default_value = "30s", value_parser = lease)]
     pub lease: Span,
+    /// How long a task that is due is left to the machine that has its work on its disk, before another takes it up.
+    #[arg(long, env = "HANDOVER", default_value = "60s", value_parser = handover)]
+    pub handover: Span,
     /// How long a task waits for GitHub, the model or this machine before it ends, such as `24h`.
     #[arg(long, env = "WAIT_LIMIT", default_value = "24h")]
     pub wait_limit: Span,

@@ -60,6 +60,14 @@ pub(super) fn lease(text: &str) -> Result<Span, String> {
     (span.0 >= Duration::from_secs(1)).then_some(span).ok_or_else(|| "a lease lasts 1s or longer".to_owned())
 }
 
+/// A time that a task can wait for a machine that may be gone for good.
+pub(super) fn handover(text: &str) -> Result<Span, String> {
+    let span: Span = text.parse()?;
+    (span.0 <= Duration::from_mins(10))
+        .then_some(span)
+        .ok_or_else(|| "a task is left to a machine for 10m at most".to_owned())
+}
+
 /// A length of time written `90s`, `60m`, `2h` or `14d`; a bare number is minutes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span(pub Duration);

@@ -25,6 +25,23 @@ pub struct Pull {
     pub number: u64,
     #[serde(default)]
     pub html_url: String,
+    /// `open` or `closed`; a merged one is closed.
+    #[serde(default)]
+    pub state: String,
+    /// Once it is merged.
+    #[serde(default)]
+    pub merged_at: Option<String>,
+}
+
+impl Pull {
+    /// What has become of it, where it is not open any more: `merged` or `closed`.
+    pub fn fate(&self) -> Option<&'static str> {
+        match (self.state.as_str(), &self.merged_at) {
+            (_, Some(_)) => Some("merged"),
+            ("closed", None) => Some("closed"),
+            _ => None,
+        }
+    }
 }
 
 /// A pull request as it is now.
@@ -134,12 +151,22 @@ impl Repo {
         }
     }
 
-    /// The open pull request from one of this repository's branches, if there is one.
-    pub async fn find_pull(&self, head: &str) -> Result<Option<Pull>, Error> {
+    /// The pull request from one of this repository's branches: the open one, of which there is one at most, or one with
+    /// this marker that somebody has closed or merged.
+    pub async fn find_pull(&self, head: &str, marker: &str) -> Result<Option<Pull>, Error> {
+        #[derive(Deserialize)]
+        struct Listed {
+            #[serde(flatten)]
+            pull: Pull,
+            body: Option<String>,
+        }
         let name = self.name();
         let owner = name.split('/').next().unwrap_or_default();
-        let route = format!("pulls?state=open&head={}", encode(&format!("{owner}:{head}")));
-        Ok(self.get::<Vec<Pull>>(&route).await?.into_iter().next())
+        let route = format!("pulls?state=all&per_page=100&head={}", encode(&format!("{owner}:{head}")));
+        let mut found: Vec<Listed> = self.get(&route).await?;
+        found.retain(|it| it.pull.fate().is_none() || it.body.as_deref().is_some_and(|body| body.contains(marker)));
+        found.sort_by_key(|it| it.pull.fate().is_some());
+        Ok(found.into_iter().next().map(|it| it.pull))
     }
 }
 

@@ -1,12 +1,12 @@
 //! The pull request and the check run on its head, each made once.
 
-use super::words::{Money, check_words, pull_words};
+use super::words::{Money, check_words, marker, pull_words};
 use super::{Outbox, Undone, check_run};
 use crate::github::{CheckRun, CheckStatus, Conclusion, NewCheck, NewPull, Pull, Repo};
 use crate::store::StoredTask;
 use crate::task::Work;
 
-/// Open the pull request for a pushed branch, or find the one that is open already.
+/// Open the pull request for a pushed branch, or find the one that was opened already, whatever has become of it since.
 pub async fn pull(
     outbox: &Outbox<'_>,
     repo: &Repo,
@@ -25,7 +25,8 @@ pub async fn pull(
     let draft = task.snapshot.rules().fix.draft;
     let new = NewPull { title: &title, body: &body, head: &work.branch, base, draft };
     let key = format!("task:{}:pull", task.id);
-    outbox.once(&key, || repo.find_pull(&work.branch), || repo.open_pull(&new)).await
+    let marker = marker(task);
+    outbox.once(&key, || repo.find_pull(&work.branch, &marker), || repo.open_pull(&new)).await
 }
 
 /// Put the check run on the pull request's head.

@@ -66,6 +66,7 @@ impl Run<'_> {
         self.show(|view| view.removed = context.removed.clone());
         let room = self.open_room(&tree).await?;
         let work = self.work_in(&room, &tree, context, earlier, left).await;
+        self.put_aside(&room, &tree, &work).await;
         self.close_room(room, &work).await;
         work
     }
@@ -141,11 +142,14 @@ impl Run<'_> {
         let mut session = Session::New(Uuid::new_v4());
         let mut prompt = context.prompt.clone();
         let mut answered = None;
-        if let Some(left) = left {
-            sandbox.put(&left.files).await.map_err(sandbox_trouble)?;
-            session = Session::Resume(left.session);
-            prompt = text::render("prompt/interrupted.md", &json!({ "again": "" }));
-            answered = left.answer.and_then(|answer| serde_json::from_value(answer).ok());
+        let left = match left {
+            Some(left) => self.put_back(sandbox, left).await?,
+            None => None,
+        };
+        if let Some(back) = left {
+            session = Session::Resume(back.session);
+            prompt = text::render("prompt/interrupted.md", &json!({ "again": "", "moved": back.moved }));
+            answered = back.answer.and_then(|answer| serde_json::from_value(answer).ok());
         } else if let Some(earlier) = earlier
             && agent::session_in(sandbox, earlier.id, earlier.archive).await.map_err(sandbox_trouble)?
         {
@@ -201,7 +205,7 @@ impl Run<'_> {
             let prompt = match prompt == anew {
                 true => self.context(None, &super::guidance::Guidance::default(), false).prompt,
                 // The tree is not as it was when the task began.
-                false => text::render("prompt/interrupted.md", &json!({ "again": anew })),
+                false => text::render("prompt/interrupted.md", &json!({ "again": anew, "moved": false })),
             };
             answer = self.ask(room, asking(session, prompt)).await;
         }

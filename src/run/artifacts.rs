@@ -19,7 +19,7 @@ use crate::task::{CommitLine, LARGEST_ARTIFACT, Work};
 use crate::text;
 
 const PATCH: &str = "changes.patch";
-const BUNDLE: &str = "commits.bundle";
+pub const BUNDLE: &str = "commits.bundle";
 const FILES: &str = "files.tar";
 const TRANSCRIPT: &str = "transcript.jsonl";
 
@@ -104,6 +104,11 @@ impl Run<'_> {
         if !sessions.contains(&session) {
             sessions.push(session);
         }
+    }
+
+    /// The conversation that this attempt has begun or taken up last.
+    pub fn last_conversation(&self) -> Option<Uuid> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).last().copied()
     }
 
     /// Keep the conversations of this attempt, one after the other, whatever came of it: not where somebody else has the

@@ -35,6 +35,11 @@ pub struct Tree {
 impl Run<'_> {
     /// Fetch what is missing and make the working tree.
     pub async fn checkout(&self) -> Result<Tree, Halt> {
+        self.checkout_with(None).await
+    }
+
+    /// The same, with one commit more in the mirror.
+    pub async fn checkout_with(&self, more: Option<Sha>) -> Result<Tree, Halt> {
         let snapshot = &self.task.snapshot;
         let start = self.start();
         self.log.step("checkout", start);
@@ -43,7 +48,7 @@ impl Run<'_> {
         super::abandon(self.app, &self.task.id.to_string()).await;
         let workspace = self.fresh_directory().await?;
         let base: Sha = start.parse().map_err(|_| cant("the commit has no usable id"))?;
-        let wanted = match snapshot.pull {
+        let mut wanted = match snapshot.pull {
             Some(_) => {
                 // The base is there for the diff, which begins where the histories part.
                 let target = snapshot.base_sha.parse().map_err(|_| cant("the base commit has no usable id"))?;
@@ -51,6 +56,7 @@ impl Run<'_> {
             }
             None => vec![Want::Sha(base.clone())],
         };
+        wanted.extend(more.map(Want::Sha));
         let branch: Branch = BRANCH.parse().map_err(|_| cant("the branch name can't be used"))?;
         let (mut refusals, mut followed) = (0, false);
         loop {

@@ -20,8 +20,9 @@ use crate::text;
 
 /// The throw-away repository in the run's directory; the push is made from it.
 pub const BENCH: &str = "inspect.git";
-/// What the sandbox has packed.
+/// What the sandbox has packed, and where that lies inside.
 pub const BUNDLE: &str = "work.bundle";
+pub const PACKED: &str = "/out/work.bundle";
 
 /// Bytes of a patch that is told instead of pushed; a comment takes less.
 const LARGEST_PATCH: usize = 256 << 10;
@@ -30,7 +31,7 @@ const LARGEST_PATCH: usize = 256 << 10;
 const LONGEST_DIFF: usize = 40_000;
 
 /// What packing said.
-enum Packed {
+pub enum Packed {
     Bundle,
     Unchanged,
 }
@@ -44,7 +45,7 @@ impl Run<'_> {
         }
         let caps = Caps::default();
         let bundle = self.dir.join(BUNDLE);
-        let bytes = match sandbox.get(Path::new("/out/work.bundle"), caps.bundle_bytes).await {
+        let bytes = match sandbox.get(Path::new(PACKED), caps.bundle_bytes).await {
             Ok(bytes) => bytes,
             Err(SandboxError::TooLarge(_, limit)) => {
                 return Err(held_back(&[json!({ "kind": "bundle", "size": limit >> 20 })]));
@@ -145,7 +146,7 @@ impl Run<'_> {
     }
 
     /// Run the packing script inside, without network.
-    async fn pack(&self, sandbox: &dyn Sandbox, tree: &Tree, title: &str) -> Result<Packed, Halt> {
+    pub async fn pack(&self, sandbox: &dyn Sandbox, tree: &Tree, title: &str) -> Result<Packed, Halt> {
         sandbox.put(&[("/context/pack.sh".into(), PACK_SCRIPT.into())]).await.map_err(sandbox_trouble)?;
         let exec = Exec {
             argv: ["/bin/sh", "/context/pack.sh"].map(str::to_owned).to_vec(),

@@ -3,8 +3,7 @@
 //!
 //! Everything in them was written inside a sandbox. The conversation is read as bytes with a limit and put into the next
 //! sandbox of the same task; the tree is handed to that one as it is, and no git of the host looks at it. On another machine
-//! there is neither, and the work begins anew: a conversation without the tree that it talks about would mislead, and the
-//! tree is too large to be carried about.
+//! there is neither. What can be carried there is what was put aside in time (`aside`).
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,6 +19,7 @@ use super::{Halt, Run};
 use crate::agent;
 use crate::app::App;
 use crate::sandbox::SandboxRef;
+use crate::store::Kept;
 
 /// Crashes after which the work begins anew: what is left may be what kills.
 const FRESH: i64 = 2;
@@ -27,10 +27,17 @@ const FRESH: i64 = 2;
 /// What is left, and worth going on with.
 pub struct Left {
     pub session: Uuid,
-    /// The conversation, as files of a sandbox.
-    pub files: Vec<(PathBuf, Bytes)>,
+    pub from: Source,
     /// What the agent had answered before the end.
     pub answer: Option<Value>,
+}
+
+/// Where it is left.
+pub enum Source {
+    /// On this machine: the conversation, as files of a sandbox. The work is in the tree.
+    Here(Vec<(PathBuf, Bytes)>),
+    /// In the database.
+    Aside(Kept),
 }
 
 impl Run<'_> {
@@ -40,14 +47,27 @@ impl Run<'_> {
             return Ok(None);
         };
         let Ok(session) = step.session.parse::<Uuid>() else { return Ok(None) };
-        let Some(tree) = self.tree_left(&step.tree).await? else { return Ok(None) };
-        let files = self.conversation_left(session, &tree.nonce).await;
-        if files.is_empty() {
-            return Ok(None);
-        }
+        let found = match self.left_here(session, &step.tree).await? {
+            Some((files, tree)) => Some((Source::Here(files), step.answer.clone(), tree)),
+            None => match self.aside(step).await? {
+                // What it answered later, about another tree, is not about this one.
+                Some((kept, tree)) => {
+                    let answer = step.answer.clone().filter(|_| kept.tree == step.tree);
+                    Some((Source::Aside(kept), answer, tree))
+                }
+                None => None,
+            },
+        };
+        let Some((from, answer, tree)) = found else { return Ok(None) };
         info!("Going on where the last attempt was cut off");
         self.log.step("resumed", &session.to_string());
-        Ok(Some((Left { session, files, answer: step.answer.clone() }, tree)))
+        Ok(Some((Left { session, from, answer }, tree)))
+    }
+
+    async fn left_here(&self, session: Uuid, nonce: &str) -> Result<Option<(Vec<(PathBuf, Bytes)>, Tree)>, Halt> {
+        let Some(tree) = self.tree_left(nonce).await? else { return Ok(None) };
+        let files = self.conversation_left(session, &tree.nonce).await;
+        Ok((!files.is_empty()).then_some((files, tree)))
     }
 
     /// The longest transcript of a session that is left in sandboxes of this task with this tree.

@@ -6,6 +6,7 @@
 mod account;
 mod agent;
 mod artifacts;
+mod aside;
 mod attempt;
 mod checkout;
 mod context;
@@ -43,7 +44,7 @@ use crate::text;
 use self::log::Log;
 
 pub use left::abandon;
-pub use sweep::sweep;
+pub use sweep::{end_check, sweep};
 
 /// Crashes and errors of ours after which a task is given up.
 const ATTEMPTS: i64 = 3;

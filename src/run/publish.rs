@@ -157,6 +157,7 @@ impl Run<'_> {
                     "rebased".clone_into(&mut work.aside);
                     // Who takes over after a crash has to know what was pushed, or it would be pushed twice.
                     self.record(&Progress { work: Some(work.clone()), ..Progress::default() }).await?;
+                    self.keep_work(&work).await;
                 }
             }
         }

@@ -87,6 +87,23 @@ async fn checks(app: &App) {
     }
 }
 
+/// Complete the check run of a review that another one has just taken the place of.
+pub async fn end_check(app: &App, task_id: &str) {
+    let ended = async {
+        match app.store.task(task_id).await? {
+            Some(task) => complete(app, &task).await,
+            None => Ok(false),
+        }
+    };
+    match ended.await {
+        Ok(true) => info!(task.id = task_id, "Completed the check run of a review that was replaced"),
+        Ok(false) => (),
+        Err(error) => {
+            warn!(task.id = task_id, "Could not complete the check run of a review that was replaced: {error:#}")
+        }
+    }
+}
+
 /// Whether a check run was completed. One that may come yet is looked for again.
 async fn complete(app: &App, task: &StoredTask) -> anyhow::Result<bool> {
     let place = &task.place;

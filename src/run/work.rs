@@ -30,7 +30,6 @@ pub async fn work(run: &Run<'_>, outbox: &Outbox<'_>) -> Result<Ending, Halt> {
                 run.note(&Progress { work: Some(work.clone()), ..Progress::default() }).await?;
             }
             run.show(|view| view.work = Some(work.clone()));
-            run.keep_work(&work).await;
             if !run.may_push() || work.is_a_patch() {
                 run.check_cancel()?;
                 answer(run, outbox, &work, None).await?;
@@ -100,7 +99,8 @@ async fn open_pull(run: &Run<'_>, outbox: &Outbox<'_>, work: &Work, published: &
         let published = Published { pull: Some(pull.number), ..published.clone() };
         run.record(&progress(work, &published)).await?;
     }
-    Ok(Ending { pull: Some(pull.number), ..Ending::new("pull_request", "") })
+    // An attempt that died over it may have opened it long ago.
+    Ok(Ending { pull: Some(pull.number), ..Ending::new("pull_request", pull.fate().unwrap_or_default()) })
 }
 
 /// A question has its answer, or there was nothing to do.
@@ -116,21 +116,28 @@ async fn answer(run: &Run<'_>, outbox: &Outbox<'_>, work: &Work, head: Option<&s
     report::answer(outbox, run.repo, run.task, work, head).await.map_err(|undone| Halt::Pause(undone.into()))
 }
 
-/// What an earlier attempt has made, if it is on this machine, or what the agent makes now.
+/// What an earlier attempt has made, if it can be had, or what the agent makes now. It is kept before anything can go wrong
+/// with publishing it, for scripts and for other machines.
 async fn work_to_publish(run: &Run<'_>) -> Result<Work, Halt> {
     if run.job.claimed.attempts >= ATTEMPTS {
         return Err(Halt::End(Ending::new("gave_up", "")));
     }
     run.check_stop()?;
-    if let Some(work) = &run.task.progress.work
-        && run.still_has(work).await?
-    {
-        return Ok(work.clone());
+    if let Some(work) = &run.task.progress.work {
+        if run.still_has(work).await? {
+            // The attempt that has made it may not have come so far.
+            run.keep_work(work).await;
+            return Ok(work.clone());
+        }
+        if run.bring_back(work).await? {
+            return Ok(work.clone());
+        }
     }
     run.check_host()?;
     run.advance(State::Running).await?;
     let work = run.make().await?;
     run.record(&Progress { work: Some(work.clone()), ..Progress::default() }).await?;
+    run.keep_work(&work).await;
     Ok(work)
 }
 

@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::{Lease, Store};
+use super::{Keys, Lease, Store};
 use crate::clock::{self, Millis};
 
 /// Bytes of a piece before it is compressed.
@@ -52,9 +52,9 @@ impl Artifact {
 }
 
 /// A piece as the database has it.
-struct Piece {
-    sealed_with: String,
-    content: Vec<u8>,
+pub(super) struct Piece {
+    pub sealed_with: String,
+    pub content: Vec<u8>,
 }
 
 impl Store {
@@ -101,16 +101,7 @@ impl Store {
     /// The digest of what is to be kept, and its pieces compressed and sealed.
     async fn pieces(&self, task_id: &str, name: &'static str, bytes: Vec<u8>) -> Result<(String, Vec<Piece>)> {
         let (keys, task_id) = (self.all_keys()?, task_id.to_owned());
-        let work = move || {
-            let digest = hex::encode(Sha256::digest(&bytes));
-            let sealed = bytes.chunks(PIECE).enumerate().map(|(n, piece)| {
-                let packed = zstd::bulk::compress(piece, LEVEL).context("compress an artifact")?;
-                let content = keys.seal(&place(&task_id, name, &digest, n as i64), &packed)?;
-                Ok(Piece { sealed_with: keys.sealing(), content })
-            });
-            let sealed = sealed.collect::<Result<Vec<_>>>()?;
-            Ok((digest, sealed))
-        };
+        let work = move || sealed(&keys, &bytes, |digest, n| place(&task_id, name, digest, n));
         tokio::task::spawn_blocking(work).await?
     }
 
@@ -130,7 +121,21 @@ impl Store {
         let Some(row) = row.fetch_optional(&self.read).await? else { return Ok(None) };
         let sealed: Vec<u8> = row.try_get(0)?;
         let packed = self.all_keys()?.open(&place(task_id, &it.name, &it.digest, piece), &sealed)?;
-        Ok(Some(zstd::bulk::decompress(&packed, PIECE).context("unpack an artifact")?))
+        unpacked(&packed).map(Some)
+    }
+
+    /// The whole of what was kept under a name. None where nothing was, or it has changed meanwhile.
+    pub async fn artifact_bytes(&self, task_id: &str, name: &str) -> Result<Option<Vec<u8>>> {
+        let found = self.artifacts(task_id).await?.into_iter().find(|it| it.name == name && it.left_out.is_empty());
+        let Some(it) = found else { return Ok(None) };
+        let mut bytes = Vec::new();
+        for n in 0..it.pieces() {
+            match self.artifact_piece(task_id, &it, n).await? {
+                Some(piece) => bytes.extend_from_slice(&piece),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(bytes))
     }
 
     /// Drop some of what was kept before.
@@ -179,6 +184,22 @@ impl Store {
         }
         Ok(false)
     }
+}
+
+/// The digest of bytes, and their pieces compressed and sealed, each for the place that it will stand at.
+pub(super) fn sealed(keys: &Keys, bytes: &[u8], place: impl Fn(&str, i64) -> String) -> Result<(String, Vec<Piece>)> {
+    let digest = hex::encode(Sha256::digest(bytes));
+    let pieces = bytes.chunks(PIECE).enumerate().map(|(n, piece)| {
+        let packed = zstd::bulk::compress(piece, LEVEL).context("compress what is to be kept")?;
+        Ok(Piece { sealed_with: keys.sealing(), content: keys.seal(&place(&digest, n as i64), &packed)? })
+    });
+    let pieces = pieces.collect::<Result<Vec<_>>>()?;
+    Ok((digest, pieces))
+}
+
+/// A piece as it was before it was compressed.
+pub(super) fn unpacked(piece: &[u8]) -> Result<Vec<u8>> {
+    zstd::bulk::decompress(piece, PIECE).context("unpack what was kept")
 }
 
 fn read(row: &AnyRow) -> Result<Artifact> {

@@ -133,6 +133,15 @@ impl Store {
             ),
             None => String::new(),
         };
+        let n = if lane_limit.is_some() { 6 } else { 5 };
+        let free = self.free_at(queue, n);
+        let mine = free.as_ref().map_or_else(String::new, |(at, _)| format!("and {at} <= {now}"));
+        // A machine that did not come for its task is waited for once.
+        let home = if free.is_some() {
+            format!(", home = case when home = ${n} then home else '' end")
+        } else {
+            String::new()
+        };
         let skip = match (self.dialect, lane_limit) {
             (Dialect::Postgres, None) => "for update skip locked",
             _ => "",
@@ -142,9 +151,9 @@ impl Store {
             // Materialized: PostgreSQL might else run the selection more than once, and take more than the limit.
             "with picked as materialized (
                  select job_id from job
-                 where queue = $3 and run_at <= {now} and lease_until < {now} {which} {lane}
+                 where queue = $3 and run_at <= {now} and lease_until < {now} {which} {mine} {lane}
                  order by run_at limit $4 {skip})
-             update job set lease_owner = $1, lease_until = {now} + $2, epoch = epoch + 1, attempts = attempts + 1
+             update job set lease_owner = $1, lease_until = {now} + $2, epoch = epoch + 1, attempts = attempts + 1{home}
              where job_id in (select job_id from picked) and run_at <= {now} and lease_until < {now}
              returning job_id, epoch, attempts, created_at, cancel_requested"
         );
@@ -156,6 +165,9 @@ impl Store {
             .bind(if lane_limit.is_some() { 1 } else { limit as i64 });
         if let Some(lane_limit) = lane_limit {
             query = query.bind(i64::from(lane_limit));
+        }
+        if let Some((_, machine)) = free {
+            query = query.bind(machine);
         }
         let rows = if self.dialect == Dialect::Postgres && lane_limit.is_some() {
             // Two processes that count at the same moment would both find room.
@@ -185,14 +197,19 @@ impl Store {
         // Two looks that the index bounds: jobs for later are not leased, and few are due and still here. One `min`
         // over both would read every job that waits for its next try.
         let now = self.dialect.now();
+        let free = self.free_at(queue, 2);
+        let here = free.as_ref().map_or("lease_until".to_owned(), |(at, _)| format!("greatest(lease_until, {at})"));
         let sql = format!(
             "select min(due) - {now} from (
                  select min(run_at) as due from job where queue = $1 and run_at > {now}
                  union all
-                 select min(lease_until) as due from job where queue = $1 and run_at <= {now}) as next"
+                 select min({here}) as due from job where queue = $1 and run_at <= {now}) as next"
         );
-        let left: Option<Millis> =
-            sqlx::query_scalar(AssertSqlSafe(sql)).bind(queue.name()).fetch_one(&self.read).await?;
+        let mut query = sqlx::query_scalar(AssertSqlSafe(sql)).bind(queue.name());
+        if let Some((_, machine)) = free {
+            query = query.bind(machine);
+        }
+        let left: Option<Millis> = query.fetch_one(&self.read).await?;
         Ok(left.map(|left| clock::now() + left))
     }
 

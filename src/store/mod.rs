@@ -26,9 +26,11 @@ mod doubt;
 mod effect;
 mod event;
 mod filter;
+mod home;
 mod insert;
 mod installation;
 mod job;
+mod kept;
 mod ledger;
 mod list;
 mod migrate;
@@ -62,6 +64,7 @@ pub use doubt::Doubt;
 pub use effect::{Effect, Intent};
 pub use event::{BLOCKED, Event, NewEvent};
 pub use job::{Claimed, Lease, OpenJob, Queue, Renewed};
+pub use kept::Kept;
 pub use ledger::{StoredFinding, StoredSession};
 pub use list::{DeliveryLine, DeliveryQuery, TaskQuery};
 pub use missed::{Listing, Source, Sweep};
@@ -119,6 +122,8 @@ pub struct Store {
     decider: Option<mpsc::Sender<Deciding>>,
     /// What seals; a process that only looks has none.
     keys: Option<Arc<Keys>>,
+    /// The machine that this process runs on, once it is known.
+    home: Option<Arc<home::Home>>,
     /// Ends the housekeeping with the last `Store`.
     _housekeeping: Arc<DropGuard>,
 }
@@ -201,7 +206,16 @@ impl Store {
             sender
         });
         let housekeeping = Arc::new(ended.drop_guard());
-        Ok(Self { write, read, dialect, wakes: Wakes::default(), decider, keys: None, _housekeeping: housekeeping })
+        Ok(Self {
+            write,
+            read,
+            dialect,
+            wakes: Wakes::default(),
+            decider,
+            keys: None,
+            home: None,
+            _housekeeping: housekeeping,
+        })
     }
 
     /// Whether the database answers.

@@ -41,6 +41,8 @@ pub struct Once {
 pub enum Ordered {
     Made {
         created_at: Millis,
+        /// The review that waited for an older commit of the same pull request, and has gone.
+        superseded: Option<String>,
     },
     /// The same was asked for before, and this was made.
     Before(String),
@@ -51,9 +53,7 @@ pub enum Ordered {
     /// More within an hour than one may ask for.
     TooMuch,
     /// What the key's tasks have cost, or may still cost, in the last day.
-    OverBudget {
-        spent: i64,
-    },
+    OverBudget { spent: i64 },
 }
 
 impl Store {
@@ -69,7 +69,7 @@ impl Store {
     }
 
     /// Make a task that was asked for through the API. `most` is what a run may cost anyway. A new review takes the place of
-    /// one that waits; the sweep of check runs shows people that it has gone.
+    /// one that waits.
     pub async fn order_task(&self, new: &NewTask, order: &Order, most: i64) -> Result<Ordered> {
         const TRIES: usize = 3;
         for _ in 0..TRIES {
@@ -108,7 +108,7 @@ impl Store {
                 Some(budget)
             }
         };
-        let Some(Room { called, .. }) = self.room_for(&mut tx, new, now).await? else {
+        let Some(Room { superseded, called }) = self.room_for(&mut tx, new, now).await? else {
             return Ok(Some(Ordered::Busy));
         };
         if !self.insert_task(&mut tx, new, "", now, 0).await? {
@@ -122,7 +122,7 @@ impl Store {
         if called {
             self.wakes.wake(Queue::Callback);
         }
-        Ok(Some(Ordered::Made { created_at: now }))
+        Ok(Some(Ordered::Made { created_at: now, superseded }))
     }
 
     /// What the tasks of a key have cost since then; what is open counts with all that it may cost. Those who make tasks

@@ -110,6 +110,7 @@ impl Cleaner {
         while let 1.. = step(self.store.drop_loose_effects(before(self.keep.tasks))).await? {}
         while let 1.. = step(self.store.drop_orders(clock::now())).await? {}
         while let 1.. = step(self.store.drop_secrets()).await? {}
+        while let 1.. = step(self.store.drop_kept()).await? {}
         while self.store.seal_anew().await? || self.store.seal_brought_anew().await? {
             tokio::time::sleep(REST).await;
         }
@@ -193,12 +194,14 @@ impl Store {
     /// Drop some tasks that ended before, with all that is theirs; and what was found on a pull request, once no task
     /// about it is left.
     async fn drop_tasks(&self, before: Millis) -> Result<u64> {
-        const OF_A_TASK: [&str; 9] = [
+        const OF_A_TASK: [&str; 11] = [
             "task_event",
             "effect",
             "session",
             "artifact_piece",
             "artifact",
+            "kept_piece",
+            "kept",
             "used",
             "task_secret",
             "callback",

@@ -99,7 +99,7 @@ impl Store {
             }
             return Ok(true);
         }
-        self.seal_pieces_anew().await
+        Ok(self.seal_pieces_anew().await? || self.seal_kept_anew().await?)
     }
 
     /// Which keys the database needs. Reads; needs no key itself.
@@ -109,6 +109,8 @@ impl Store {
                                 select sealed_with, count(*) as many from session group by sealed_with
                                 union all
                                 select sealed_with, count(*) as many from artifact_piece group by sealed_with
+                                union all
+                                select sealed_with, count(*) as many from kept_piece group by sealed_with
                                 union all
                                 select sealed_with, count(*) as many from task_secret group by sealed_with) counted
                             group by sealed_with order by sealed_with";

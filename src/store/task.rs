@@ -241,7 +241,8 @@ impl Store {
     /// Record a durable step. The attempts begin anew: what counts against a task is crashes without any progress. False
     /// if the claim was no longer ours.
     pub async fn record(&self, lease: &Lease, progress: &Progress) -> Result<bool> {
-        const KEPT: &str = "update job set attempts = 1 where job_id = $1 and lease_owner = $2 and epoch = $3";
+        const KEPT: &str = "update job set attempts = 1, home = $4
+                            where job_id = $1 and lease_owner = $2 and epoch = $3";
         const SQL: &str = "update task set progress = $1, pull = coalesce($2, pull), head_sha = coalesce($3, head_sha),
                                waits_since = null, waits_tries = 0
                            where task_id = $4";
@@ -249,7 +250,8 @@ impl Store {
         // Where its check run stands.
         let head = progress.published.as_ref().map(|published| published.head.clone());
         let mut tx = self.begin().await?;
-        let kept = sqlx::query(KEPT).bind(&lease.job_id).bind(&lease.owner).bind(lease.epoch).execute(&mut *tx).await?;
+        let kept = sqlx::query(KEPT).bind(&lease.job_id).bind(&lease.owner).bind(lease.epoch);
+        let kept = kept.bind(self.home_of(progress)).execute(&mut *tx).await?;
         if kept.rows_affected() == 0 {
             return Ok(false);
         }
@@ -262,11 +264,17 @@ impl Store {
     /// Note how far a step has come, for whoever takes it up. It is not behind us: the attempts go on counting. False if
     /// the claim was no longer ours.
     pub async fn note_progress(&self, lease: &Lease, progress: &Progress) -> Result<bool> {
-        const SQL: &str = "update task set progress = $1 where task_id = $2
-              and exists (select 1 from job where job_id = $2 and lease_owner = $3 and epoch = $4)";
+        const HOME: &str = "update job set home = $4 where job_id = $1 and lease_owner = $2 and epoch = $3";
+        const SQL: &str = "update task set progress = $1 where task_id = $2";
         let json = serde_json::to_string(progress)?;
-        let noted = sqlx::query(SQL).bind(json).bind(&lease.job_id).bind(&lease.owner).bind(lease.epoch);
-        Ok(noted.execute(&self.write).await?.rows_affected() == 1)
+        let mut tx = self.begin().await?;
+        let home = sqlx::query(HOME).bind(&lease.job_id).bind(&lease.owner).bind(lease.epoch);
+        if home.bind(self.home_of(progress)).execute(&mut *tx).await?.rows_affected() == 0 {
+            return Ok(false);
+        }
+        sqlx::query(SQL).bind(json).bind(&lease.job_id).execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(true)
     }
 
     /// Record what a run has cost so far, in all attempts.
@@ -317,6 +325,7 @@ impl Store {
             Some(_) => self.settle_with_caller(&mut tx, &lease.job_id).await?,
             None => false,
         };
+        super::kept::forget(&mut tx, &lease.job_id).await?;
         self.tell_followers(&mut tx, &lease.job_id).await?;
         // A task of the same repository may have waited for its turn.
         self.commit_and_wake(tx, Queue::Task).await?;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::Executor as _;
 use sqlx::postgres::PgListener;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, broadcast};
@@ -32,6 +33,11 @@ pub struct Wakes {
     logs: Arc<Mutex<HashMap<String, Weak<Notify>>>>,
     installations: broadcast::Sender<Changed>,
 }
+
+/// How often the connection that hears wake-ups is asked whether it still stands, and how long it may take to answer. A
+/// network that has gone says nothing, and the kernel believes in it for hours.
+const ASKED: Duration = Duration::from_secs(5);
+const ANSWERS: Duration = Duration::from_secs(5);
 
 /// What another process has heard of: the state of an installation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,25 +153,50 @@ pub async fn listen(url: SecretString, wakes: Wakes) {
 }
 
 async fn listen_once(url: &SecretString, wakes: &Wakes) -> sqlx::Result<()> {
-    let mut listener = PgListener::connect(url.expose_secret()).await?;
-    listener.listen(CHANNEL).await?;
+    let connecting = async {
+        let mut listener = PgListener::connect(url.expose_secret()).await?;
+        listener.listen(CHANNEL).await?;
+        Ok(listener)
+    };
+    let mut listener = answered(connecting).await?;
     // What was said while we were not listening is lost: look once.
+    look_everywhere(wakes);
+    debug!("Listening for wake-ups of other processes");
+    loop {
+        // Giving up waiting loses nothing: what has come in part stays with the connection.
+        match tokio::time::timeout(ASKED, listener.try_recv()).await {
+            Ok(heard) => match heard? {
+                Some(heard) => pass_on(heard.payload(), wakes),
+                // It was lost, and stands again.
+                None => look_everywhere(wakes),
+            },
+            Err(_) => {
+                answered((&mut listener).execute("select 1")).await?;
+            }
+        }
+    }
+}
+
+/// What a server that has vanished never says.
+async fn answered<T>(asked: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    tokio::time::timeout(ANSWERS, asked).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+}
+
+fn look_everywhere(wakes: &Wakes) {
     for queue in Queue::ALL {
         wakes.wake(queue);
     }
     wakes.cancel();
     let _ = wakes.installations.send(Changed::Any);
-    debug!("Listening for wake-ups of other processes");
-    loop {
-        let heard = listener.recv().await?;
-        let said = heard.payload();
-        match (Queue::named(said), said.strip_prefix(INSTALLATION), said.strip_prefix(LOG)) {
-            (Some(queue), ..) => wakes.wake(queue),
-            (_, Some(id), _) => {
-                let _ = wakes.installations.send(id.parse().map_or(Changed::Any, Changed::One));
-            }
-            (.., Some(task_id)) => wakes.logged(task_id),
-            (None, None, None) => wakes.cancel(),
+}
+
+fn pass_on(said: &str, wakes: &Wakes) {
+    match (Queue::named(said), said.strip_prefix(INSTALLATION), said.strip_prefix(LOG)) {
+        (Some(queue), ..) => wakes.wake(queue),
+        (_, Some(id), _) => {
+            let _ = wakes.installations.send(id.parse().map_or(Changed::Any, Changed::One));
         }
+        (.., Some(task_id)) => wakes.logged(task_id),
+        (None, None, None) => wakes.cancel(),
     }
 }

@@ -32,6 +32,12 @@ impl Progress {
         let (work, reviewed) = (self.work.as_ref(), self.reviewed.as_ref());
         work.map(|it| &it.removed).or(reviewed.map(|it| &it.removed)).cloned().unwrap_or_default()
     }
+
+    /// Whether what is needed to go on lies on the disk of the machine that has come so far.
+    pub fn needs_its_machine(&self) -> bool {
+        let unpublished = self.work.as_ref().is_some_and(|work| work.head.is_some()) && self.published.is_none();
+        self.agent.is_some() || unpublished
+    }
 }
 
 /// How far the agent has come.

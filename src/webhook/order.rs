@@ -10,6 +10,7 @@ use crate::app::App;
 use crate::clock::{self, Millis};
 use crate::github::{self, Error, PullRequest, Repo};
 use crate::report::Outbox;
+use crate::run;
 use crate::store::{self, Breaker, Lease, NewTask, Ordered, StoredTask, Within};
 use crate::task::breaker::{Cause, Weighed, weigh};
 use crate::task::{
@@ -186,7 +187,12 @@ pub async fn make(app: &App, at: Place, wanted: Wanted, may_see: impl Fn(&str) -
     };
     let most = app.config.runs.budget_run_usd.micros;
     match app.store.order_task(&new, &wanted.order, most).await.map_err(Trouble::from)? {
-        Ordered::Made { created_at } => {
+        Ordered::Made { created_at, superseded } => {
+            if let Some(old) = superseded {
+                // Whoever asks need not wait for it; the sweep of check runs does what this can't.
+                let app = app.clone();
+                tokio::spawn(async move { run::end_check(&app, &old).await });
+            }
             // From here on no text of ours may contain it. Before this it stands in none: what is refused repeats no key, and
             // leaves nothing behind.
             let own = wanted.order.brings.model_key.iter();

@@ -52,6 +52,9 @@ pub use remote::Remote;
 /// What the caller runs inside a sandbox, with `/bin/sh`, after the agent ended. Its head says what it needs and leaves.
 pub const PACK_SCRIPT: &str = include_str!("pack.sh");
 
+/// The same before the agent goes on: takes what the other has packed into a fresh working tree.
+pub const UNPACK_SCRIPT: &str = include_str!("unpack.sh");
+
 /// What git on this host needs to know.
 #[derive(Debug, Clone)]
 pub struct Settings {

@@ -10,4 +10,5 @@ mod pack;
 mod publish;
 mod rebase;
 mod server;
+mod unpack;
 pub mod world;

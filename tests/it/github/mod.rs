@@ -203,14 +203,19 @@ async fn a_pull_request_is_read_and_found_by_its_head() {
     assert_eq!(numbers(repo.open_pulls_with_head(&"0".repeat(40)).await.unwrap()), [0; 0]);
     assert!(matches!(repo.pull(999).await, Err(Error::NotFound(_))));
     stage.github.branch_from("octo/app", "more", "fix/it");
-    let new = NewPull { title: "More", body: "", head: "more", base: "main", draft: true };
+    let new = NewPull { title: "More", body: "more\n<!-- mine -->", head: "more", base: "main", draft: true };
     let draft = repo.open_pull(&new).await.unwrap();
     assert!(repo.pull(draft.number).await.unwrap().draft);
-    assert_eq!(repo.find_pull("more").await.unwrap().unwrap().number, draft.number);
+    let found = async |marker| repo.find_pull("more", marker).await.unwrap();
+    assert_eq!(found("<!-- none -->").await.unwrap().number, draft.number, "an open one needs no marker");
     assert_eq!(numbers(repo.open_pulls_with_head(&stage.head).await.unwrap()).len(), 2);
     assert!(stage.github.merge("alice", &stage.place()).await);
     let merged = repo.pull(number).await.unwrap();
     assert!(merged.merged && !merged.is_open());
+    stage.github.close("alice", &format!("octo/app#{}", draft.number)).await;
+    assert!(found("<!-- another -->").await.is_none(), "somebody else's");
+    let ours = found("<!-- mine -->").await.unwrap();
+    assert_eq!((ours.number, ours.fate()), (draft.number, Some("closed")));
 }
 
 #[tokio::test]

@@ -70,6 +70,31 @@ stories! {
         assert_eq!(order(&world, "ca_test", nowhere).await.problem(), "404 no_such_repository", "it is that key's alone");
     }
 
+    async fn people_see_at_once_that_a_review_was_replaced(database: Database) {
+        let mut world = greeting(database, &[("RUNS", "1")]).await;
+        world.settings("review: { on: [opened] }\n");
+        world.claude_waits("true");
+        let busy = task_id(&order(&world, "ca_test", json!({ "prompt": "greet", "repo": "octo/app" })).await);
+        world.claude_is_waiting().await;
+        // By itself, so that its check run is there from the first.
+        world.pull("change", &[("app.txt", APP)]).await;
+        world.wait_for("the check run", async || world.github.check_runs("octo/app").len() == 1).await;
+        world.github.push_quietly("bob", "octo/app", "change", &[("app.txt", "one\n")], "Say less");
+        world.github.told();
+        let second = task_id(&review(&world).await);
+        world.wait_for("the check run to be completed", async || {
+            let check = world.github.check_runs("octo/app").remove(0);
+            check.status == "completed" && check.title.as_deref() == Some("A newer push is reviewed instead")
+        })
+        .await;
+        assert_eq!(task(&world, &busy).await["status"], "running");
+        for id in [second, busy] {
+            assert_eq!(ask(&world, "ca_test", Method::POST, &format!("tasks/{id}/cancel"), None).await.status, 202);
+        }
+        world.settle().await;
+        world.told();
+    }
+
     async fn a_branch_that_is_gone_is_named(database: Database) {
         let world = greeting(database, &[]).await;
         world.github.branch_from("octo/app", "release/1", "main");

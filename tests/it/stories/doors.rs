@@ -128,6 +128,7 @@ fn config_shows_what_is_set_and_no_secret() {
     BOT_TASKS_PER_THREAD_HOUR=5
     TASKS_PER_PERSON_HOUR=30
     LEASE=30s
+    HANDOVER=1m
     WAIT_LIMIT=24h
     COMMENT_INTERVAL=5s
     SANDBOX=local

@@ -67,6 +67,7 @@ mod triggers;
 mod unseen;
 mod two_doors;
 mod cut_off;
+mod moves;
 mod sick;
 mod slow;
 mod stops;

@@ -107,6 +107,37 @@ stories! {
         assert_one_of_each(&world);
     }
 
+    async fn a_pull_request_that_people_have_dealt_with_meanwhile_is_not_opened_again(database: Database) {
+        let mut world = World::on(database).await;
+        world.claude_will("echo 'hello, world' > README.md");
+        for (number, says) in [(1, "Somebody has merged it already."), (3, "Somebody has closed it already.")] {
+            world.start_process().await;
+            let issue = world.issue("The greeting is short", "");
+            assert_eq!(issue, number);
+            // It is opened, and we never hear so, however often we look.
+            world.github.faults().on("POST", "/repos/{o}/{r}/pulls").times(1).answer(Fault::ResetAfterApply);
+            world.github.faults().on("GET", "/repos/{o}/{r}/pulls").times(usize::MAX).answer(Fault::Hang(Duration::from_mins(1)));
+            world.github.comment("alice", &format!("octo/app#{issue}"), "@cloud-agent fix this").await;
+            let pull = format!("octo/app#{}", number + 1);
+            world.wait_for("the pull request", async || world.github.pulls("octo/app").iter().any(|it| it.number == number + 1)).await;
+            world.kill();
+            match number {
+                1 => assert!(world.github.merge("alice", &pull).await),
+                _ => world.github.close_quietly("alice", &pull),
+            }
+
+            world.github.no_more_faults();
+            world.start_process().await;
+            world.settle().await;
+            let words = world.github.last_comment(&format!("octo/app#{issue}")).unwrap().body;
+            assert!(words.contains(&format!("### Opened #{}", number + 1)) && words.contains(says), "{words}");
+            assert_eq!(world.github.pulls("octo/app").last().unwrap().number, number + 1);
+            world.claude_will("echo 'good day' > README.md");
+            world.told();
+            world.stop().await;
+        }
+    }
+
     async fn kill_9_right_after_the_202(database: Database) {
         let mut world = World::on(database).await;
         world.claude_will("echo 'hello, world' > README.md");

@@ -13,6 +13,7 @@ async fn at_work(lease: &str) -> (World, impl Drop) {
     let mut world = World::on(Database::postgres()).await;
     world.set("LEASE", lease);
     world.set("DRAIN_SECONDS", "600");
+    world.set("HANDOVER", "1s");
     world.claude_plays("touch WAITS; while :; do sleep 0.1; done");
     world.start_process().await;
     world.issue("The greeting is short", "");
@@ -84,6 +85,7 @@ echo '{"said":"a teapot"}' >> $HOME/.claude/projects/-workspace/$ID.jsonl
 "#;
     let mut world = World::on(Database::postgres()).await;
     world.claude_will(&format!("{REMEMBERS}echo 'hello, world' > README.md"));
+    world.set("HANDOVER", "1s");
     let (mut here, mut there) = (world.hand("serve", "here"), world.hand("work", "there"));
     here.start(&world);
     world.issue("The greeting is short", "");
@@ -106,7 +108,8 @@ echo '{"said":"a teapot"}' >> $HOME/.claude/projects/-workspace/$ID.jsonl
     let begins_anew =
         "[ ! -e STALE ] || echo 'from a stale tree' >> README.md; rm -f STALE; echo 'good day' >> README.md";
     world.claude_will(&format!("{REMEMBERS}{begins_anew}"));
-    there.stop().await;
+    // It has no time to put anything aside.
+    there.hurry(&world).await;
     here.start(&world);
     world.settle().await;
     let told = world.told();
@@ -117,6 +120,7 @@ echo '{"said":"a teapot"}' >> $HOME/.claude/projects/-workspace/$ID.jsonl
 async fn what_one_machine_has_pushed_another_does_not_make_anew() {
     let mut world = World::on(Database::postgres()).await;
     world.claude_will("echo 'hello, world' > README.md");
+    world.set("HANDOVER", "1s");
     let (mut here, mut there) = (world.hand("serve", "here"), world.hand("work", "there"));
     world.github.faults().on("POST", "/repos/{o}/{r}/pulls").answer(Fault::Hang(Duration::from_secs(3)));
     // It is looked into while the first still starts.

@@ -1,5 +1,6 @@
 //! Several processes of the program on one database, which die and come back.
 
+use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
@@ -68,6 +69,22 @@ impl Hand {
         tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
     }
 
+    /// As a hurried operator ends it: with a second signal once it has begun to drain.
+    pub async fn hurry(&mut self, world: &World) {
+        let Some(child) = &self.child else { return };
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+        let before = world.log().matches("Draining").count();
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+        world.wait_for("it to drain", async || world.log().matches("Draining").count() > before).await;
+        self.stop().await;
+    }
+
+    /// Its disk goes with the machine, which does not run any more.
+    pub fn lose_disk(&self) {
+        assert!(self.child.is_none(), "it runs");
+        std::fs::remove_dir_all(self.data()).unwrap();
+    }
+
     /// Where it listens.
     pub fn address(&self) -> std::net::SocketAddr {
         let (_, at) = self.settings.iter().find(|(it, _)| *it == "LISTEN").expect("it serves");
@@ -76,9 +93,13 @@ impl Hand {
 
     /// Whether a working tree of a run on this machine has this file.
     pub fn has_in_a_tree(&self, name: &str) -> bool {
-        let data = self.settings.iter().find(|(it, _)| *it == "DATA_DIR").map(|(_, dir)| dir.as_str());
-        let runs = std::fs::read_dir(std::path::Path::new(data.unwrap()).join("runs")).into_iter().flatten().flatten();
+        let runs = std::fs::read_dir(self.data().join("runs")).into_iter().flatten().flatten();
         runs.map(|run| run.path().join("workspace").join(name)).any(|path| path.exists())
+    }
+
+    fn data(&self) -> &Path {
+        let (_, dir) = self.settings.iter().find(|(it, _)| *it == "DATA_DIR").expect("it has one");
+        Path::new(dir)
     }
 
     /// How it has ended by itself, if it has.

@@ -8,12 +8,15 @@ use std::sync::{Arc, Mutex};
 use simulator::github::{Moment, Tripwire};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// Listens on loopback for as long as it lives.
 pub struct Proxy {
     url: String,
     wire: Arc<Tripwire>,
+    /// Counts how often the network has gone; connections from before carry nothing any more.
+    gone: watch::Sender<u32>,
     listening: JoinHandle<()>,
 }
 
@@ -24,20 +27,36 @@ impl Proxy {
         let url = format!("postgres://postgres@{}/{database}", listener.local_addr().unwrap());
         let wire = Arc::new(Tripwire::default());
         let (socket, watched) = (PathBuf::from(socket), wire.clone());
+        let (gone, network) = watch::channel(0);
         let listening = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let Ok(server) = UnixStream::connect(&socket).await else { continue };
                 let _ = client.set_nodelay(true);
                 // Either side hanging up, and so the wire, ends the whole connection.
-                tokio::spawn(carry(client, server, watched.clone()));
+                let (watched, mut network) = (watched.clone(), network.clone());
+                network.mark_unchanged();
+                tokio::spawn(async move {
+                    // Held, so that neither side sees it end.
+                    let carrying = carry(client, server, watched);
+                    tokio::pin!(carrying);
+                    tokio::select! {
+                        () = &mut carrying => (),
+                        Ok(()) = network.changed() => std::future::pending().await,
+                    }
+                });
             }
         });
-        Self { url, wire, listening }
+        Self { url, wire, gone, listening }
     }
 
     /// What the bot takes for its DATABASE_URL.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// From now on nothing is carried over the connections that stand, and they do not end. New ones are made as before.
+    pub fn fall_silent(&self) {
+        self.gone.send_modify(|times| *times += 1);
     }
 
     /// The tripwire that every durable write steps on: each one outside a transaction, and each commit.
