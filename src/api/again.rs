@@ -26,6 +26,9 @@ pub struct Resumed {
     /// As in `POST /tasks`; needed again where the old task had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anthropic_api_key: Option<Given>,
+    /// As in `POST /tasks`; needed again where the old task had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub github_token: Option<Given>,
     /// As in `POST /tasks`; the old task's is not called for the new one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback_url: Option<String>,
@@ -40,6 +43,9 @@ pub struct Retried {
     /// As in `POST /tasks`; needed again where the old task had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anthropic_api_key: Option<Given>,
+    /// As in `POST /tasks`; needed again where the old task had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub github_token: Option<Given>,
     /// As in `POST /tasks`; the old task's is not called for the new one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback_url: Option<String>,
@@ -51,6 +57,7 @@ impl Retried {
     fn brought(&self) -> Brought<'_> {
         Brought {
             anthropic_api_key: self.anthropic_api_key.as_ref(),
+            github_token: self.github_token.as_ref(),
             callback_url: self.callback_url.as_deref(),
             callback_secret: self.callback_secret.as_ref(),
         }
@@ -91,9 +98,9 @@ pub async fn retry(
     BodyIfAny(retried): BodyIfAny<Retried>,
 ) -> Answer {
     let task = ended(&app, &may.0, &id).await?;
-    let told = Retried { anthropic_api_key: None, callback_secret: None, ..retried.clone() };
+    let told = Retried { anthropic_api_key: None, github_token: None, callback_secret: None, ..retried.clone() };
     let once = create::once(&headers, &format!("tasks/{id}/retry"), &told)?;
-    let brings = retried.brought().read(&app, task.own_key)?;
+    let brings = retried.brought().read(&app, Some(&task))?;
     let (words, number) = (task.prompt.clone(), task.place.number);
     child(&app, &may.0, Child { task, again: Again::Retry, words, number, brings, once }).await
 }
@@ -114,9 +121,9 @@ pub async fn resume(
 ) -> Answer {
     create::check_prompt(&resumed.prompt)?;
     let task = ended(&app, &may.0, &id).await?;
-    let Resumed { prompt, anthropic_api_key, callback_url, callback_secret } = resumed;
-    let retried = Retried { anthropic_api_key, callback_url, callback_secret };
-    let brings = retried.brought().read(&app, task.own_key)?;
+    let Resumed { prompt, anthropic_api_key, github_token, callback_url, callback_secret } = resumed;
+    let retried = Retried { anthropic_api_key, github_token, callback_url, callback_secret };
+    let brings = retried.brought().read(&app, Some(&task))?;
     let told = Resumed { prompt, callback_url: retried.callback_url, ..Resumed::default() };
     let once = create::once(&headers, &format!("tasks/{id}/resume"), &told)?;
     let published = task.progress.published.as_ref().and_then(|it| it.pull);

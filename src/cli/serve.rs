@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::patient::{self, Patient};
+use super::patient::Patient;
 use crate::app::App;
 use crate::config::Config;
 use crate::github::Github;
@@ -87,10 +87,10 @@ pub async fn start(config: Config, doors: bool) -> Result<Running> {
 
     if let Some(listener) = listener {
         let router = webhook::router(app.clone()).merge(api::router(app.clone(), stop.clone()));
-        let closing = stop.clone();
+        let (closing, patience) = (stop.clone(), app.config.server.write_timeout.0);
         parts.spawn(async move {
             let stopped = async move { closing.cancelled().await };
-            let listener = Patient { listener, patience: patient::PATIENCE };
+            let listener = Patient { listener, patience };
             axum::serve(listener, router).with_graceful_shutdown(stopped).await.context("serve")
         });
         let (app, stop) = (app.clone(), stop.clone());

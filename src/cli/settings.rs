@@ -79,6 +79,7 @@ fn lines(config: &Config) -> Vec<(&'static str, String)> {
         ("PUBLIC_URL", plain(&server.public_url)),
         ("ADMIN_API_KEY", masked(server.admin_api_key.as_ref())),
         ("DRAIN_SECONDS", server.drain_seconds.to_string()),
+        ("WRITE_TIMEOUT", server.write_timeout.to_string()),
         ("DATA_DIR", store.data_dir.display().to_string()),
         ("DATABASE_URL", masked_url(&store.database_url())),
         ("ENCRYPTION_KEY", masked(store.encryption_key.as_ref())),

@@ -65,6 +65,9 @@ pub struct Server {
     /// Seconds that SIGTERM waits for runs to end before it gives their leases back.
     #[arg(long, env = "DRAIN_SECONDS", default_value_t = 60)]
     pub drain_seconds: u64,
+    /// How long a client may take nothing of what it is sent before its connection is closed, such as `60s`.
+    #[arg(long, env = "WRITE_TIMEOUT", default_value = "1m")]
+    pub write_timeout: Span,
 }
 
 /// Claude Code and the model behind it.

@@ -86,6 +86,7 @@ fn config_shows_what_is_set_and_no_secret() {
     PUBLIC_URL=http://localhost:3000/
     ADMIN_API_KEY=
     DRAIN_SECONDS=60
+    WRITE_TIMEOUT=1m
     DATA_DIR=./data
     DATABASE_URL=postgres://me:********@db/x
     ENCRYPTION_KEY=********
