@@ -33,7 +33,8 @@ impl Brought<'_> {
             return Err(needed("key_needed", "anthropic_api_key", says));
         }
         if earlier.is_some_and(|it| it.own_token) && self.github_token.is_none() {
-            let says = "the task worked with a token of its caller's own, which went with it: bring `github_token` anew";
+            let says =
+                "the task worked with a token of its caller's own, which went with it: bring `github_token` anew";
             return Err(needed("token_needed", "github_token", says));
         }
         if let Some(key) = self.anthropic_api_key
@@ -45,7 +46,8 @@ impl Brought<'_> {
         if let Some(token) = self.github_token
             && !is_token(token.expose())
         {
-            let says = "give a person's token for GitHub, such as github_pat_… or ghp_…; an App's, ghs_…, ends too soon";
+            let says =
+                "give a person's token for GitHub, such as github_pat_… or ghp_…; an App's, ghs_…, ends too soon";
             return Err(Problem::invalid("github_token", says));
         }
         let brings = Brings {

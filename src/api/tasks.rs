@@ -191,7 +191,8 @@ pub async fn one(
 
 /// A task that this caller may see. Of one that it may not see it learns nothing.
 pub(super) async fn seen(app: &App, caller: &Caller, id: &str) -> Result<StoredTask, Problem> {
-    let found = app.store.task(id).await?.filter(|task| caller.may_see(Some(task.place.repository_id), &task.place.repository));
+    let found =
+        app.store.task(id).await?.filter(|task| caller.may_see(Some(task.place.repository_id), &task.place.repository));
     found.ok_or_else(|| Problem::no_such("task", "`GET /api/v1/tasks` lists the newest"))
 }
 

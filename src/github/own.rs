@@ -82,7 +82,11 @@ impl OwnToken {
         let (problem, said) = match error {
             Error::Unauthorized(said) => (TokenProblem::Refused, said),
             Error::Forbidden(said) => (TokenProblem::Forbidden, said),
-            Error::NotFound(said) if ask.makes_content() && ask.method == Method::POST => (TokenProblem::NoAccess, said),
+            // The account, not an installation.
+            Error::Suspended => (TokenProblem::Forbidden, "the account is suspended".to_owned()),
+            Error::NotFound(said) if ask.makes_content() && ask.method == Method::POST => {
+                (TokenProblem::NoAccess, said)
+            }
             other => return other,
         };
         Error::Token { problem, needs: needs(ask), said }

@@ -53,10 +53,8 @@ impl Store {
     ) -> Result<()> {
         const OWN_KEY: &str = "update task set own_key = 1 where task_id = $1";
         const OWN_TOKEN: &str = "update task set own_token = 1 where task_id = $1";
-        let own = [
-            (OWN_KEY, Secret::ModelKey, &brings.model_key),
-            (OWN_TOKEN, Secret::GithubToken, &brings.github_token),
-        ];
+        let own =
+            [(OWN_KEY, Secret::ModelKey, &brings.model_key), (OWN_TOKEN, Secret::GithubToken, &brings.github_token)];
         for (sql, what, secret) in own {
             if let Some(secret) = secret {
                 sqlx::query(sql).bind(task_id).execute(&mut **tx).await?;

@@ -7,8 +7,8 @@ use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::filter::Filter;
-use super::{Among, Store};
 use super::used::{Tokens, tokens};
+use super::{Among, Store};
 use crate::clock::Millis;
 
 /// What is added up together.
@@ -47,13 +47,7 @@ const TOKENS: &str = "cast(sum(input) as bigint), cast(sum(output) as bigint), c
 
 impl Store {
     /// Tasks that were made from `since` until before `until`, added up. Days are UTC's.
-    pub async fn usage(
-        &self,
-        by: UsageBy,
-        since: Millis,
-        until: Millis,
-        among: Option<&Among>,
-    ) -> Result<Vec<Usage>> {
+    pub async fn usage(&self, by: UsageBy, since: Millis, until: Millis, among: Option<&Among>) -> Result<Vec<Usage>> {
         let mut filter = Filter::default();
         filter.number("created_at >= ?", since);
         filter.number("created_at < ?", until);

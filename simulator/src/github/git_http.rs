@@ -43,7 +43,9 @@ pub(crate) async fn serve(
         _ => BOT_ID,
     };
     let workflows = match &credential {
-        Credential::Installation { permissions, .. } | Credential::Person { permissions, .. } => allows(permissions, "workflows", "write"),
+        Credential::Installation { permissions, .. } | Credential::Person { permissions, .. } => {
+            allows(permissions, "workflows", "write")
+        }
         _ => false,
     };
     let answer = backend(world, repo, rest, request, workflows).await;

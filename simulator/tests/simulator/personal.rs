@@ -6,7 +6,8 @@ use simulator::github::Role;
 
 use crate::client::Client;
 
-const ALL: &[(&str, &str)] = &[("contents", "write"), ("issues", "write"), ("pull_requests", "write"), ("checks", "write")];
+const ALL: &[(&str, &str)] =
+    &[("contents", "write"), ("issues", "write"), ("pull_requests", "write"), ("checks", "write")];
 
 #[tokio::test]
 async fn a_persons_token_does_what_the_person_may_and_it_was_given() {
@@ -18,7 +19,8 @@ async fn a_persons_token_does_what_the_person_may_and_it_was_given() {
     github.person("rita", Role::Read);
     github.open_issue_quietly("rita", "octo/app", "Short", "It is short.");
     let head = github.head("octo/app", "main").unwrap();
-    let of = |who: &str, granted| Client::with_token(&github, &github.personal_token(who, Some(&["octo/app"]), granted));
+    let of =
+        |who: &str, granted| Client::with_token(&github, &github.personal_token(who, Some(&["octo/app"]), granted));
     let nobody = Client::with_token(&github, "github_pat_nobody_was_ever_given_this");
     assert_eq!(nobody.get("/repos/octo/app").await.0, 401);
 

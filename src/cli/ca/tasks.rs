@@ -137,7 +137,8 @@ fn sent(brought: &Brought) -> Result<Sent> {
     }
     if brought.own_token {
         let token = given(&brought.github_token);
-        sent.github_token = Some(token.ok_or_else(|| missing("--own-token needs a token for GitHub", "CA_GITHUB_TOKEN"))?);
+        sent.github_token =
+            Some(token.ok_or_else(|| missing("--own-token needs a token for GitHub", "CA_GITHUB_TOKEN"))?);
     }
     Ok(sent)
 }

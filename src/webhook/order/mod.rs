@@ -19,8 +19,8 @@ use crate::report::Outbox;
 use crate::store::{self, Breaker, Lease, NewTask, Ordered, StoredTask, Within};
 use crate::task::breaker::{Cause, Weighed, weigh};
 use crate::task::{
-    Account, Admission, Asker, Command, Facts, Ground, Kind, Lane, Place, Refusal, Role, Snapshot, TaskId,
-    Trigger, admit, parse,
+    Account, Admission, Asker, Command, Facts, Ground, Kind, Lane, Place, Refusal, Role, Snapshot, TaskId, Trigger,
+    admit, parse,
 };
 use crate::text;
 

@@ -46,12 +46,13 @@ async fn ends(world: &World, token: &str) -> (String, String) {
     (done["error"]["code"].as_str().unwrap().to_owned(), done["error"]["message"].as_str().unwrap().to_owned())
 }
 
-/// Whether the App itself has asked for anything in a repository since then.
-fn asked_as_app(world: &World, repo: &str, since: usize) -> Vec<String> {
+/// What the App itself has done in a repository since then.
+fn done_as_app(world: &World, repo: &str, since: usize) -> Vec<String> {
     let (id, name) = (world.github.repo_id(repo).to_string(), format!("/{repo}"));
     let journal = world.github.journal();
     let there = journal.iter().skip(since).filter(|it| it.path.contains(&name) || it.path.contains(&id));
     there
+        .filter(|it| it.method != "GET")
         .filter(|it| !matches!(it.credential, Credential::Person { .. } | Credential::None))
         .map(|it| format!("{} {}", it.method, it.path))
         .collect()
@@ -78,7 +79,7 @@ stories! {
         assert_eq!(pulls[0].author, "alice");
         assert_eq!(world.github.file_at("other/app", &pulls[0].head, "leaked.txt"), None, "the sandbox knows nothing of it");
         assert_snapshot!(done["result"]["notes"][0].as_str().unwrap().replace(&id, "ID"), @"");
-        assert_eq!(asked_as_app(&world, "other/app", before), Vec::<String>::new());
+        assert_eq!(done_as_app(&world, "other/app", before), Vec::<String>::new());
         let checks = world.github.journal().iter().filter(|it| it.path.contains("check-runs") && it.method == "POST").count();
         assert_eq!(checks, 0, "GitHub takes none from a person, so none is tried");
         let log = get(&world, "ca_test", &format!("tasks/{id}/logs")).await.text;
@@ -107,7 +108,7 @@ stories! {
         world.settle().await;
         assert_snapshot!(steady_branch(&world.told()), @"");
         assert_eq!(world.github.pulls("octo/app")[0].author, "bob");
-        assert_eq!(asked_as_app(&world, "octo/app", before), Vec::<String>::new());
+        assert_eq!(done_as_app(&world, "octo/app", before), Vec::<String>::new());
         // The next one without it is the App's.
         task_id(&order(&world, "ca_test", json!({ "prompt": "greet the world again", "repo": "octo/app" })).await);
         world.settle().await;

@@ -11,10 +11,10 @@ use crate::world::World;
 /// More than the system keeps for a connection on its way.
 const EVENTS: usize = 4_000;
 
-/// A client that follows a task. Its machine keeps little for it.
-async fn follows(world: &World, id: &str) -> TcpStream {
+/// A client that follows a task; its machine keeps so many bytes for it.
+async fn follows(world: &World, id: &str, kept: u32) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
-    socket.set_recv_buffer_size(4096).unwrap();
+    socket.set_recv_buffer_size(kept).unwrap();
     let mut client = socket.connect(world.address()).await.unwrap();
     let ask = format!("GET /api/v1/tasks/{id}/events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ca_test\r\n\r\n");
     client.write_all(ask.as_bytes()).await.unwrap();
@@ -63,11 +63,11 @@ stories! {
         let mut world = World::on(database).await;
         world.claude_waits("true");
         world.set("ADMIN_API_KEY", "ca_test");
-        world.set("WRITE_TIMEOUT", "300ms");
+        world.set("WRITE_TIMEOUT", "2s");
         world.start().await;
         let id = task_id(&order(&world, "ca_test", json!({ "prompt": "say it", "repo": "octo/app" })).await);
         world.claude_is_waiting().await;
-        let (stalled, mut reader) = (follows(&world, &id).await, follows(&world, &id).await);
+        let (stalled, mut reader) = (follows(&world, &id, 1 << 12).await, follows(&world, &id, 1 << 20).await);
         let filler = "x".repeat(4_000);
         let saying = say(&world, &id, (0..EVENTS).map(|n| format!("{n} {filler}")).chain(["the last of many".to_owned()]));
         // The one reads on while the other takes nothing.

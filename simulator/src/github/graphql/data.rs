@@ -4,12 +4,12 @@ use serde_json::{Value, json};
 
 use super::run::Trouble;
 use crate::clock::iso;
+use crate::github::Credential;
 use crate::github::auth::allows;
 use crate::github::rest::Call;
+use crate::github::rest::person_may;
 use crate::github::reviews::{Inline, Review, Verdict};
 use crate::github::state::{Kind, Note};
-use crate::github::Credential;
-use crate::github::rest::person_may;
 
 type Found = Result<Value, Trouble>;
 

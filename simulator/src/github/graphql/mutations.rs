@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use super::data::{inline, may, node, pull, pull_by_id, reads, thread, thread_root};
 use super::run::Trouble;
+use crate::github::World;
 use crate::github::rest::Call;
 use crate::github::reviews::Inline;
 use crate::github::reviews::acts::NewInline;
-use crate::github::World;
 
 pub(super) fn run(call: &mut Call<'_>, name: &str, input: &Value) -> Result<Value, Trouble> {
     let mut payload = match name {

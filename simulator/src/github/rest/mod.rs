@@ -19,7 +19,7 @@ mod reviews;
 
 pub(crate) use call::Call;
 pub(crate) use door::front_door;
-pub(crate) use person::{may as person_may, fetches, pushes};
+pub(crate) use person::{fetches, may as person_may, pushes};
 
 use super::answer::Answer;
 

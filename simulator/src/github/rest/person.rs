@@ -4,10 +4,10 @@
 use http::Method;
 
 use super::{Needs, Route};
+use crate::github::Credential;
 use crate::github::answer::Answer;
 use crate::github::auth::allows;
 use crate::github::state::{Role, State};
-use crate::github::Credential;
 
 /// Whether the token has this permission in a repository.
 pub(crate) fn may(state: &State, credential: &Credential, repo: u64, name: &str, level: &str) -> bool {

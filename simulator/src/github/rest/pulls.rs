@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 
 use super::Call;
 use super::issues::check_texts;
+use crate::github::World;
 use crate::github::answer::Answer;
 use crate::github::pulls::NewPull;
 use crate::github::reviews::lines::FileDiff;
 use crate::github::state::{Issue, PullPart, Role};
-use crate::github::World;
 
 type Result = std::result::Result<Answer, Answer>;
 

@@ -5,9 +5,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::Call;
+use crate::github::Credential;
 use crate::github::answer::Answer;
 use crate::github::look::Commit;
-use crate::github::Credential;
 use crate::github::state::{Kind, Role};
 
 type Result = std::result::Result<Answer, Answer>;

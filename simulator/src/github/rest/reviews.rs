@@ -100,7 +100,13 @@ pub(crate) fn submit(call: &mut Call<'_>) -> Result {
 }
 
 /// Whether `by` may say this about this pull request.
-fn may_say(by: u64, issue: &Issue, verdict: Verdict, body: Option<&str>, has_comments: bool) -> std::result::Result<(), Answer> {
+fn may_say(
+    by: u64,
+    issue: &Issue,
+    verdict: Verdict,
+    body: Option<&str>,
+    has_comments: bool,
+) -> std::result::Result<(), Answer> {
     let body = body.unwrap_or_default();
     fits(body)?;
     let own = issue.author == by;
