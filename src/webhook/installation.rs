@@ -307,7 +307,7 @@ mod tests {
                 "account": { "login": "new" }, "changes": { "login": { "from": "old" } }, "sender": null })
         };
         let change = |what| Heard::Installation(Change { installation: 3, what, since: None });
-        let name = || What::Named { repository: 7, name: "new/app".to_owned() };
+        let name = || What::Named { repository: 7, was: None, name: "new/app".to_owned() };
         for (kind, action, what) in [
             ("installation", "deleted", What::Gone(Gone::Uninstalled, None)),
             ("installation", "suspend", What::Gone(Gone::Suspended, None)),
@@ -324,6 +324,17 @@ mod tests {
             assert!(is_change(kind, action), "{kind}.{action}");
             assert_eq!(heard(kind, &event(action)), change(what), "{kind}.{action}");
         }
+        let before = |changes: serde_json::Value| {
+            let told = serde_json::json!({ "changes": changes, "repository": repository, "action": "renamed", "installation": { "id": 3 } });
+            match heard("repository", &told) {
+                Heard::Installation(Change { what: What::Named { was, .. }, .. }) => was,
+                other => panic!("{other:?}"),
+            }
+        };
+        let owner = |kind: &str| serde_json::json!({ "owner": { "from": { kind: { "login": "me" } } } });
+        assert_eq!(before(serde_json::json!({ "repository": { "name": { "from": "old" } } })).unwrap(), "new/old");
+        assert_eq!(before(owner("user")).unwrap(), "me/app");
+        assert_eq!(before(owner("organization")).unwrap(), "me/app");
         assert!(!is_change("repository", "edited") && !is_change("installation", "created"));
         // Of a repository's own webhook, which no App sends.
         let bare = serde_json::json!({ "action": "deleted", "repository": repository });
