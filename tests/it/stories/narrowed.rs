@@ -28,8 +28,6 @@ stories! {
         assert_eq!(get(&world, &narrow, "usage?by=repository").await.json()["usage"][0]["tasks"], 1);
         let taken = order(&world, &narrow, json!({ "prompt": "greet", "repo": "octo/app" })).await;
         assert_eq!(taken.problem(), "404 no_such_repository");
-        let theirs = task_id(&order(&world, "ca_test", json!({ "prompt": "greet the world", "repo": "octo/app" })).await);
-        assert_eq!(get(&world, &narrow, &format!("tasks/{theirs}")).await.problem(), "404 no_such_task");
         task_id(&order(&world, &narrow, json!({ "prompt": "greet everybody", "repo": "newco/app" })).await);
         // By its name alone, and then by what it is.
         let later = task_id(&order(&world, &narrow, json!({ "prompt": "greet the world", "repo": "octo/later" })).await);
