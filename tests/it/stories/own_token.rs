@@ -72,13 +72,48 @@ stories! {
         assert_eq!(made.code, 0, "{}", made.err);
         let id = made.out.trim().to_owned();
         world.settle().await;
-        assert_snapshot!(world.told().replace(world.github.url(), "URL"), @"");
+        assert_snapshot!(world.told(), @r#"
+        alice on other/app#1: <!-- cloud-agent:task=ID -->
+          ### Getting ready
+
+          > fi⁠x http://github/other/app/issues/1
+
+          <sub>Asked for through the API by `api:admin`.</sub>
+
+          <sub>TIME · $COST · `ca task cancel ID` ends this</sub>
+        alice pushes cloud-agent/issue-1-the-greeting-is-short
+        alice opens pull other/app#2 "Greet the world" cloud-agent/issue-1-the-greeting-is-short -> main
+          The greeting was too short.
+
+          ### How it was checked
+
+          I read it again.
+
+          Fixes #1
+
+          ---
+          <sub>Asked for by `api:admin`. Written by Claude Code in a sandbox; please review it like anybody's work. TIME · $COST · 2 turns</sub>
+          <!-- cloud-agent:task=ID -->
+          README.md: -hello +hello, world
+        alice edits other/app#1: <!-- cloud-agent:task=ID -->
+          ### Opened #2
+
+          > fi⁠x http://github/other/app/issues/1
+
+          <sub>Asked for through the API by `api:admin`.</sub>
+
+          The greeting was too short.
+
+          <sub>There is no check run: GitHub takes those from Apps alone, and this was done with a person's own token. What was done and how it was checked stands in the pull request, and step by step in the log, `GET /api/v1/tasks/ID/logs`.</sub>
+
+          <sub>TIME · $COST · 2 turns</sub>
+        "#);
         let done = task(&world, &id).await;
         assert_eq!((&done["ending"], &done["own_token"]), (&json!("pull_request"), &json!(true)), "{done}");
         let pulls = world.github.pulls("other/app");
         assert_eq!(pulls[0].author, "alice");
         assert_eq!(world.github.file_at("other/app", &pulls[0].head, "leaked.txt"), None, "the sandbox knows nothing of it");
-        assert_snapshot!(done["result"]["notes"][0].as_str().unwrap().replace(&id, "ID"), @"");
+        assert_snapshot!(done["result"]["notes"][0].as_str().unwrap().replace(&id, "ID"), @"There is no check run: GitHub takes those from Apps alone, and this was done with a person's own token. What was done and how it was checked stands in the pull request, and step by step in the log, `GET /api/v1/tasks/ID/logs`.");
         assert_eq!(done_as_app(&world, "other/app", before), Vec::<String>::new());
         let checks = world.github.journal().iter().filter(|it| it.path.contains("check-runs") && it.method == "POST").count();
         assert_eq!(checks, 0, "GitHub takes none from a person, so none is tried");
@@ -106,7 +141,20 @@ stories! {
         let body = json!({ "prompt": "greet the world", "repo": "octo/app", "github_token": token });
         task_id(&order(&world, "ca_test", body).await);
         world.settle().await;
-        assert_snapshot!(steady_branch(&world.told()), @"");
+        assert_snapshot!(steady_branch(&world.told()), @r#"
+        bob pushes cloud-agent/task-DIGITS-greet-the-world
+        bob opens pull #1 "Greet the world" cloud-agent/task-DIGITS-greet-the-world -> main
+          The greeting was too short.
+
+          ### How it was checked
+
+          I read it again.
+
+          ---
+          <sub>Asked for by `api:admin`. Written by Claude Code in a sandbox; please review it like anybody's work. TIME · $COST · 2 turns</sub>
+          <!-- cloud-agent:task=ID -->
+          README.md: -hello +hello, world
+        "#);
         assert_eq!(world.github.pulls("octo/app")[0].author, "bob");
         assert_eq!(done_as_app(&world, "octo/app", before), Vec::<String>::new());
         // The next one without it is the App's.
