@@ -27,6 +27,9 @@ pub struct Resumed {
     /// As in `POST /tasks`; needed again where the old task had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anthropic_api_key: Option<Given>,
+    /// As in `POST /tasks`; needed again where the old task had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub github_token: Option<Given>,
     /// As in `POST /tasks`; the old task's is not called for the new one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback_url: Option<String>,
@@ -41,6 +44,9 @@ pub struct Retried {
     /// As in `POST /tasks`; needed again where the old task had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anthropic_api_key: Option<Given>,
+    /// As in `POST /tasks`; needed again where the old task had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub github_token: Option<Given>,
     /// As in `POST /tasks`; the old task's is not called for the new one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback_url: Option<String>,
@@ -53,6 +59,7 @@ impl Retried {
         Brought {
             words,
             anthropic_api_key: self.anthropic_api_key.as_ref(),
+            github_token: self.github_token.as_ref(),
             callback_url: self.callback_url.as_deref(),
             callback_secret: self.callback_secret.as_ref(),
         }
@@ -94,9 +101,9 @@ pub async fn retry(
 ) -> Answer {
     let task = ended(&app, &may.0, &id).await?;
     brought::may_hear(&may.0, retried.callback_url.as_deref())?;
-    let told = Retried { anthropic_api_key: None, callback_secret: None, ..retried.clone() };
+    let told = Retried { anthropic_api_key: None, github_token: None, callback_secret: None, ..retried.clone() };
     let once = create::once(&headers, &format!("tasks/{id}/retry"), &told)?;
-    let brings = retried.brought(&task.prompt).read(&app, task.own_key)?;
+    let brings = retried.brought(&task.prompt).read(&app, Some(&task))?;
     let (words, number) = (task.prompt.clone(), task.place.number);
     let terms = Terms { branch: None, budget: task.budget_asked, brings, once };
     child(&app, &may.0, Child { task, again: Again::Retry, words, number, terms }).await
@@ -119,9 +126,9 @@ pub async fn resume(
     create::check_prompt(&resumed.prompt)?;
     brought::may_hear(&may.0, resumed.callback_url.as_deref())?;
     let task = ended(&app, &may.0, &id).await?;
-    let Resumed { prompt, anthropic_api_key, callback_url, callback_secret } = resumed;
-    let retried = Retried { anthropic_api_key, callback_url, callback_secret };
-    let brings = retried.brought(&prompt).read(&app, task.own_key)?;
+    let Resumed { prompt, anthropic_api_key, github_token, callback_url, callback_secret } = resumed;
+    let retried = Retried { anthropic_api_key, github_token, callback_url, callback_secret };
+    let brings = retried.brought(&prompt).read(&app, Some(&task))?;
     let told = Resumed { prompt, callback_url: retried.callback_url, ..Resumed::default() };
     let once = create::once(&headers, &format!("tasks/{id}/resume"), &told)?;
     let terms = Terms { branch: None, budget: task.budget_asked, brings, once };

@@ -21,7 +21,7 @@ use utoipa::ToSchema;
 use super::problem::Problem;
 use super::streams::Streams;
 use crate::app::App;
-use crate::store::ApiKey;
+use crate::store::{Among, ApiKey};
 use crate::task::Account;
 
 /// What a key may be good for.
@@ -81,13 +81,14 @@ impl Caller {
         Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", says))
     }
 
-    /// The repositories that this key is for, in small letters; `None` for all.
-    pub fn among(&self) -> Option<&[String]> {
-        self.key.as_ref()?.repositories.as_deref()
+    /// The repositories that this key is for; `None` for all.
+    pub fn among(&self) -> Option<&Among> {
+        self.key.as_ref()?.repositories.as_ref()
     }
 
-    pub fn may_see(&self, repository: &str) -> bool {
-        self.among().is_none_or(|them| them.contains(&repository.to_lowercase()))
+    /// Whether it is for a repository; without an id, whether it is for one of that name.
+    pub fn may_see(&self, id: Option<u64>, name: &str) -> bool {
+        self.among().is_none_or(|them| them.has(id, name))
     }
 
     /// The id of the key, under which its tasks are counted.

@@ -56,6 +56,11 @@ pub struct NewOrder {
     /// A key of the caller's own for the model API: used for this task alone, kept sealed until its end, never shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anthropic_api_key: Option<Given>,
+    /// A token of the caller's own for GitHub, where the App is not installed, or instead of it: what the task reads, pushes, opens
+    /// and says there it does with this, in the name and with the rights of the person whose it is. Used for this task alone, kept
+    /// sealed until its end, never shown. GitHub takes check runs from Apps alone, so none is made; reviews are refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub github_token: Option<Given>,
     /// Called with the task as `GET /tasks/{id}` shows it when it has ended; the key needs `tasks:read` for that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback_url: Option<String>,
@@ -69,6 +74,7 @@ impl NewOrder {
         Brought {
             words: &self.prompt,
             anthropic_api_key: self.anthropic_api_key.as_ref(),
+            github_token: self.github_token.as_ref(),
             callback_url: self.callback_url.as_deref(),
             callback_secret: self.callback_secret.as_ref(),
         }
@@ -127,7 +133,7 @@ pub async fn order(
     new: NewOrder,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
     // Without secrets: a digest is no place for them, and the same ask with another one is still the same.
-    let told = NewOrder { anthropic_api_key: None, callback_secret: None, ..new.clone() };
+    let told = NewOrder { anthropic_api_key: None, github_token: None, callback_secret: None, ..new.clone() };
     let once = once(headers, route, &told)?;
     let budget = budget(new.budget_usd)?;
     check_prompt(&new.prompt)?;
@@ -137,12 +143,12 @@ pub async fn order(
     if let Some(parent) = &new.parent_id {
         let parent = again::ended(app, caller, parent).await?;
         is_about(app, &new, &parent)?;
-        let brings = new.brought().read(app, parent.own_key)?;
+        let brings = new.brought().read(app, Some(&parent))?;
         let terms = Terms { branch, budget: budget.or(parent.budget_asked), brings, once };
         return Box::pin(again::go_on(app, caller, parent, new.prompt, terms)).await;
     }
     let (about, named_in) = about(app, &new)?;
-    let brings = new.brought().read(app, false)?;
+    let brings = new.brought().read(app, None)?;
     let wanted = Wanted {
         words: new.prompt,
         number: about.number,
@@ -159,8 +165,9 @@ pub async fn order(
     }
     refused::check(caller)?;
     order::has_room(app, &wanted.by).await.map_err(says)?;
-    let may_see = |name: &str| caller.may_see(name);
-    let at = order::find(app, &about.repository, may_see).await.inspect_err(|no| refused::note(caller, no));
+    let token = wanted.order.brings.github_token.as_ref();
+    let may_see = |id, name: &str| caller.may_see(id, name);
+    let at = order::find(app, &about.repository, token, may_see).await.inspect_err(|no| refused::note(caller, no));
     let at = at.map_err(says)?;
     make(app, caller, at, wanted).await
 }
@@ -174,7 +181,7 @@ pub async fn make(
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
     let order = wanted.order.clone();
     // Boxed: looking at what it is about is a large future.
-    let made = match Box::pin(order::make(app, at, wanted, |name| caller.may_see(name))).await {
+    let made = match Box::pin(order::make(app, at, wanted, |id, name| caller.may_see(id, name))).await {
         Ok(made) => made,
         Err(no) => match order::before(app, &order).await {
             Ok(Some(made)) => made,
@@ -348,6 +355,15 @@ pub fn problem(no: No, caller: &Caller) -> Problem {
             let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "github_away", why);
             Problem { retry_after: Some((at - clock::now()).clamp(1_000, 3_600_000) as u32 / 1000), ..problem }
         }
+        No::Token(problem, why) => {
+            let says = format!("GitHub does not let the task begin with this token: {why}");
+            let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, problem.code(), says);
+            Problem { field: Some("github_token".to_owned()), ..problem }
+        }
+        No::TokenForReview => Problem::invalid(
+            "github_token",
+            "a review is posted in the App's name, with a check run: leave the token out, or ask for something else",
+        ),
         No::Github(why) => Problem::new(StatusCode::BAD_GATEWAY, "github_refused", why),
         No::Ours(error) => error.into(),
     }

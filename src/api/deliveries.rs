@@ -115,7 +115,7 @@ pub async fn list(
         repository: asked.repo,
         since: asked.since.map(|it| it.0),
         until: asked.until.map(|it| it.0),
-        among: may.0.among().map(<[_]>::to_vec),
+        among: may.0.among().cloned(),
         before: asked.cursor,
     };
     let mut found = app.store.find_deliveries(&query, limit + 1).await?;
@@ -215,7 +215,7 @@ pub async fn forget_many(
         let says = "say which with `status`, `event`, `repo`, `since` or `until`, or give `all=true` and none of these";
         return Err(Problem::invalid("all", says));
     }
-    let query = DeliveryQuery { among: may.0.among().map(<[_]>::to_vec), ..query };
+    let query = DeliveryQuery { among: may.0.among().cloned(), ..query };
     Ok(Json(Forgotten { forgotten: app.store.forget_deliveries(&query).await? }))
 }
 

@@ -13,7 +13,7 @@ use super::clean::AsItIs;
 use super::problem::{Body, Path, Problem};
 use crate::app::App;
 use crate::clock::{self, Millis};
-use crate::store::ApiKey;
+use crate::store::{Among, ApiKey, Narrowed};
 
 /// What a new key is to be.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -24,7 +24,8 @@ pub struct NewKey {
     pub name: String,
     #[schema(min_items = 1, example = json!(["tasks:read", "tasks:write"]))]
     pub scopes: Vec<Scope>,
-    /// `owner/name` each; the key knows nothing of any other. All when absent.
+    /// `owner/name` each; the key knows nothing of any other, and follows these when they are renamed or transferred. All when
+    /// absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(min_items = 1, max_items = 500, example = json!(["octo/app"]))]
     pub repositories: Option<Vec<String>>,
@@ -83,6 +84,11 @@ pub async fn create(
     Body(new): Body<NewKey>,
 ) -> Result<impl IntoResponse, Problem> {
     check(&new)?;
+    let named = |name: &String| Narrowed { name: name.to_lowercase(), id: None };
+    let repositories = match &new.repositories {
+        Some(them) => Some(app.store.look_up(&Among(them.iter().map(named).collect())).await?),
+        None => None,
+    };
     loop {
         let api_key = fresh()?;
         let key = ApiKey {
@@ -95,7 +101,7 @@ pub async fn create(
                 .filter(|it| new.scopes.contains(it))
                 .map(|it| it.name().to_owned())
                 .collect(),
-            repositories: new.repositories.as_ref().map(|them| them.iter().map(|it| it.to_lowercase()).collect()),
+            repositories: repositories.clone(),
             rate_limit: new.rate_limit,
             budget_micros_per_day: new.budget_usd_per_day.map(|usd| (usd * 1e6).round() as i64),
             created_at: clock::now(),
@@ -180,7 +186,7 @@ fn view(key: ApiKey) -> KeyView {
         prefix: key.prefix,
         name: key.name,
         scopes: key.scopes,
-        repositories: key.repositories,
+        repositories: key.repositories.as_ref().map(Among::names),
         rate_limit: key.rate_limit.unwrap_or(RATE),
         budget_usd_per_day: key.budget_micros_per_day.map(|micros| micros as f64 / 1e6),
         created_at: key.created_at,

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use super::auth::{Caller, RATE, Scope};
 use super::problem::Problem;
 use crate::clock::Millis;
+use crate::store::Among;
 
 /// The key that the request has shown.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -33,7 +34,7 @@ pub async fn own(Extension(caller): Extension<Caller>) -> Json<OwnKey> {
         name: key.map_or_else(|| "admin".to_owned(), |key| key.name.clone()),
         prefix: key.map(|key| key.prefix.clone()),
         scopes: key.map_or_else(all, |key| key.scopes.clone()),
-        repositories: key.and_then(|key| key.repositories.clone()),
+        repositories: key.and_then(|key| key.repositories.as_ref()).map(Among::names),
         rate_limit: key.map(|key| key.rate_limit.unwrap_or(RATE)),
         expires_at: key.and_then(|key| key.expires_at),
     })

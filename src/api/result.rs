@@ -14,6 +14,9 @@ use crate::task::{Kind, State};
 pub struct TaskResult {
     pub summary: String,
     pub artifacts: Artifacts,
+    /// What is different from other tasks, in Markdown: where to look instead of at a check run, where GitHub takes none.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 /// Where the work stands.
@@ -70,6 +73,7 @@ pub(super) fn of(app: &App, task: &StoredTask) -> Option<TaskResult> {
     let pull = pull.or_else(|| (task.kind != Kind::Issue).then_some(task.place.number));
     let review = ending.and_then(|it| it.review);
     Some(TaskResult {
+        notes: ending.and_then(|ending| report::no_check(task, ending)).into_iter().collect(),
         summary: work.map(|work| work.summary.clone()).filter(|it| !it.is_empty()).unwrap_or(said),
         artifacts: Artifacts {
             pr_url: pull.and_then(|number| address(app, task, number)).map(String::from),

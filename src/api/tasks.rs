@@ -87,6 +87,9 @@ pub struct TaskView {
     /// The model was paid for with the caller's own `anthropic_api_key`.
     #[serde(default)]
     pub own_key: bool,
+    /// What it does on GitHub it does with the caller's own `github_token`, in the name of the person whose that is.
+    #[serde(default)]
+    pub own_token: bool,
     /// Who hears of its end, where somebody wants to; not in a list of tasks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback: Option<CallbackView>,
@@ -157,7 +160,7 @@ pub async fn list(
         requester: asked.requester,
         source: asked.source.map(|it| it.0.to_owned()),
         since: asked.since.map(|it| it.0),
-        among: may.0.among().map(<[_]>::to_vec),
+        among: may.0.among().cloned(),
         before: asked.cursor.as_deref().map(read_cursor).transpose()?,
     };
     let offset = asked.offset.map_or(0, |it| it.0);
@@ -205,7 +208,8 @@ pub async fn one(
 
 /// A task that this caller may see. Of one that it may not see it learns nothing.
 pub(super) async fn seen(app: &App, caller: &Caller, id: &str) -> Result<StoredTask, Problem> {
-    let found = app.store.task(id).await?.filter(|task| caller.may_see(&task.place.repository));
+    let found =
+        app.store.task(id).await?.filter(|task| caller.may_see(Some(task.place.repository_id), &task.place.repository));
     found.ok_or_else(|| Problem::no_such("task", "`GET /api/v1/tasks` lists the newest"))
 }
 
@@ -254,6 +258,7 @@ pub(super) fn view(app: &App, task: &StoredTask) -> TaskView {
         result: result::of(app, task),
         error: result::error(app, task),
         own_key: task.own_key,
+        own_token: task.own_token,
         callback: None,
     }
 }

@@ -62,7 +62,7 @@ pub struct UsageView {
 }
 
 /// One line of it. Money is micro-dollars.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct UsageLine {
     /// A day such as `2026-01-31`, a repository, a login, or a model as it was asked for.
     pub of: String,
@@ -72,9 +72,20 @@ pub struct UsageLine {
     pub cancelled: i64,
     /// Pull requests that were opened.
     pub pulls: i64,
+    /// All that was paid for the model, with whosever key.
     pub cost_micros: i64,
+    /// What of it callers paid with keys of their own, and so the operator did not.
+    #[serde(default)]
+    pub own_key_cost_micros: i64,
     /// Of a model: of the tasks that have used it, whatever else they have used.
     pub turns: i64,
+    /// Milliseconds from the ask to the first thing that people saw on GitHub, such as 👀: the average over the tasks that have
+    /// ended and showed something. Null where none did.
+    #[serde(default)]
+    pub first_reaction_ms: Option<i64>,
+    /// The same to the pull request that a task has opened.
+    #[serde(default)]
+    pub pull_ms: Option<i64>,
     #[serde(flatten)]
     pub tokens: TokenView,
 }
@@ -145,18 +156,23 @@ fn line(by: UsageBy, it: Usage) -> UsageLine {
         cancelled: it.cancelled,
         pulls: it.pulls,
         cost_micros: it.cost_micros,
+        own_key_cost_micros: it.own_key_cost_micros,
         turns: it.turns,
+        first_reaction_ms: it.first_reaction_ms,
+        pull_ms: it.pull_ms,
         tokens: it.tokens.into(),
     }
 }
 
 fn csv(lines: &[UsageLine]) -> String {
-    let mut csv = "of,tasks,completed,failed,cancelled,pulls,cost_micros,turns,input_tokens,output_tokens,cache_read_tokens,cache_write_tokens\n".to_owned();
+    let mut csv = "of,tasks,completed,failed,cancelled,pulls,cost_micros,turns,input_tokens,output_tokens,cache_read_tokens,cache_write_tokens,own_key_cost_micros,first_reaction_ms,pull_ms\n".to_owned();
     for it in lines {
         let row = [it.tasks, it.completed, it.failed, it.cancelled, it.pulls, it.cost_micros, it.turns];
         let TokenView { input_tokens, output_tokens, cache_read_tokens, cache_write_tokens } = it.tokens;
         let tokens = [input_tokens, output_tokens, cache_read_tokens, cache_write_tokens];
-        let row: Vec<String> = row.iter().chain(&tokens).map(ToString::to_string).collect();
+        let times = [it.first_reaction_ms, it.pull_ms].map(|it| it.map(|ms| ms.to_string()).unwrap_or_default());
+        let row = row.iter().chain(&tokens).chain([&it.own_key_cost_micros]).map(ToString::to_string);
+        let row: Vec<String> = row.chain(times).collect();
         let _ = writeln!(csv, "{},{}", cell(&it.of), row.join(","));
     }
     csv

@@ -12,12 +12,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Sleep, sleep};
 
-/// How long a client may take nothing.
-pub const PATIENCE: Duration = Duration::from_mins(1);
-
 /// A listener whose sockets have that patience.
 pub struct Patient {
     pub listener: TcpListener,
+    /// How long a client may take nothing.
     pub patience: Duration,
 }
 

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::listen::{Bounds, listen};
-use super::patient::{self, Patient};
+use super::patient::Patient;
 use crate::app::App;
 use crate::config::Config;
 use crate::github::Github;
@@ -107,9 +107,9 @@ pub async fn start(config: Config, doors: bool) -> Result<Running> {
     if let Some(listener) = listener {
         let router = webhook::router(app.clone()).merge(api::router(app.clone(), stop.clone()));
         let (closing, bounds) = (stop.clone(), Bounds::new(app.config.server.request_timeout.0));
+        let patience = app.config.server.write_timeout.0;
         parts.spawn(async move {
-            let listener = Patient { listener, patience: patient::PATIENCE };
-            listen(listener, router, bounds, closing).await;
+            listen(Patient { listener, patience }, router, bounds, closing).await;
             Ok(())
         });
         let (app, stop) = (app.clone(), stop.clone());

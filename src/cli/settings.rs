@@ -81,6 +81,7 @@ fn lines(config: &Config) -> Vec<(&'static str, String)> {
         ("DRAIN_SECONDS", server.drain_seconds.to_string()),
         ("REQUEST_TIMEOUT", server.request_timeout.to_string()),
         ("BODIES_MB", server.bodies_mb.to_string()),
+        ("WRITE_TIMEOUT", server.write_timeout.to_string()),
         ("DATA_DIR", store.data_dir.display().to_string()),
         ("DATABASE_URL", masked_url(&store.database_url())),
         ("ENCRYPTION_KEY", masked(store.encryption_key.as_ref())),

@@ -73,6 +73,9 @@ pub struct Server {
     /// 25 MB.
     #[arg(long, env = "BODIES_MB", default_value_t = 128, value_parser = clap::value_parser!(u32).range(32..))]
     pub bodies_mb: u32,
+    /// How long a client may take nothing of what it is sent before its connection is closed, such as `60s`.
+    #[arg(long, env = "WRITE_TIMEOUT", default_value = "1m")]
+    pub write_timeout: Span,
 }
 
 /// Claude Code and the model behind it.

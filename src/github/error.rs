@@ -4,6 +4,7 @@ use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
 use super::line::{Limit, UNSAID};
+use super::own::TokenProblem;
 use crate::clock::{self, Millis};
 use crate::task::Gone;
 
@@ -36,6 +37,9 @@ pub enum Error {
     /// No answer, half an answer, or a 5xx. A write may have happened.
     #[error("GitHub could not be reached: {0}")]
     Unreachable(String),
+    /// What a person's own token is refused. It is theirs to mend; asking again with it changes nothing.
+    #[error("{}: {said} ({})", problem.code(), problem.says(needs))]
+    Token { problem: TokenProblem, needs: &'static str, said: String },
     /// Our own mistake: an unusable route or token.
     #[error("{0}")]
     Ours(String),
@@ -53,6 +57,7 @@ impl Error {
                 | Self::Suspended
                 | Self::Uninstalled
                 | Self::Uncovered
+                | Self::Token { .. }
                 | Self::Ours(_)
         )
     }

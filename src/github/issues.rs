@@ -96,8 +96,11 @@ impl Repo {
         self.delete(&format!("issues/comments/{id}")).await
     }
 
-    /// The id of our own account.
+    /// The id of our own account, or of the person in whose name this is done.
     pub(super) async fn us(&self) -> Result<u64, Error> {
+        if let Some(own) = &self.own {
+            return Ok(own.person());
+        }
         Ok(self.github.identity().await?.bot_id)
     }
 

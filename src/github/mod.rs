@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
 
+mod about;
 mod cache;
 mod call;
 mod checks;
@@ -24,6 +25,7 @@ mod installation;
 mod issues;
 mod jobs;
 mod line;
+mod own;
 mod pace;
 mod pulls;
 mod repo;
@@ -32,6 +34,7 @@ mod since;
 mod threads;
 mod token;
 
+pub use about::{About, Default};
 pub use checks::{
     Action, Annotation, CheckApp, CheckOutput, CheckRun, CheckStatus, CheckUpdate, Conclusion, Level, NewCheck,
 };
@@ -41,9 +44,10 @@ pub use hook::{Delivered, Installed};
 pub use installation::{Installation, moment};
 pub use issues::{Author, Issue, Label, ReactTo, Reaction, Remark};
 pub use line::{Limit, Line};
+pub use own::{OwnToken, TO_FETCH, TO_PUSH, TokenProblem};
 pub use pace::Pace;
 pub use pulls::{NewPull, Pull, PullEnd, PullRepo, PullRequest};
-pub use repo::{About, Default, Repo};
+pub use repo::Repo;
 pub use reviews::{NewLine, NewReview, Review, ReviewComment, ReviewEvent};
 pub use since::{IssueNow, Labeling};
 pub use threads::{Thread, ThreadComment};
@@ -173,7 +177,7 @@ impl Github {
 
     /// One repository, seen through its installation.
     pub fn repo(&self, installation: u64, id: u64, name: &str) -> Repo {
-        Repo { github: self.clone(), installation, id, name: name.to_owned() }
+        Repo { github: self.clone(), installation, id, name: name.to_owned(), own: None }
     }
 
     async fn get_as_app<T: DeserializeOwned>(&self, route: &str) -> Result<T, Error> {

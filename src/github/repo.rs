@@ -1,4 +1,5 @@
-//! One repository seen through its installation: how calls are made for it, and what it says of itself.
+//! One repository seen through its installation, or with a person's own token: how calls are made for it, and what it says of
+//! itself.
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::cache::Whose;
 use super::call::{Answer, Ask, Kind, call};
 use super::governor::SHORT_WAIT;
 use super::token::Token;
-use super::{Error, Github, Scope};
+use super::{Error, Github, OwnToken, Scope};
 use crate::clock;
 use crate::task::{Account, Role};
 
@@ -26,30 +27,15 @@ const LIMITED_TRIES: u32 = 3;
 /// Most pages that a listing is followed for.
 const PAGES: usize = 10;
 
-/// One repository, seen through its installation.
+/// One repository, seen through its installation or with a person's own token.
 #[derive(Clone)]
 pub struct Repo {
     pub(super) github: Github,
     pub(super) installation: u64,
     pub(super) id: u64,
     pub(super) name: String,
-}
-
-/// The default branch and its head; no head when the repository is empty.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Default {
-    pub branch: String,
-    pub head: Option<String>,
-}
-
-/// What a repository says of itself.
-#[derive(Debug, Clone, Deserialize)]
-pub struct About {
-    pub full_name: String,
-    pub default_branch: String,
-    /// Nobody can write there any more.
-    #[serde(default)]
-    pub archived: bool,
+    /// Takes the place of the installation.
+    pub(super) own: Option<OwnToken>,
 }
 
 impl Repo {
@@ -72,6 +58,7 @@ impl Repo {
         let before = self.name();
         let route = format!("/repositories/{}", self.id);
         let found = match self.send_once(&Ask::get(&route), Scope::Talk).await {
+            Err(Error::NotFound(said)) if self.own.is_some() => Err(OwnToken::sees_nothing(said)),
             Err(Error::NotFound(said)) => {
                 // Perhaps the token is for what has been taken away from it: a new one is refused with the reason.
                 self.github.inner.tokens.forget(self.installation(), self.id, Scope::Talk).await;
@@ -100,6 +87,9 @@ impl Repo {
     pub async fn git_may_try_again(&self, scope: Scope, refusals: u32) -> bool {
         // The first token was old or young; what follows is young.
         const WAITS: [u64; 4] = [1, 1, 2, 4];
+        if self.own.is_some() {
+            return false;
+        }
         let Some(wait) = WAITS.get(refusals as usize) else { return false };
         let tokens = &self.github.inner.tokens;
         // The last try is always with a new one: whoever was taken the right away is refused it, with the reason.
@@ -118,11 +108,15 @@ impl Repo {
 
     /// The installation that covers the repository, as far as is known: a transfer may have made it another's.
     fn installation(&self) -> u64 {
-        self.github.known(self.id).and_then(|known| known.installation).unwrap_or(self.installation)
+        let moved = || self.github.known(self.id).and_then(|known| known.installation);
+        self.own.is_none().then(moved).flatten().unwrap_or(self.installation)
     }
 
     /// A token of the installation that covers the repository.
     async fn token(&self, scope: Scope) -> Result<Token, Error> {
+        if let Some(own) = &self.own {
+            return Ok(own.token());
+        }
         let installation = self.installation();
         let tokens = &self.github.inner.tokens;
         let error = match tokens.get(&self.github, installation, self.id, scope).await {
@@ -172,46 +166,6 @@ impl Repo {
             (_, "read") => Role::Read,
             _ => Role::None,
         })
-    }
-
-    /// Whether nobody can write here any more, asked by the id.
-    pub async fn is_archived(&self) -> Result<bool, Error> {
-        Ok(self.about().await?.archived)
-    }
-
-    /// What the repository says of itself, asked by the id.
-    pub async fn about(&self) -> Result<About, Error> {
-        let route = format!("/repositories/{}", self.id);
-        self.send_once(&Ask::get(&route), Scope::Talk).await?.json()
-    }
-
-    /// The default branch and where it stands.
-    pub async fn default_branch(&self, branch: &str) -> Result<Default, Error> {
-        #[derive(Deserialize)]
-        struct Named {
-            default_branch: String,
-        }
-        if let Some(head) = self.branch_head(branch).await? {
-            return Ok(Default { branch: branch.to_owned(), head: Some(head) });
-        }
-        // Empty, or the default branch has another name since the event.
-        let named: Named = self.send(&Ask::get(&format!("/repos/{}", self.name())), Scope::Talk).await?.json()?;
-        let head = self.branch_head(&named.default_branch).await?;
-        Ok(Default { branch: named.default_branch, head })
-    }
-
-    /// The commit at the tip of a branch; none when there is no such branch.
-    pub async fn branch_head(&self, branch: &str) -> Result<Option<String>, Error> {
-        #[derive(Deserialize)]
-        struct Branch {
-            commit: Commit,
-        }
-        #[derive(Deserialize)]
-        struct Commit {
-            sha: String,
-        }
-        let found: Option<Branch> = self.get(&format!("branches/{}", encode(branch))).await.or_absent()?;
-        Ok(found.map(|it| it.commit.sha))
     }
 
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
@@ -299,7 +253,7 @@ impl Repo {
     }
 
     /// Send, and follow the repository if it has another name: a redirect is told, and what was redirected not done.
-    async fn send(&self, ask: &Ask<'_>, scope: Scope) -> Result<Answer, Error> {
+    pub(super) async fn send(&self, ask: &Ask<'_>, scope: Scope) -> Result<Answer, Error> {
         let name = self.name();
         match self.send_once(ask, scope).await {
             Err(Error::Moved) => {
@@ -316,7 +270,7 @@ impl Repo {
     }
 
     /// Send with a token that GitHub takes: a fresh one if the kept one has died, the same again while it is young.
-    async fn send_once(&self, ask: &Ask<'_>, scope: Scope) -> Result<Answer, Error> {
+    pub(super) async fn send_once(&self, ask: &Ask<'_>, scope: Scope) -> Result<Answer, Error> {
         let inner = &self.github.inner;
         let mut waits = [1, 2, 4].into_iter();
         let mut renewed = false;
@@ -333,6 +287,7 @@ impl Repo {
             let whose = Whose { installation, repository: self.id, scope: Some(scope) };
             let error = match call(&client, &governor, (&inner.cache, whose), ask).await {
                 Ok(answer) => return Ok(answer),
+                Err(error) if self.own.is_some() => OwnToken::refused(ask, error),
                 Err(error) => error,
             };
             inner.tokens.note(installation, self.id, &error);

@@ -50,9 +50,17 @@ pub fn progress_words(config: &Config, task: &StoredTask, view: &View, ending: O
             "turns": view.money.turns,
             "blocked": blocked_in_short(&view.blocked),
             "mention": config.github.mention,
+            "no_check": ending.and_then(|ending| no_check(task, ending)),
+            "own_token": task.own_token.then(|| task.id.to_string()),
         }),
     );
     text::cut(&body, text::LONGEST_COMMENT)
+}
+
+/// Where to look instead of at a check run, where GitHub takes none.
+pub fn no_check(task: &StoredTask, ending: &Ending) -> Option<String> {
+    let published = task.own_token && matches!(ending.code.as_str(), "pull_request" | "pushed");
+    published.then(|| text::render("report/no_check.md", &json!({ "task": task.id.to_string() })).trim().to_owned())
 }
 
 /// What a task waits for, and until when, in a sentence. What is wrong in detail is the operator's.
@@ -96,8 +104,8 @@ pub fn ending_words(config: &Config, task: &StoredTask, view: &View, ending: &En
                 Kind::Issue => "issue",
                 Kind::Pull | Kind::Review => "pull request",
             },
-            // Nobody can say anything where there is no thread.
-            "unthreaded": !task.place.has_thread(),
+            // Nobody can say anything where there is no thread, or where the App does not hear it.
+            "unthreaded": !task.place.has_thread() || task.own_token,
             "mention": config.github.mention,
             "budget": Dollars { micros: task.budget_within(config.runs.budget_run_usd.micros) }.to_string(),
             "turns_limit": config.runs.run_turns,

@@ -5,7 +5,7 @@ use std::io;
 use tokio::sync::watch;
 use tracing::warn;
 
-use super::{Halt, Pause, Run, stopped, wait};
+use super::{Halt, Pause, Run, publish, stopped, wait};
 use crate::clock::{self, Millis};
 use crate::github;
 use crate::queue::Stop;
@@ -242,6 +242,7 @@ impl From<github::Error> for Halt {
             github::Error::NotFound(_) | github::Error::Invalid(_) => {
                 Self::End(Ending::new("github_refused", error.to_string()))
             }
+            github::Error::Token { .. } => Self::End(publish::refusal_ending(&error.to_string())),
             error => Self::Pause(error.into()),
         }
     }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::attempt::disk_full;
 use super::{Halt, Pause, Run};
-use crate::github::Scope;
+use crate::github::{Scope, TO_FETCH};
 use crate::sandbox;
 use crate::sandbox::git::{Branch, Checkout, Diffed, Git, GitError, Mirror, Remote, Sha, Want};
 use crate::task::{Ending, Wait, WaitsFor};
@@ -79,7 +79,7 @@ impl Run<'_> {
                 }
                 // git follows no redirect with a token.
                 Err(GitError::NotFound(_)) if !followed && self.repo.follow().await? => followed = true,
-                Err(error) => return Err(git_trouble("checkout", error)),
+                Err(error) => return Err(self.remote_trouble("checkout", TO_FETCH, error)),
             }
         }
         let mirror = git.mirror(self.task.place.repository_id).await.map_err(|error| git_trouble("checkout", error))?;

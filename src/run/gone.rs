@@ -1,29 +1,29 @@
-//! A task whose installation or repository is no longer there for us ends with the reason, and nothing is told on GitHub:
-//! there is nobody to tell.
+//! A task whose installation or repository is no longer there for us, or that has no token any more, ends with the reason, and
+//! nothing is told on GitHub: there is nobody to tell.
 
 use tracing::info;
 
-use super::Pause;
+use super::{Pause, own_token};
 use crate::app::App;
 use crate::github;
 use crate::queue::Job;
 use crate::report::Undone;
 use crate::sandbox;
 use crate::store::NewEvent;
-use crate::task::{Ending, Gone};
+use crate::task::Ending;
 
-/// Whether this is what is behind an error.
-pub fn found(error: &anyhow::Error) -> Option<Gone> {
-    match error.downcast_ref::<Undone>() {
+/// The ending, if this is what is behind an error.
+pub fn found(error: &anyhow::Error) -> Option<Ending> {
+    let gone = match error.downcast_ref::<Undone>() {
         Some(Undone::Gone(gone)) => Some(*gone),
         _ => error.downcast_ref::<github::Error>().and_then(github::Error::gone),
-    }
+    };
+    gone.map(|gone| Ending::new(gone.code(), "")).or_else(|| own_token::found(error))
 }
 
 /// End the task under its claim. What an earlier attempt has concluded stays.
-pub async fn end(app: &App, job: &Job, gone: Gone) -> Result<(), Pause> {
+pub async fn end(app: &App, job: &Job, ending: Ending) -> Result<(), Pause> {
     let lease = job.lease();
-    let ending = Ending::new(gone.code(), "");
     info!(ending = ending.code, "Ended: {}", ending.code);
     if app.store.conclude(lease, &ending).await? {
         let body =

@@ -16,6 +16,7 @@ mod inspect;
 mod left;
 mod log;
 mod own_key;
+mod own_token;
 mod publish;
 mod review;
 mod secrets;
@@ -65,7 +66,7 @@ pub async fn run(app: App, job: Job) -> Verdict {
     let work = async move {
         let driven = match Box::pin(drive(&app, &job)).await {
             Err(Pause::Broken(error)) => match gone::found(&error) {
-                Some(gone) => gone::end(&app, &job, gone).await,
+                Some(ending) => gone::end(&app, &job, ending).await,
                 None => Err(Pause::Broken(error)),
             },
             other => other,
@@ -147,9 +148,14 @@ async fn drive(app: &App, job: &Job) -> Result<(), Pause> {
         return Ok(());
     }
     if let Some(gone) = job.claimed.cancelled_by.as_deref().and_then(Gone::stopped_by) {
-        return gone::end(app, job, gone).await;
+        return gone::end(app, job, Ending::new(gone.code(), "")).await;
     }
-    let repo = app.github.repo(task.place.installation_id, task.place.repository_id, &task.place.repository);
+    let repo = match own_token::repo(app, &task).await {
+        Ok(repo) => repo,
+        // There is nothing to tell it with.
+        Err(Halt::End(ending)) => return gone::end(app, job, ending).await,
+        Err(Halt::Pause(pause)) => return Err(pause),
+    };
     let (views, shown) = watch::channel(View {
         state: task.state.name().to_owned(),
         step: "checkout",

@@ -5,8 +5,8 @@ use secrecy::SecretString;
 
 use super::checkout::git_trouble;
 use super::inspect::BENCH;
-use super::{Halt, Pause, Run};
-use crate::github::{Error, Scope};
+use super::{Halt, Pause, Run, own_token};
+use crate::github::{Error, Scope, TO_FETCH, TO_PUSH};
 use crate::report::Undone;
 use crate::sandbox::git::{Branch, Git, GitError, Pushed, Rebased, Remote, Sha, Want, Workbench};
 use crate::task::{self, Ending, Kind, Progress, Published, Work};
@@ -87,7 +87,7 @@ impl Run<'_> {
                 Ok(heads) => return Ok(heads),
                 Err(GitError::Auth(_)) if self.repo.git_may_try_again(Scope::Fetch, refusals).await => refusals += 1,
                 Err(GitError::NotFound(_)) if !followed && self.repo.follow().await? => followed = true,
-                Err(error) => return Err(refused_by_git(error)),
+                Err(error) => return Err(self.remote_trouble("github_refused", TO_FETCH, error)),
             }
         }
     }
@@ -178,7 +178,8 @@ impl Run<'_> {
         let mirror = git.mirror(self.task.place.repository_id).await.map_err(refused_by_git)?;
         let token = self.repo.git_token(Scope::Fetch).await.map_err(Pause::from)?;
         let remote = self.remote(&git, token)?;
-        let fetched = mirror.fetch(&remote, &[Want::Branch(target.clone())]).await.map_err(refused_by_git)?;
+        let fetched = mirror.fetch(&remote, &[Want::Branch(target.clone())]).await;
+        let fetched = fetched.map_err(|error| self.remote_trouble("github_refused", TO_FETCH, error))?;
         let Some(moved) = fetched.into_iter().next() else {
             return Err(refusal("the branch of the pull request is gone"));
         };
@@ -211,10 +212,13 @@ impl Run<'_> {
             match bench.push(&remote, sha, branch, expect).await {
                 Ok(pushed) => return Ok(Sent::Done(pushed)),
                 Err(GitError::Moved) => return Ok(Sent::Moved),
-                Err(GitError::Rejected { reason }) => return Ok(Sent::Refused(reason)),
+                // What a person's token is not for is no matter of the branch.
+                Err(GitError::Rejected { reason }) if !(self.task.own_token && own_token::names_scope(&reason)) => {
+                    return Ok(Sent::Refused(reason));
+                }
                 Err(GitError::Auth(_)) if self.repo.git_may_try_again(scope, refusals).await => refusals += 1,
                 Err(GitError::NotFound(_)) if !followed && self.repo.follow().await? => followed = true,
-                Err(error) => return Err(refused_by_git(error)),
+                Err(error) => return Err(self.remote_trouble("github_refused", needed(scope), error)),
             }
         }
     }
@@ -223,6 +227,11 @@ impl Run<'_> {
 /// With what the push needs, and no more.
 fn scope(work: &Work) -> Scope {
     if work.workflows { Scope::PushWorkflows } else { Scope::Push }
+}
+
+/// The same, for people.
+fn needed(scope: Scope) -> &'static str {
+    if scope == Scope::PushWorkflows { "`contents: write` and `workflows: write`" } else { TO_PUSH }
 }
 
 fn sha(text: &str) -> Result<Sha, Halt> {
@@ -238,7 +247,12 @@ fn refused_by_git(error: GitError) -> Halt {
 }
 
 fn refusal(why: &str) -> Halt {
-    Halt::End(Ending::new("github_refused", why))
+    Halt::End(refusal_ending(why))
+}
+
+/// The ending, where GitHub refuses what the task can't do without.
+pub fn refusal_ending(why: &str) -> Ending {
+    own_token::ending(why).unwrap_or_else(|| Ending::new("github_refused", why))
 }
 
 /// What it means for the task that a write which it needs was not made.

@@ -62,8 +62,13 @@ pub async fn work(run: &Run<'_>, outbox: &Outbox<'_>) -> Result<Ending, Halt> {
         false => open_pull(run, outbox, &work, &published).await?,
     };
     let (money, elapsed) = (run.money(), run.elapsed());
-    match report::check(outbox, run.repo, run.task, &work, &published.head, money, elapsed).await {
+    let checked = match run.task.own_token {
+        true => Err(Undone::Refused("only Apps make check runs, and this is done with a person's token".to_owned())),
+        false => report::check(outbox, run.repo, run.task, &work, &published.head, money, elapsed).await,
+    };
+    match checked {
         Ok(_) => (),
+        Err(Undone::Refused(why)) if run.task.own_token => run.log.step("no check run", &why),
         // Without the permission for checks the comment and the pull request still say everything.
         Err(Undone::Refused(why)) => warn!("GitHub does not let us make a check run: {why}"),
         Err(other) => return Err(Halt::Pause(other.into())),

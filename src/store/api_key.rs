@@ -4,7 +4,7 @@ use anyhow::Result;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::Store;
+use super::{Among, Store};
 use crate::clock::{self, Millis};
 
 /// How old the note of a key's last use may be before it is written again.
@@ -20,8 +20,8 @@ pub struct ApiKey {
     pub hash: String,
     pub name: String,
     pub scopes: Vec<String>,
-    /// `owner/name` in small letters; `None` for all.
-    pub repositories: Option<Vec<String>>,
+    /// What it may know of; `None` for all.
+    pub repositories: Option<Among>,
     /// Requests a minute.
     pub rate_limit: Option<i64>,
     pub budget_micros_per_day: Option<i64>,
@@ -33,26 +33,28 @@ pub struct ApiKey {
 }
 
 const COLUMNS: &str = "key_id, prefix, hash, name, scopes, repositories, rate_limit, budget_micros_per_day, created_at,
-    created_by, expires_at, last_used_at";
+    created_by, expires_at, last_used_at, repository_ids";
 
 impl Store {
     /// Keep a new key. False if another one begins like it.
     pub async fn add_api_key(&self, key: &ApiKey) -> Result<bool> {
         const SQL: &str = "insert into api_key (key_id, prefix, hash, name, scopes, repositories, rate_limit,
-                               budget_micros_per_day, created_at, created_by, expires_at)
-                           values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) on conflict (prefix) do nothing";
+                               budget_micros_per_day, created_at, created_by, expires_at, repository_ids)
+                           values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) on conflict (prefix) do nothing";
+        let (names, ids) = key.repositories.as_ref().map(Among::columns).unzip();
         let added = sqlx::query(SQL)
             .bind(&key.key_id)
             .bind(&key.prefix)
             .bind(&key.hash)
             .bind(&key.name)
             .bind(key.scopes.join(" "))
-            .bind(key.repositories.as_ref().map(|them| them.join(" ")))
+            .bind(names)
             .bind(key.rate_limit)
             .bind(key.budget_micros_per_day)
             .bind(key.created_at)
             .bind(&key.created_by)
             .bind(key.expires_at)
+            .bind(ids)
             .execute(&self.write)
             .await?;
         Ok(added.rows_affected() == 1)
@@ -83,26 +85,31 @@ impl Store {
         Ok(revoked.rows_affected() == 1)
     }
 
-    /// Note that a key was used, once a minute: requests that read should not write.
+    /// Note that a key was used, once a minute: requests that read should not write. Names that it is narrowed to may have been
+    /// seen meanwhile.
     pub async fn note_use(&self, key: &ApiKey) -> Result<()> {
         const SQL: &str = "update api_key set last_used_at = $1 where key_id = $2";
         let now = clock::now();
         if key.last_used_at.is_none_or(|at| now - at >= USED) {
             sqlx::query(SQL).bind(now).bind(&key.key_id).execute(&self.write).await?;
+            if let Some(among) = &key.repositories {
+                self.narrow_key(&key.key_id, among, &self.look_up(among).await?).await?;
+            }
         }
         Ok(())
     }
 }
 
 fn read(row: &AnyRow) -> Result<ApiKey> {
-    let words = |text: String| text.split_whitespace().map(str::to_owned).collect();
+    let names: Option<String> = row.try_get("repositories")?;
+    let ids: Option<String> = row.try_get("repository_ids")?;
     Ok(ApiKey {
         key_id: row.try_get("key_id")?,
         prefix: row.try_get("prefix")?,
         hash: row.try_get("hash")?,
         name: row.try_get("name")?,
-        scopes: words(row.try_get("scopes")?),
-        repositories: row.try_get::<Option<String>, _>("repositories")?.map(words),
+        scopes: row.try_get::<String, _>("scopes")?.split_whitespace().map(str::to_owned).collect(),
+        repositories: names.map(|names| Among::read(&names, ids.as_deref())),
         rate_limit: row.try_get("rate_limit")?,
         budget_micros_per_day: row.try_get("budget_micros_per_day")?,
         created_at: row.try_get("created_at")?,

@@ -17,6 +17,8 @@ const STEP: i64 = 50;
 pub enum Secret {
     /// The caller's own key for the model.
     ModelKey,
+    /// Their own token for GitHub.
+    GithubToken,
     CallbackUrl,
     CallbackSecret,
 }
@@ -26,6 +28,7 @@ impl Secret {
     fn name(self) -> &'static str {
         match self {
             Self::ModelKey => "anthropic_api_key",
+            Self::GithubToken => "github_token",
             Self::CallbackUrl => "callback_url",
             Self::CallbackSecret => "callback_secret",
         }
@@ -36,6 +39,7 @@ impl Secret {
 #[derive(Debug, Clone, Default)]
 pub struct Brings {
     pub model_key: Option<SecretString>,
+    pub github_token: Option<SecretString>,
     pub callback: Option<NewCallback>,
 }
 
@@ -47,10 +51,15 @@ impl Store {
         task_id: &str,
         brings: &Brings,
     ) -> Result<()> {
-        const OWN: &str = "update task set own_key = 1 where task_id = $1";
-        if let Some(key) = &brings.model_key {
-            sqlx::query(OWN).bind(task_id).execute(&mut **tx).await?;
-            self.keep_secret(tx, task_id, Secret::ModelKey, key).await?;
+        const OWN_KEY: &str = "update task set own_key = 1 where task_id = $1";
+        const OWN_TOKEN: &str = "update task set own_token = 1 where task_id = $1";
+        let own =
+            [(OWN_KEY, Secret::ModelKey, &brings.model_key), (OWN_TOKEN, Secret::GithubToken, &brings.github_token)];
+        for (sql, what, secret) in own {
+            if let Some(secret) = secret {
+                sqlx::query(sql).bind(task_id).execute(&mut **tx).await?;
+                self.keep_secret(tx, task_id, what, secret).await?;
+            }
         }
         if let Some(callback) = &brings.callback {
             Self::keep_callback(tx, task_id, callback).await?;
@@ -91,14 +100,14 @@ impl Store {
         Ok(Some(plain.into()))
     }
 
-    /// A task of a caller has ended, within the transaction that ends it: their key goes, and whoever wants to hear of the end
+    /// A task of a caller has ended, within the transaction that ends it: their key and their token go, and whoever wants to hear of the end
     /// is called. Whether somebody is.
     pub(super) async fn settle_with_caller(
         &self,
         tx: &mut Transaction<'static, Any>,
         task_id: &str,
     ) -> sqlx::Result<bool> {
-        const WIPE: &str = "delete from task_secret where task_id = $1 and name = $2";
+        const WIPE: &str = "delete from task_secret where task_id = $1 and name in ($2, $3)";
         const NOTIFY: &str = "select pg_notify($1, $2)";
         let call = format!(
             "insert into job (job_id, queue, lane, thread, run_at, created_at)
@@ -106,7 +115,8 @@ impl Store {
              on conflict do nothing",
             self.dialect.now()
         );
-        sqlx::query(WIPE).bind(task_id).bind(Secret::ModelKey.name()).execute(&mut **tx).await?;
+        let wipe = sqlx::query(WIPE).bind(task_id).bind(Secret::ModelKey.name()).bind(Secret::GithubToken.name());
+        wipe.execute(&mut **tx).await?;
         let called = sqlx::query(AssertSqlSafe(call)).bind(Queue::Callback.name()).bind(clock::now()).bind(task_id);
         let called = called.execute(&mut **tx).await?.rows_affected() == 1;
         if called && self.dialect == Dialect::Postgres {
@@ -122,10 +132,10 @@ impl Store {
                                where not exists (select 1 from task where task.task_id = task_secret.task_id
                                                     and task.ended_at is null)
                                  and not exists (select 1 from callback where callback.task_id = task_secret.task_id
-                                                    and callback.outcome is null and task_secret.name <> $1)
-                               order by created_at limit $2)";
-        let gone = sqlx::query(SQL).bind(Secret::ModelKey.name()).bind(STEP).execute(&self.write).await?;
-        Ok(gone.rows_affected())
+                                                    and callback.outcome is null and task_secret.name not in ($1, $2))
+                               order by created_at limit $3)";
+        let gone = sqlx::query(SQL).bind(Secret::ModelKey.name()).bind(Secret::GithubToken.name()).bind(STEP);
+        Ok(gone.execute(&self.write).await?.rows_affected())
     }
 
     /// Seal some of what was brought with the first key, where it was another one's. Whether there may be more.

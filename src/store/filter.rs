@@ -35,13 +35,26 @@ impl Filter {
 
     /// The expression is one of these; of no values, nothing is.
     pub fn one_of(&mut self, expression: &str, values: &[String]) {
+        self.either(("", &[]), (expression, values));
+    }
+
+    /// One of two expressions is one of its values; of no values at all, nothing is.
+    pub fn either(&mut self, numbers: (&str, &[i64]), texts: (&str, &[String])) {
+        let mut either = Vec::new();
+        if !numbers.1.is_empty() {
+            either.push(self.is_in(numbers.0, numbers.1.iter().copied().map(Value::Number)));
+        }
+        if !texts.1.is_empty() {
+            either.push(self.is_in(texts.0, texts.1.iter().cloned().map(Value::Text)));
+        }
+        self.conditions.push(if either.is_empty() { "1 = 0".to_owned() } else { format!("({})", either.join(" or ")) });
+    }
+
+    fn is_in(&mut self, expression: &str, values: impl Iterator<Item = Value>) -> String {
         let from = self.values.len();
-        self.values.extend(values.iter().cloned().map(Value::Text));
+        self.values.extend(values);
         let names: Vec<String> = (from + 1..=self.values.len()).map(|n| format!("${n}")).collect();
-        self.conditions.push(match names.is_empty() {
-            true => "1 = 0".to_owned(),
-            false => format!("{expression} in ({})", names.join(", ")),
-        });
+        format!("{expression} in ({})", names.join(", "))
     }
 
     /// What comes after `(at, id)` in a list that is newest first.

@@ -45,9 +45,12 @@ impl Store {
         Ok(found)
     }
 
-    /// A repository has another name, and perhaps another owner with an installation of their own: its open tasks follow.
+    /// A repository has another name, and perhaps another owner with an installation of their own: its open tasks follow. What
+    /// works with its caller's own token goes on with that.
     pub async fn move_repository(&self, repository: u64, name: &str, installation: u64) -> sqlx::Result<u64> {
-        const SQL: &str = "update task set repository = $1, installation_id = $2 where repository_id = $3
+        const SQL: &str = "update task set repository = $1,
+                               installation_id = case when own_token = 1 then installation_id else $2 end
+                           where repository_id = $3
                            and task_id in (select job_id from job where queue = 'task')";
         let moved = sqlx::query(SQL).bind(name).bind(installation as i64).bind(repository as i64);
         Ok(moved.execute(&self.write).await?.rows_affected())

@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, Row as _};
 
 use super::filter::Filter;
 use super::task::{COLUMNS, StoredTask, read};
-use super::{DeliveryState, Store};
+use super::{Among, DeliveryState, Store};
 use crate::clock::Millis;
 use crate::task::State;
 
@@ -18,8 +18,8 @@ pub struct TaskQuery {
     /// The kind of trigger, such as `comment`.
     pub source: Option<String>,
     pub since: Option<Millis>,
-    /// What the one who asks may see; `None` for all. In small letters.
-    pub among: Option<Vec<String>>,
+    /// What the one who asks may see; `None` for all.
+    pub among: Option<Among>,
     /// Older than this task: when it was made, and its id.
     pub before: Option<(Millis, String)>,
 }
@@ -34,7 +34,8 @@ pub struct DeliveryQuery {
     pub since: Option<Millis>,
     /// Received before this moment.
     pub until: Option<Millis>,
-    pub among: Option<Vec<String>>,
+    /// By the names that they have now: deliveries are known by no other.
+    pub among: Option<Among>,
     /// Older than this one, by its id.
     pub before: Option<String>,
 }
@@ -100,8 +101,8 @@ impl Store {
     }
 
     /// One delivery without its body, if the one who asks may see it.
-    pub async fn delivery_line(&self, id: &str, among: Option<&[String]>) -> Result<Option<DeliveryLine>> {
-        let query = DeliveryQuery { id: Some(id.to_owned()), among: among.map(<[_]>::to_vec), ..Default::default() };
+    pub async fn delivery_line(&self, id: &str, among: Option<&Among>) -> Result<Option<DeliveryLine>> {
+        let query = DeliveryQuery { id: Some(id.to_owned()), among: among.cloned(), ..Default::default() };
         Ok(self.find_deliveries(&query, 1).await?.pop())
     }
 
@@ -164,7 +165,7 @@ impl TaskQuery {
             filter.number("created_at >= ?", since);
         }
         if let Some(among) = &self.among {
-            filter.one_of("lower(repository)", among);
+            among.filter(&mut filter);
         }
         if let Some((at, id)) = &self.before {
             filter.older("created_at", *at, "task_id", id);
@@ -200,7 +201,7 @@ impl DeliveryQuery {
             filter.number("received_at < ?", until);
         }
         if let Some(among) = &self.among {
-            filter.one_of("lower(coalesce(repository, ''))", among);
+            filter.one_of("lower(coalesce(repository, ''))", &among.names());
         }
         if let Some(before) = &self.before {
             filter.text("delivery_id < ?", before);

@@ -12,6 +12,8 @@ use sqlx::{Any, AnyPool, Connection as _, Executor as _, Row as _, Transaction};
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+mod among;
+mod answered;
 mod api_key;
 mod approval;
 mod artifact;
@@ -50,6 +52,7 @@ mod used;
 mod waiting;
 mod wake;
 
+pub use among::{Among, Narrowed};
 pub use api_key::ApiKey;
 pub use approval::ChangeAfter;
 pub use artifact::{Artifact, Content, NewArtifact};

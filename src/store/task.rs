@@ -73,13 +73,15 @@ pub struct StoredTask {
     pub parent_id: Option<String>,
     /// The model is paid for by whoever asked, with a key of their own.
     pub own_key: bool,
+    /// What is done on GitHub is done by whoever asked, with a token of their own.
+    pub own_token: bool,
 }
 
 pub(super) const COLUMNS: &str =
     "task_id, kind, delivery_id, installation_id, repository_id, repository, number, requester_id, requester,
     trigger_json, prompt, snapshot, state, progress, ending, spent_micros, turns, created_at, started_at, ended_at,
     waits_for, waits_until, waits_says, waits_since, waits_tries, snapshot_hash, budget_micros, budget_asked, parent_id,
-    own_key";
+    own_key, own_token";
 
 impl Store {
     /// Make a task and its queue row, under the delivery's claim. A new review takes the place of one that waits.
@@ -321,6 +323,7 @@ impl Store {
         }
         let ended = sqlx::query_scalar(SQL).bind(to.name()).bind(clock::now()).bind(&lease.job_id);
         let key_id: Option<Option<String>> = ended.fetch_optional(&mut *tx).await?;
+        Self::note_answers(&mut tx, &lease.job_id).await?;
         let called = match key_id.flatten() {
             Some(_) => self.settle_with_caller(&mut tx, &lease.job_id).await?,
             None => false,
@@ -370,5 +373,6 @@ pub(super) fn read(row: &AnyRow) -> Result<StoredTask> {
         budget_asked: row.try_get("budget_asked")?,
         parent_id: row.try_get("parent_id")?,
         own_key: row.try_get::<i64, _>("own_key")? == 1,
+        own_token: row.try_get::<i64, _>("own_token")? == 1,
     })
 }

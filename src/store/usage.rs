@@ -6,9 +6,9 @@ use anyhow::Result;
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::Store;
 use super::filter::Filter;
 use super::used::{Tokens, tokens};
+use super::{Among, Store};
 use crate::clock::Millis;
 
 /// What is added up together.
@@ -32,7 +32,13 @@ pub struct Usage {
     pub cancelled: i64,
     pub pulls: i64,
     pub cost_micros: i64,
+    /// What of it was paid with keys of callers' own.
+    pub own_key_cost_micros: i64,
     pub turns: i64,
+    /// Milliseconds from the ask to the first sign on GitHub and to the pull request, on average over the tasks that have come so
+    /// far and have ended.
+    pub first_reaction_ms: Option<i64>,
+    pub pull_ms: Option<i64>,
     pub tokens: Tokens,
 }
 
@@ -41,18 +47,12 @@ const TOKENS: &str = "cast(sum(input) as bigint), cast(sum(output) as bigint), c
 
 impl Store {
     /// Tasks that were made from `since` until before `until`, added up. Days are UTC's.
-    pub async fn usage(
-        &self,
-        by: UsageBy,
-        since: Millis,
-        until: Millis,
-        among: Option<&[String]>,
-    ) -> Result<Vec<Usage>> {
+    pub async fn usage(&self, by: UsageBy, since: Millis, until: Millis, among: Option<&Among>) -> Result<Vec<Usage>> {
         let mut filter = Filter::default();
         filter.number("created_at >= ?", since);
         filter.number("created_at < ?", until);
         if let Some(among) = among {
-            filter.one_of("lower(repository)", among);
+            among.filter(&mut filter);
         }
         match by {
             UsageBy::Day => self.usage_of("cast(created_at / 86400000 * 86400000 as text)", &filter).await,
@@ -64,7 +64,8 @@ impl Store {
 
     async fn usage_of(&self, of: &str, filter: &Filter) -> Result<Vec<Usage>> {
         let sql = format!(
-            "select {of} as of_what, {}, cast(sum(spent_micros) as bigint), cast(sum(turns) as bigint)
+            "select {of} as of_what, {}, cast(sum(spent_micros) as bigint), cast(sum(turns) as bigint),
+                    cast(sum(case when own_key = 1 then spent_micros else 0 end) as bigint)
              from task {} group by {of} order by {of}",
             outcomes(),
             filter.sql()
@@ -87,7 +88,8 @@ impl Store {
 
     async fn usage_by_model(&self, filter: &Filter) -> Result<Vec<Usage>> {
         let sql = format!(
-            "select model, {}, cast(sum(micros) as bigint), cast(sum(turns) as bigint), {TOKENS}
+            "select model, {}, cast(sum(micros) as bigint), cast(sum(turns) as bigint),
+                    cast(sum(case when own_key = 1 then micros else 0 end) as bigint), {TOKENS}
              from (select used.model, used.task_id, sum(micros) as micros, sum(input) as input, sum(output) as output,
                           sum(cache_read) as cache_read, sum(cache_write) as cache_write
                    from task join used on used.task_id = task.task_id {} group by used.model, used.task_id) as used
@@ -96,14 +98,15 @@ impl Store {
             filter.sql()
         );
         let rows = filter.bind(sqlx::query(AssertSqlSafe(sql))).fetch_all(&self.read).await?;
-        rows.iter().map(|row| line(row, tokens(row, 8)?)).collect()
+        rows.iter().map(|row| line(row, tokens(row, 11)?)).collect()
     }
 }
 
 fn outcomes() -> String {
     let count = |is_so: &str| format!("cast(sum(case when {is_so} then 1 else 0 end) as bigint)");
     let so = ["state = 'completed'", "state = 'failed'", "state = 'cancelled'", "pull is not null"];
-    format!("count(*), {}", so.map(count).join(", "))
+    let times = ["answered_after", "pull_after"].map(|it| format!("cast(avg({it}) as bigint)"));
+    format!("count(*), {}, {}", so.map(count).join(", "), times.join(", "))
 }
 
 fn line(row: &AnyRow, tokens: Tokens) -> Result<Usage> {
@@ -114,8 +117,11 @@ fn line(row: &AnyRow, tokens: Tokens) -> Result<Usage> {
         failed: row.try_get(3)?,
         cancelled: row.try_get(4)?,
         pulls: row.try_get(5)?,
-        cost_micros: row.try_get(6)?,
-        turns: row.try_get(7)?,
+        first_reaction_ms: row.try_get(6)?,
+        pull_ms: row.try_get(7)?,
+        cost_micros: row.try_get(8)?,
+        turns: row.try_get(9)?,
+        own_key_cost_micros: row.try_get(10)?,
         tokens,
     })
 }

@@ -18,6 +18,11 @@ pub use templates::render;
 /// GitHub refuses comments above 65,536 characters; some room is left for what it counts differently.
 pub const LONGEST_COMMENT: usize = 64_000;
 
+/// Whether a text begins with a marker, as ours do.
+pub fn is_marked(text: &str) -> bool {
+    text.starts_with("<!-- cloud-agent:")
+}
+
 /// A text of ours without the markers that it is found again by.
 pub fn without_markers(text: &str) -> String {
     const OPENS: &str = "<!-- cloud-agent:";

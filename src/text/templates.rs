@@ -53,6 +53,7 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
         "report/left_out.md",
         "report/progress.md",
         "report/own_key.md",
+        "report/no_check.md",
         "report/pull.md",
         "report/refusal.md",
         "report/review/comment.md",

@@ -5,6 +5,7 @@ use super::installation::{self, Change};
 use super::payload::{CheckEvent, Common, Envelope, Issue, IssueEvent, MergeGroupEvent, Pull, PullEvent, User};
 pub use crate::task::Wants;
 use crate::task::{Account, Command, Place, Said, Trigger, parse, speaks};
+use crate::text;
 
 /// The words that the bot listens to.
 #[derive(Debug, Clone)]
@@ -189,6 +190,10 @@ fn issue(event: &str, it: IssueEvent, names: &Names, us: Us) -> Heard {
     }
     if it.common.sender.kind == "Bot" {
         return Heard::Nothing(A_BOT);
+    }
+    // What a task said with a person's own token comes back under that name.
+    if it.comment.as_ref().and_then(|it| it.body.as_deref()).is_some_and(text::is_marked) {
+        return Heard::Nothing(OURS);
     }
     let said = |text: &Option<String>| parse(text.as_deref().unwrap_or_default(), &names.mention);
     let (trigger, command) = match (event, it.common.action.as_str(), &it.comment) {

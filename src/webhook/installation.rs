@@ -36,7 +36,7 @@ pub enum What {
     /// It was granted more, covers more, or is active again.
     More { again: bool },
     /// A repository has another name, or another owner, whose installation this is.
-    Named { repository: u64, name: String },
+    Named { repository: u64, was: Option<String>, name: String },
     /// An account has another name.
     Owner { from: String, to: String },
 }
@@ -86,6 +86,37 @@ struct Account {
 #[derive(Default, Deserialize)]
 struct Changes {
     login: Option<From>,
+    repository: Option<Renamed>,
+    owner: Option<Transferred>,
+}
+
+#[derive(Deserialize)]
+struct Renamed {
+    name: From,
+}
+
+/// The account that had it before, a person's or an organisation's.
+#[derive(Deserialize)]
+struct Transferred {
+    from: Owners,
+}
+
+#[derive(Deserialize)]
+struct Owners {
+    user: Option<Account>,
+    organization: Option<Account>,
+}
+
+impl Changes {
+    /// What a repository was called before it was renamed, or given to somebody else.
+    fn name_before(self, name: &str) -> Option<String> {
+        let (owner, short) = name.split_once('/')?;
+        if let Some(renamed) = self.repository {
+            return Some(format!("{owner}/{}", renamed.name.from));
+        }
+        let from = self.owner?.from;
+        Some(format!("{}/{short}", from.organization.or(from.user)?.login))
+    }
 }
 
 #[derive(Deserialize)]
@@ -115,7 +146,10 @@ pub fn hear(event: &str, payload: &[u8]) -> Result<Heard, serde_json::Error> {
         ("installation_repositories", ..) => What::More { again: false },
         ("repository", "deleted", Some(at)) => What::Gone(Gone::Deleted, Some(vec![at.id])),
         ("repository", "archived", Some(at)) => What::Gone(Gone::Archived, Some(vec![at.id])),
-        ("repository", _, Some(at)) => What::Named { repository: at.id, name: at.name.full_name },
+        ("repository", _, Some(at)) => {
+            let was = it.changes.name_before(&at.name.full_name);
+            What::Named { repository: at.id, was, name: at.name.full_name }
+        }
         ("installation_target", ..) => match (it.changes.login, it.account) {
             (Some(old), Some(account)) => What::Owner { from: old.from, to: account.login },
             _ => return Ok(NOTHING),
@@ -145,12 +179,14 @@ pub(super) async fn decide(app: &App, job: &Job, it: &Change) -> Result<Decided,
             let says = format!("asks for new tokens from now on, told {told} stopped tasks, took up {kept} deliveries");
             Ok(done(DeliveryState::Done, &says))
         }
-        What::Named { repository, name } => {
+        What::Named { repository, was, name } => {
+            app.store.rename_in_keys(*repository, was.as_deref(), name).await?;
             app.github.learn(*repository, Some(name), Some(installation));
             let moved = app.store.move_repository(*repository, name, installation).await?;
             Ok(done(DeliveryState::Done, &format!("the repository is {name} now, {moved} open tasks follow")))
         }
         What::Owner { from, to } => {
+            app.store.rename_owner_in_keys(from, to).await?;
             let renamed = app.store.rename_owner(installation, from, to).await?;
             Ok(done(DeliveryState::Done, &format!("{from} is {to} now, {renamed} open tasks follow")))
         }
@@ -271,7 +307,7 @@ mod tests {
                 "account": { "login": "new" }, "changes": { "login": { "from": "old" } }, "sender": null })
         };
         let change = |what| Heard::Installation(Change { installation: 3, what, since: None });
-        let name = || What::Named { repository: 7, name: "new/app".to_owned() };
+        let name = || What::Named { repository: 7, was: None, name: "new/app".to_owned() };
         for (kind, action, what) in [
             ("installation", "deleted", What::Gone(Gone::Uninstalled, None)),
             ("installation", "suspend", What::Gone(Gone::Suspended, None)),
@@ -288,6 +324,17 @@ mod tests {
             assert!(is_change(kind, action), "{kind}.{action}");
             assert_eq!(heard(kind, &event(action)), change(what), "{kind}.{action}");
         }
+        let before = |changes: serde_json::Value| {
+            let told = serde_json::json!({ "changes": changes, "repository": repository, "action": "renamed", "installation": { "id": 3 } });
+            match heard("repository", &told) {
+                Heard::Installation(Change { what: What::Named { was, .. }, .. }) => was,
+                other => panic!("{other:?}"),
+            }
+        };
+        let owner = |kind: &str| serde_json::json!({ "owner": { "from": { kind: { "login": "me" } } } });
+        assert_eq!(before(serde_json::json!({ "repository": { "name": { "from": "old" } } })).unwrap(), "new/old");
+        assert_eq!(before(owner("user")).unwrap(), "me/app");
+        assert_eq!(before(owner("organization")).unwrap(), "me/app");
         assert!(!is_change("repository", "edited") && !is_change("installation", "created"));
         // Of a repository's own webhook, which no App sends.
         let bare = serde_json::json!({ "action": "deleted", "repository": repository });

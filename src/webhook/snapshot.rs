@@ -113,7 +113,12 @@ pub async fn take(
         _ => u64::MAX,
     };
     // What we said in a conversation tells the agent nothing about its subject.
-    remarks.retain(|remark| remark.id < before && remark.user.as_ref().is_none_or(|user| user.id != desk.us));
+    // With a person's own token it was said in their name.
+    let ours = |remark: &Remark| {
+        let by_us = remark.user.as_ref().is_some_and(|user| user.id == desk.us);
+        by_us || remark.body.as_deref().is_some_and(text::is_marked)
+    };
+    remarks.retain(|remark| remark.id < before && !ours(remark));
     remarks.drain(..remarks.len().saturating_sub(REMARKS));
     let mut linked = match pull {
         Some(_) => linked(repo, &ask.body).await?,

@@ -1,4 +1,4 @@
-//! Who is asking: nobody, the App by JWT, or an installation by token. Refuses as GitHub refuses.
+//! Who is asking: nobody, the App by JWT, an installation by token, or a person by a token of their own. Refuses as GitHub refuses.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -52,8 +52,15 @@ fn jwt(world: &World, text: &str) -> Result<Credential, Answer> {
     if ours { Ok(Credential::Jwt) } else { no("Integration not found") }
 }
 
-/// The credential behind an installation token, if it lives.
+/// The credential behind a token, if it lives.
 pub(crate) fn of_token(world: &World, state: &State, text: &str) -> Result<Credential, Answer> {
+    if let Some(token) = state.personal_tokens.get(text) {
+        return Ok(Credential::Person {
+            id: token.person,
+            permissions: token.permissions.clone(),
+            repository_ids: token.repositories.clone(),
+        });
+    }
     let token = state.tokens.get(text).ok_or_else(Answer::bad_credentials)?;
     if token.expires_at <= world.clock.now() || state.installation.gone {
         return Err(Answer::bad_credentials());

@@ -12,6 +12,7 @@ use tokio::process::Command;
 use super::answer::Answer;
 use super::auth::{allows, of_token, password};
 use super::git::{GIT, clean_environment};
+use super::rest::{fetches, pushes};
 use super::{BOT_ID, Credential, World};
 
 /// `/{owner}/{name}.git/{service path}`, also without `.git`; the repository's full name and the rest.
@@ -37,15 +38,21 @@ pub(crate) async fn serve(
         Err((refusal, credential)) => return (plain(&refusal), credential),
     };
     let before = (rest == "git-receive-pack").then(|| world.bare(repo).branches());
+    let by = match &credential {
+        Credential::Person { id, .. } => *id,
+        _ => BOT_ID,
+    };
     let workflows = match &credential {
-        Credential::Installation { permissions, .. } => allows(permissions, "workflows", "write"),
+        Credential::Installation { permissions, .. } | Credential::Person { permissions, .. } => {
+            allows(permissions, "workflows", "write")
+        }
         _ => false,
     };
     let answer = backend(world, repo, rest, request, workflows).await;
     if let Some(before) = before {
         let world = Arc::clone(world);
         let noticing = tokio::task::spawn_blocking(move || {
-            let events = world.branches_moved(&mut world.state(), BOT_ID, repo, &before);
+            let events = world.branches_moved(&mut world.state(), by, repo, &before);
             world.deliver_later(events);
         });
         noticing.await.unwrap();
@@ -78,6 +85,14 @@ fn admit(
     let credential = of_token(world, &state, &given.ok_or_else(wrong)?).map_err(|no| {
         if no.status == 403 { refuse(text(403, "This installation has been suspended")) } else { wrong() }
     })?;
+    if let Credential::Person { .. } = &credential {
+        let found = repo.filter(|it| !it.private || fetches(&state, &credential, it.id)).map(|it| it.id);
+        let Some(repo) = found else { return Err((text(404, "Repository not found."), credential)) };
+        return match writes && !pushes(&state, &credential, repo) {
+            true => Err((text(403, "Write access to repository not granted."), credential)),
+            false => Ok((repo, credential)),
+        };
+    }
     let Credential::Installation { permissions, repository_ids, .. } = &credential else { return Err(wrong()) };
     let within = |id: u64| repository_ids.as_ref().is_none_or(|ids| ids.contains(&id));
     let granted =

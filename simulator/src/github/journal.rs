@@ -21,6 +21,14 @@ pub enum Credential {
         /// `None`: all repositories of the installation.
         repository_ids: Option<Vec<u64>>,
     },
+    /// A person's own token.
+    Person {
+        /// The account.
+        id: u64,
+        permissions: Permissions,
+        /// `None`: all repositories that the person has a role in.
+        repository_ids: Option<Vec<u64>>,
+    },
 }
 
 /// One request, REST or git.

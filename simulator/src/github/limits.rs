@@ -66,16 +66,17 @@ pub(crate) fn secondary(retry_after: Option<u64>) -> Answer {
     }
 }
 
-/// Counts one created thing, or refuses because too much was created.
-pub(crate) fn create(options: &Options, state: &mut State, now: u64) -> Result<(), Answer> {
-    while state.created.front().is_some_and(|at| at + HOUR <= now) {
-        state.created.pop_front();
+/// Counts one thing created by an account, or refuses because it has created too much.
+pub(crate) fn create(options: &Options, state: &mut State, by: u64, now: u64) -> Result<(), Answer> {
+    let created = state.created.entry(by).or_default();
+    while created.front().is_some_and(|at| at + HOUR <= now) {
+        created.pop_front();
     }
     let (per_minute, per_hour) = options.content_budget;
-    let last_minute = state.created.iter().filter(|at| **at + 60 > now).count();
-    if last_minute >= per_minute || state.created.len() >= per_hour {
+    let last_minute = created.iter().filter(|at| **at + 60 > now).count();
+    if last_minute >= per_minute || created.len() >= per_hour {
         return Err(secondary(Some(60)));
     }
-    state.created.push_back(now);
+    created.push_back(now);
     Ok(())
 }

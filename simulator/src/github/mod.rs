@@ -20,6 +20,7 @@ mod look;
 mod openapi;
 mod pages;
 mod people;
+mod personal;
 mod pulls;
 mod rest;
 mod reviews;
@@ -312,6 +313,7 @@ fn first_state(options: &Options) -> State {
         jobs: std::collections::BTreeMap::new(),
         tickets: std::collections::HashMap::new(),
         tokens: std::collections::HashMap::new(),
+        personal_tokens: std::collections::HashMap::new(),
         installation: Installation { permissions: permissions(GRANTED), suspended_at: None, gone: false },
         hook: Hook {
             url: String::new(),
@@ -328,7 +330,7 @@ fn first_state(options: &Options) -> State {
         faults: Vec::new(),
         lag: std::cell::RefCell::default(),
         used: std::collections::HashMap::new(),
-        created: std::collections::VecDeque::new(),
+        created: std::collections::HashMap::new(),
         served: 0,
     }
 }

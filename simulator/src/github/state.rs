@@ -215,6 +215,15 @@ pub(crate) struct Token {
     pub expires_at: u64,
 }
 
+/// A person's own token: classic, or narrowed to repositories and permissions.
+#[derive(Clone, Debug)]
+pub(crate) struct PersonalToken {
+    pub person: u64,
+    pub permissions: Permissions,
+    /// None: every repository that the person has a role in.
+    pub repositories: Option<Vec<u64>>,
+}
+
 #[derive(Debug)]
 pub(crate) struct Installation {
     pub permissions: Permissions,
@@ -250,6 +259,7 @@ pub(crate) struct State {
     /// One-time addresses of logs.
     pub tickets: HashMap<String, Ticket>,
     pub tokens: HashMap<String, Token>,
+    pub personal_tokens: HashMap<String, PersonalToken>,
     pub installation: Installation,
     pub hook: Hook,
     pub deliveries: Vec<Delivery>,
@@ -264,8 +274,8 @@ pub(crate) struct State {
     pub lag: RefCell<Lag>,
     /// Primary limit: requests used in the window that started at this second, per token or address.
     pub used: HashMap<String, (u64, u64)>,
-    /// When the installation created content, newest last.
-    pub created: VecDeque<u64>,
+    /// When an account created content, newest last.
+    pub created: HashMap<u64, VecDeque<u64>>,
     pub served: u64,
 }
 

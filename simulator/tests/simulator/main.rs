@@ -9,6 +9,7 @@ mod graphql;
 mod messages;
 mod pages;
 mod people;
+mod personal;
 mod pulls;
 mod rest;
 mod reviews;

@@ -192,6 +192,13 @@ pub struct Brought {
     /// Only here to be refused: a flag can be read by everybody on the machine.
     #[arg(long, env = "CA_ANTHROPIC_API_KEY", hide_env_values = true, hide = true)]
     pub anthropic_api_key: Option<SecretString>,
+    /// Work on GitHub with the token in CA_GITHUB_TOKEN, in the name of whoever has it, for this task alone: also where the App is
+    /// not installed.
+    #[arg(long)]
+    pub own_token: bool,
+    /// Only here to be refused: a flag can be read by everybody on the machine.
+    #[arg(long, env = "CA_GITHUB_TOKEN", hide_env_values = true, hide = true)]
+    pub github_token: Option<SecretString>,
 }
 
 #[derive(Debug, Args)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::args::By;
 use super::screen::{self, dim};
-use crate::api::{CallbackView, DeliveryView, KeyView, ReplayView, TaskView, TokenView, UsageLine};
+use crate::api::{CallbackView, DeliveryView, KeyView, ReplayView, TaskView, UsageLine};
 use crate::clock;
 use crate::config::Span;
 use crate::text;
@@ -38,6 +38,7 @@ pub fn card(task: &TaskView) -> String {
     lines.extend(address(task).map(|url| format!("pull     {url}")));
     lines.extend(task.branch.as_ref().map(|branch| format!("branch   {branch}")));
     lines.extend(task.own_key.then(|| "key      of whoever asked".to_owned()));
+    lines.extend(task.own_token.then(|| "token    of whoever asked".to_owned()));
     lines.extend(task.callback.as_ref().map(|it| format!("callback {}", callback(it))));
     if let Some(blocked) = &task.blocked {
         lines.extend(blocked.hosts.iter().map(|it| format!("refused  {} ({} times)", it.host, it.times)));
@@ -53,6 +54,7 @@ pub fn card(task: &TaskView) -> String {
             let sha: String = it.sha.chars().take(7).collect();
             format!("commit   {sha} {}", text::line(&it.subject, 80))
         }));
+        lines.extend(result.notes.iter().map(|note| format!("note     {note}")));
         lines.extend(result.artifacts.review_url.as_ref().map(|url| format!("review   {url}")));
     }
     lines.extend(said(task).map(|says| format!("\n{says}")));
@@ -164,17 +166,7 @@ pub fn key_row(key: &KeyView) -> String {
 /// What was used, as a table with its sum. A task counts for each model that it has used, so that these counts have none.
 pub fn usage(lines: &[UsageLine], by: By) -> String {
     let counts = !matches!(by, By::Model);
-    let mut sum = UsageLine {
-        of: "all".to_owned(),
-        tasks: 0,
-        completed: 0,
-        failed: 0,
-        cancelled: 0,
-        pulls: 0,
-        cost_micros: 0,
-        turns: 0,
-        tokens: TokenView::default(),
-    };
+    let mut sum = UsageLine { of: "all".to_owned(), ..UsageLine::default() };
     for it in lines {
         sum.tasks += it.tasks;
         sum.completed += it.completed;
@@ -182,15 +174,18 @@ pub fn usage(lines: &[UsageLine], by: By) -> String {
         sum.cancelled += it.cancelled;
         sum.pulls += it.pulls;
         sum.cost_micros += it.cost_micros;
+        sum.own_key_cost_micros += it.own_key_cost_micros;
         sum.turns += it.turns;
         sum.tokens.input_tokens += all_in(it);
         sum.tokens.output_tokens += it.tokens.output_tokens;
     }
     let wide = lines.iter().map(|it| it.of.chars().count()).max().unwrap_or_default().max(3);
+    // Averages have no sum.
+    let time = |ms: Option<i64>| ms.map(text::elapsed).unwrap_or_default();
     let row = |it: &UsageLine, counts: bool| {
         let count = |n: i64| if counts { n.to_string() } else { String::new() };
         format!(
-            "{:<wide$}  {:>6}  {:>9}  {:>6}  {:>9}  {:>5}  {:>6}  {:>12}  {:>11}  {:>10}",
+            "{:<wide$}  {:>6}  {:>9}  {:>6}  {:>9}  {:>5}  {:>6}  {:>12}  {:>11}  {:>10}  {:>10}  {:>10}  {:>10}",
             it.of,
             count(it.tasks),
             count(it.completed),
@@ -200,12 +195,27 @@ pub fn usage(lines: &[UsageLine], by: By) -> String {
             count(it.turns),
             all_in(it),
             it.tokens.output_tokens,
-            format!("${}", text::dollars(it.cost_micros))
+            format!("${}", text::dollars(it.cost_micros)),
+            format!("${}", text::dollars(it.own_key_cost_micros)),
+            time(it.first_reaction_ms),
+            time(it.pull_ms)
         )
     };
     let head = format!(
-        "{:<wide$}  {:>6}  {:>9}  {:>6}  {:>9}  {:>5}  {:>6}  {:>12}  {:>11}  {:>10}",
-        "", "tasks", "completed", "failed", "cancelled", "pulls", "turns", "tokens in", "tokens out", "cost"
+        "{:<wide$}  {:>6}  {:>9}  {:>6}  {:>9}  {:>5}  {:>6}  {:>12}  {:>11}  {:>10}  {:>10}  {:>10}  {:>10}",
+        "",
+        "tasks",
+        "completed",
+        "failed",
+        "cancelled",
+        "pulls",
+        "turns",
+        "tokens in",
+        "tokens out",
+        "cost",
+        "own keys",
+        "reaction",
+        "to pull"
     );
     let mut table = vec![dim().apply_to(head).to_string()];
     table.extend(lines.iter().map(|it| row(it, true)));

@@ -39,8 +39,9 @@ pub async fn run(ca: &Ca, command: &Task) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Task::Resume { task, prompt, again } => {
-            let Sent { anthropic_api_key, callback_url, callback_secret } = sent(&again.brought)?;
-            let body = Resumed { prompt: words(prompt)?, anthropic_api_key, callback_url, callback_secret };
+            let Sent { anthropic_api_key, github_token, callback_url, callback_secret } = sent(&again.brought)?;
+            let prompt = words(prompt)?;
+            let body = Resumed { prompt, anthropic_api_key, github_token, callback_url, callback_secret };
             make(ca, &["api", "v1", "tasks", task, "resume"], Some(&body), again).await
         }
         Task::Retry { task, again } => {
@@ -100,7 +101,7 @@ async fn create(
         name => (None, name),
     };
     let budget_usd = terms.budget.map(|it| it.micros as f64 / 1e6);
-    let Sent { anthropic_api_key, callback_url, callback_secret } = sent(&terms.again.brought)?;
+    let Sent { anthropic_api_key, github_token, callback_url, callback_secret } = sent(&terms.again.brought)?;
     let new = NewOrder {
         prompt,
         repo,
@@ -110,6 +111,7 @@ async fn create(
         parent_id: None,
         agent: None,
         anthropic_api_key,
+        github_token,
         callback_url,
         callback_secret,
     };
@@ -131,6 +133,11 @@ fn sent(brought: &Brought) -> Result<Sent> {
         let key = given(&brought.anthropic_api_key);
         sent.anthropic_api_key =
             Some(key.ok_or_else(|| missing("--own-key needs a key for the model", "CA_ANTHROPIC_API_KEY"))?);
+    }
+    if brought.own_token {
+        let token = given(&brought.github_token);
+        sent.github_token =
+            Some(token.ok_or_else(|| missing("--own-token needs a token for GitHub", "CA_GITHUB_TOKEN"))?);
     }
     Ok(sent)
 }

@@ -37,7 +37,7 @@ async fn order(scene: &Scene, new: &NewTask) -> (String, String) {
         secret: "a secret of the caller's".into(),
         host: "hooks.example.com".to_owned(),
     };
-    let brings = Brings { model_key: Some(THEIRS.into()), callback: Some(callback) };
+    let brings = Brings { model_key: Some(THEIRS.into()), callback: Some(callback), ..Brings::default() };
     let order =
         Order { key_id: "admin".to_owned(), budget_per_day: None, budget: None, parent_id: None, brings, once: None };
     assert!(matches!(scene.store.order_task(new, &order, 1).await.unwrap(), Ordered::Made { .. }));

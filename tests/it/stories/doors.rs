@@ -94,6 +94,7 @@ fn config_shows_what_is_set_and_no_secret() {
     DRAIN_SECONDS=60
     REQUEST_TIMEOUT=75s
     BODIES_MB=128
+    WRITE_TIMEOUT=1m
     DATA_DIR=./data
     DATABASE_URL=postgres://me:********@db/x
     ENCRYPTION_KEY=********

@@ -43,6 +43,10 @@ stories! {
         let done = task(&world, &id).await;
         assert_eq!((&done["ending"], &done["own_key"]), (&json!("answered"), &json!(true)), "{done}\n{}", world.log());
         assert!(done["cost_micros"].as_i64().unwrap() > 0, "it is counted all the same");
+        let usage = get(&world, "ca_test", "usage?by=model").await.json();
+        assert_eq!(usage["usage"][0]["own_key_cost_micros"], done["cost_micros"], "{usage}");
+        let usage = get(&world, "ca_test", "usage").await.json();
+        assert_eq!(usage["usage"][0]["own_key_cost_micros"], done["cost_micros"], "{usage}");
         let log = get(&world, "ca_test", &format!("tasks/{id}/logs")).await.text;
         assert!(log.contains("ANTHROPIC_API_KEY=") && !log.contains(&key), "nothing in the sandbox knows it: {log}");
         let headers = world.model.headers();
@@ -80,6 +84,49 @@ stories! {
         let log = world.log();
         assert!(log.contains("own_key_refused") && !log.contains("model is not well"), "nobody else hears of it: {log}");
         assert_eq!(world.sql("select count(*) from task_secret").await, 0, "it is wiped");
+    }
+
+    async fn an_account_without_credit_ends_its_callers_task_and_no_other(database: Database) {
+        let mut world = World::on(database).await;
+        world.claude_is_real();
+        world.set("ADMIN_API_KEY", "ca_test");
+        world.start_process().await;
+        world.model.will(Script::error(400, "invalid_request_error", "Your credit balance is too low to access the Anthropic API.", &[]));
+        let theirs = asked(&world, Some(&world.model.api_key())).await;
+        world.settle().await;
+        let theirs = task(&world, &theirs).await;
+        assert_eq!((&theirs["status"], &theirs["error"]["code"]), (&json!("failed"), &json!("own_key_out_of_credit")), "{theirs}");
+        let says = theirs["error"]["message"].as_str().unwrap();
+        assert!(says.starts_with("The account behind the `anthropic_api_key` that was brought for this task has no credit left."), "{says}");
+        assert!(says.contains("The model says: Your credit balance is too low"), "{says}");
+        // The operator's model is as well as before.
+        world.model.will(Script::runs("true", answer("It says hello.")));
+        let ours = asked(&world, None).await;
+        world.settle().await;
+        assert_eq!(task(&world, &ours).await["ending"], "answered");
+        assert!(!world.log().contains("model is not well"), "nobody else hears of it: {}", world.log());
+        assert_eq!(world.sql("select count(*) from task_secret").await, 0, "it is wiped");
+    }
+
+    async fn a_key_that_can_not_be_read_any_more_ends_its_task(database: Database) {
+        let mut world = World::on(database).await;
+        world.claude_waits("true");
+        world.set("ADMIN_API_KEY", "ca_test");
+        world.set("RUNS", "1");
+        world.start().await;
+        let before = asked(&world, None).await;
+        world.claude_is_waiting().await;
+        let theirs = asked(&world, Some(WRONG)).await;
+        world.sql("delete from task_secret").await;
+        world.claude_goes_on();
+        world.settle().await;
+        assert_eq!(task(&world, &before).await["status"], "completed");
+        let theirs = task(&world, &theirs).await;
+        assert_eq!((&theirs["status"], &theirs["error"]["code"]), (&json!("failed"), &json!("own_key_gone")), "{theirs}");
+        let says = theirs["error"]["message"].as_str().unwrap();
+        assert!(says.starts_with("The `anthropic_api_key` that was brought for this task can't be read any more."), "{says}");
+        assert_eq!(theirs["cost_micros"], 0, "the operator's key takes nothing over");
+        world.told();
     }
 
     async fn a_key_goes_with_a_task_that_is_stopped(database: Database) {

@@ -4,16 +4,20 @@ use serde_json::{Value, json};
 
 use super::run::Trouble;
 use crate::clock::iso;
+use crate::github::Credential;
 use crate::github::auth::allows;
 use crate::github::rest::Call;
+use crate::github::rest::person_may;
 use crate::github::reviews::{Inline, Review, Verdict};
 use crate::github::state::{Kind, Note};
-use crate::github::{BOT_ID, Credential};
 
 type Found = Result<Value, Trouble>;
 
 /// Whether the token has this permission in a repository.
 pub(super) fn may(call: &Call<'_>, repo: u64, name: &str, level: &str) -> bool {
+    if matches!(call.credential, Credential::Person { .. }) {
+        return person_may(call.state, &call.credential, repo, name, level);
+    }
     let Credential::Installation { permissions, repository_ids, .. } = &call.credential else { return false };
     let within = call.state.repo(repo).installed && repository_ids.as_ref().is_none_or(|it| it.contains(&repo));
     within && allows(permissions, name, level) && allows(&call.state.installation.permissions, name, level)
@@ -33,10 +37,10 @@ pub(super) fn reads(call: &Call<'_>, repo: u64) -> bool {
 pub(super) fn query(call: &Call<'_>, name: &str, arguments: &Value) -> Found {
     match name {
         "viewer" => {
-            let mut bot = actor(call, BOT_ID);
+            let mut viewer = actor(call, call.by);
             // The one place where the bot's login has its ending.
-            (bot["__typename"], bot["login"]) = (json!("User"), json!(call.state.login(BOT_ID)));
-            Ok(bot)
+            (viewer["__typename"], viewer["login"]) = (json!("User"), json!(call.state.login(call.by)));
+            Ok(viewer)
         }
         "node" => node(call, arguments["id"].as_str().unwrap_or_default()),
         _ => {
@@ -142,7 +146,7 @@ pub(super) fn pull(call: &Call<'_>, repo: u64, number: u64) -> Value {
         "baseRefName": part.base,
         "baseRefOid": base,
         "reviewThreads": threads.into_iter().map(|it| thread(call, it)).collect::<Vec<_>>(),
-        "reviews": call.state.reviews_seen_by(BOT_ID, repo, number).map(|it| review(call, it)).collect::<Vec<_>>(),
+        "reviews": call.state.reviews_seen_by(call.by, repo, number).map(|it| review(call, it)).collect::<Vec<_>>(),
         "comments": notes.map(|it| note(call, it)).collect::<Vec<_>>(),
     })
 }
@@ -205,7 +209,7 @@ pub(super) fn inline(call: &Call<'_>, comment: &Inline) -> Value {
         "createdAt": iso(comment.created_at),
         "updatedAt": iso(comment.updated_at),
         "url": format!("{}/{full}/pull/{}#discussion_r{}", call.world.url(), comment.number, comment.id),
-        "viewerDidAuthor": comment.author == BOT_ID,
+        "viewerDidAuthor": comment.author == call.by,
     });
     with_minimized(call, &id, object)
 }
@@ -223,7 +227,7 @@ fn review(call: &Call<'_>, review: &Review) -> Value {
         "commit": commit(&review.commit),
         "submittedAt": review.submitted_at.map(iso),
         "url": format!("{}/{full}/pull/{}#pullrequestreview-{}", call.world.url(), review.number, review.id),
-        "viewerDidAuthor": review.author == BOT_ID,
+        "viewerDidAuthor": review.author == call.by,
     });
     with_minimized(call, &id, object)
 }
@@ -241,7 +245,7 @@ fn note(call: &Call<'_>, note: &Note) -> Value {
         "createdAt": iso(note.created_at),
         "updatedAt": iso(note.updated_at),
         "url": format!("{}/{full}/issues/{}#issuecomment-{}", call.world.url(), note.number, note.id),
-        "viewerDidAuthor": note.author == BOT_ID,
+        "viewerDidAuthor": note.author == call.by,
     });
     with_minimized(call, &id, object)
 }

@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use super::data::{inline, may, node, pull, pull_by_id, reads, thread, thread_root};
 use super::run::Trouble;
+use crate::github::World;
 use crate::github::rest::Call;
 use crate::github::reviews::Inline;
 use crate::github::reviews::acts::NewInline;
-use crate::github::{BOT_ID, World};
 
 pub(super) fn run(call: &mut Call<'_>, name: &str, input: &Value) -> Result<Value, Trouble> {
     let mut payload = match name {
@@ -29,7 +29,7 @@ fn resolve(call: &mut Call<'_>, input: &Value, resolved: bool) -> Result<Value, 
     if !may(call, root.repo, "contents", "write") || !may(call, root.repo, "pull_requests", "write") {
         return Err(Trouble::forbidden());
     }
-    let events = call.world.resolves(call.state, BOT_ID, root.thread(), resolved);
+    let events = call.world.resolves(call.state, call.by, root.thread(), resolved);
     call.events.extend(events);
     Ok(json!({ "thread": thread(call, root.thread()) }))
 }
@@ -48,12 +48,12 @@ fn reply(call: &mut Call<'_>, input: &Value) -> Result<Value, Trouble> {
         return Err(Trouble::unprocessable("Body is too long (maximum is 65536 characters)"));
     }
     call.creates().map_err(|it| Trouble::Whole(Box::new(it)))?;
-    let pending = call.state.pending_review(BOT_ID, to.repo, to.number).map(|it| it.id);
+    let pending = call.state.pending_review(call.by, to.repo, to.number).map(|it| it.id);
     let id = if let Some(review) = pending {
         let new = NewInline { spot: to.spot.clone(), body, diff_hunk: to.diff_hunk.clone() };
-        call.world.new_inline(call.state, BOT_ID, review, Some(to.thread()), new)
+        call.world.new_inline(call.state, call.by, review, Some(to.thread()), new)
     } else {
-        let (id, events) = call.world.replies(call.state, BOT_ID, &to, &body);
+        let (id, events) = call.world.replies(call.state, call.by, &to, &body);
         call.events.extend(events);
         id
     };
@@ -98,7 +98,7 @@ fn draft(call: &mut Call<'_>, input: &Value, draft: bool) -> Result<Value, Troub
     if !may(call, repo, "pull_requests", "write") {
         return Err(Trouble::forbidden());
     }
-    let events = call.world.drafts(call.state, BOT_ID, repo, number, draft);
+    let events = call.world.drafts(call.state, call.by, repo, number, draft);
     call.events.extend(events);
     Ok(json!({ "pullRequest": pull(call, repo, number) }))
 }

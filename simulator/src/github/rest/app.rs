@@ -43,6 +43,13 @@ pub(crate) fn user(call: &mut Call<'_>) -> Result {
     Ok(Answer::ok(&user))
 }
 
+/// Whose token it is.
+pub(crate) fn me(call: &mut Call<'_>) -> Result {
+    let mut me = call.world.user(call.state, call.by);
+    me["name"] = Value::Null;
+    Ok(Answer::ok(&me))
+}
+
 pub(crate) fn app(call: &mut Call<'_>) -> Result {
     Ok(Answer::ok(&call.world.app(call.state)))
 }

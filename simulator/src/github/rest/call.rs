@@ -24,6 +24,8 @@ pub(crate) struct Call<'a> {
     pub headers: &'a HeaderMap,
     pub body: Value,
     pub credential: Credential,
+    /// Who does it: the person whose token it is, or else the bot.
+    pub by: u64,
     /// The text of the credential, for revoking it.
     pub token: String,
     /// 0 on routes without one.
@@ -66,14 +68,18 @@ impl Call<'_> {
         self.state.notes.get(&id).filter(|it| it.repo == self.repo).cloned().ok_or_else(Answer::not_found)
     }
 
-    /// Whose eyes see the answer: the bot's, or nobody's.
+    /// Whose eyes see the answer: a person's, the bot's, or nobody's.
     pub fn viewer(&self) -> u64 {
-        if matches!(self.credential, Credential::Installation { .. }) { BOT_ID } else { 0 }
+        match self.credential {
+            Credential::Person { .. } => self.by,
+            Credential::Installation { .. } => BOT_ID,
+            _ => 0,
+        }
     }
 
-    /// Counts one comment or pull request against the content budget.
+    /// Counts one comment or pull request against the content budget, which each person has for themselves.
     pub fn creates(&mut self) -> Result<(), Answer> {
-        limits::create(&self.world.options, self.state, self.now)
+        limits::create(&self.world.options, self.state, self.by, self.now)
     }
 
     /// One page of a list, with `Link` when there is more than one: 30 items unless asked, 100 at most.

@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use super::Call;
 use super::issues::LONGEST_BODY;
-use crate::github::BOT_ID;
 use crate::github::answer::Answer;
 
 type Result = std::result::Result<Answer, Answer>;
@@ -40,7 +39,7 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result {
     }
     let body = body(call)?;
     call.creates()?;
-    let (id, events) = call.world.comments_on(call.state, BOT_ID, call.repo, issue.number, &body);
+    let (id, events) = call.world.comments_on(call.state, call.by, call.repo, issue.number, &body);
     call.events.extend(events);
     let comment = call.world.comment_object(call.state, &call.state.notes[&id]);
     let location = comment["url"].as_str().unwrap_or_default().to_owned();
@@ -55,14 +54,14 @@ pub(crate) fn read(call: &mut Call<'_>) -> Result {
 pub(crate) fn edit(call: &mut Call<'_>) -> Result {
     let id = call.note()?.id;
     let body = body(call)?;
-    let events = call.world.edits_comment(call.state, BOT_ID, id, &body);
+    let events = call.world.edits_comment(call.state, call.by, id, &body);
     call.events.extend(events);
     read(call)
 }
 
 pub(crate) fn delete(call: &mut Call<'_>) -> Result {
     let id = call.note()?.id;
-    let events = call.world.deletes_comment(call.state, BOT_ID, id);
+    let events = call.world.deletes_comment(call.state, call.by, id);
     call.events.extend(events);
     Ok(Answer::nothing())
 }

@@ -220,6 +220,7 @@ fn answer(world: &Arc<World>, asked: &Asked) -> (Answer, Credential, Budget) {
         Credential::None => "nobody",
         Credential::Jwt => "app",
         Credential::Installation { .. } => "installation",
+        Credential::Person { id, .. } => &format!("person {id}"),
     };
     let mut events = Vec::new();
     let outcome = identity.and_then(|credential| {
@@ -276,6 +277,10 @@ fn carry_out(
         below: if repo == 0 { path.clone() } else { below },
         headers,
         body: parse_body(body)?,
+        by: match &credential {
+            Credential::Person { id, .. } => *id,
+            _ => BOT_ID,
+        },
         credential,
         token: text.split_once(' ').map_or(text, |it| it.1).to_owned(),
         repo,

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, header};
 use serde_json::{Value, json};
 
-use super::{Needs, Route};
+use super::{Needs, Route, person};
 use crate::github::answer::Answer;
 use crate::github::auth::allows;
 use crate::github::state::State;
@@ -59,11 +59,20 @@ pub(crate) fn permit(
     repo: u64,
     credential: &Credential,
 ) -> Result<(), Answer> {
+    if let Credential::Person { .. } = credential {
+        return person::permit(state, route, method, repo, credential);
+    }
     match (route.needs, credential) {
-        (Needs::Nothing, _) | (Needs::Jwt, Credential::Jwt) | (Needs::Token, Credential::Installation { .. }) => Ok(()),
+        (Needs::Nothing, _)
+        | (Needs::Jwt, Credential::Jwt)
+        | (Needs::Token | Needs::AnyToken, Credential::Installation { .. }) => Ok(()),
         (Needs::Jwt, _) => Err(Answer::refuse(401, "A JSON web token could not be decoded")),
-        (Needs::Token, Credential::Jwt) => Err(Answer::refuse(403, "Resource not accessible by integration")),
-        (Needs::Token, Credential::None) => Err(Answer::refuse(401, "Requires authentication")),
+        (Needs::Token | Needs::AnyToken | Needs::Person, Credential::None) => {
+            Err(Answer::refuse(401, "Requires authentication"))
+        }
+        (Needs::Token | Needs::AnyToken | Needs::Person, _) => {
+            Err(Answer::refuse(403, "Resource not accessible by integration"))
+        }
         (Needs::Repo(accepted), credential) => {
             let here = state.repo(repo);
             let reading = *method == Method::GET && !here.private;

@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use super::Call;
-use crate::github::BOT_ID;
 use crate::github::answer::Answer;
 
 type Result = std::result::Result<Answer, Answer>;
@@ -70,7 +69,7 @@ fn set(call: &mut Call<'_>, name: &str, sha: Option<&str>) -> std::result::Resul
     if !call.bare().set(name, sha) {
         return Err(Answer::refuse(422, "Reference could not be updated"));
     }
-    let events = call.world.branches_moved(call.state, BOT_ID, call.repo, &before);
+    let events = call.world.branches_moved(call.state, call.by, call.repo, &before);
     call.events.extend(events);
     Ok(())
 }

@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use super::Call;
-use crate::github::BOT_ID;
 use crate::github::answer::Answer;
 use crate::github::shapes::label;
 use crate::github::state::{Issue, Labeling};
@@ -43,15 +42,15 @@ pub(crate) fn edit(call: &mut Call<'_>) -> Result {
     let number = call.issue()?.number;
     check_texts(call)?;
     let change = call.body.clone();
-    let events = call.world.edits_issue(call.state, BOT_ID, call.repo, number, &change);
+    let events = call.world.edits_issue(call.state, call.by, call.repo, number, &change);
     call.events.extend(events);
     if let Some(names) = strings(&change["labels"]) {
         let old = call.issue()?.labels;
         for gone in old.iter().filter(|it| !names.contains(it)) {
-            let events = call.world.unlabels_issue(call.state, BOT_ID, call.repo, number, gone);
+            let events = call.world.unlabels_issue(call.state, call.by, call.repo, number, gone);
             call.events.extend(events);
         }
-        let events = call.world.labels_issue(call.state, BOT_ID, call.repo, number, &names);
+        let events = call.world.labels_issue(call.state, call.by, call.repo, number, &names);
         call.events.extend(events);
     }
     read(call)
@@ -111,7 +110,7 @@ pub(crate) fn add_labels(call: &mut Call<'_>) -> Result {
     let Some(names) = strings(&call.body["labels"]) else {
         return Err(Answer::invalid_field("Label", "labels", "missing_field"));
     };
-    let events = call.world.labels_issue(call.state, BOT_ID, call.repo, number, &names);
+    let events = call.world.labels_issue(call.state, call.by, call.repo, number, &names);
     call.events.extend(events);
     labels(call)
 }
@@ -122,7 +121,7 @@ pub(crate) fn remove_label(call: &mut Call<'_>) -> Result {
     if !issue.labels.contains(&name) {
         return Err(Answer::refuse(404, "Label does not exist"));
     }
-    let events = call.world.unlabels_issue(call.state, BOT_ID, call.repo, issue.number, &name);
+    let events = call.world.unlabels_issue(call.state, call.by, call.repo, issue.number, &name);
     call.events.extend(events);
     labels(call)
 }

@@ -27,7 +27,8 @@ pub(crate) fn of_run(call: &mut Call<'_>) -> Result {
 pub(crate) fn logs(call: &mut Call<'_>) -> Result {
     let job = this_job(call)?.id;
     match &call.credential {
-        Credential::Installation { permissions, .. } if allows(permissions, "actions", "read") => {}
+        Credential::Installation { permissions, .. } | Credential::Person { permissions, .. }
+            if allows(permissions, "actions", "read") => {}
         Credential::Installation { .. } => {
             let refusal = Answer::refuse(403, "Resource not accessible by integration");
             return Err(refusal.with("x-accepted-github-permissions", "actions=read"));

@@ -10,6 +10,7 @@ mod gate;
 mod git_data;
 mod issues;
 mod jobs;
+mod person;
 mod pulls;
 mod reactions;
 mod repos;
@@ -18,6 +19,7 @@ mod reviews;
 
 pub(crate) use call::Call;
 pub(crate) use door::front_door;
+pub(crate) use person::{fetches, may as person_may, pushes};
 
 use super::answer::Answer;
 
@@ -30,6 +32,10 @@ pub(crate) enum Needs {
     Jwt,
     /// Any installation token.
     Token,
+    /// A token, an installation's or a person's.
+    AnyToken,
+    /// A person's own token.
+    Person,
     /// A token covering `{o}/{r}` with one of these permissions.
     Repo(&'static [(&'static str, &'static str)]),
 }
@@ -43,7 +49,7 @@ pub(crate) struct Route {
     pub run: Handler,
 }
 
-use Needs::{Jwt, Nothing, Repo, Token};
+use Needs::{AnyToken, Jwt, Nothing, Person, Repo, Token};
 
 const METADATA: Needs = Repo(&[("metadata", "read")]);
 const CODE: Needs = Repo(&[("contents", "read")]);
@@ -62,7 +68,8 @@ const fn route(method: &'static str, path: &'static str, needs: Needs, run: Hand
 
 /// Everything served. More specific paths stand first.
 pub(crate) const ROUTES: &[Route] = &[
-    route("POST", "/graphql", Token, super::graphql::answer),
+    route("POST", "/graphql", AnyToken, super::graphql::answer),
+    route("GET", "/user", Person, app::me),
     route("GET", "/meta", Nothing, app::meta),
     route("GET", "/rate_limit", Nothing, app::rate_limit),
     route("GET", "/users/{login}", Nothing, app::user),

@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 
 use super::Call;
 use super::issues::check_texts;
+use crate::github::World;
 use crate::github::answer::Answer;
 use crate::github::pulls::NewPull;
 use crate::github::reviews::lines::FileDiff;
 use crate::github::state::{Issue, PullPart, Role};
-use crate::github::{BOT_ID, World};
 
 type Result = std::result::Result<Answer, Answer>;
 
@@ -69,7 +69,7 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result {
     call.creates()?;
     let (body, draft) = (call.text("body").map(str::to_owned), call.body["draft"] == json!(true));
     let new = NewPull { title: &title, body: body.as_deref(), head: &head, base: &base, draft, fork: None };
-    let (number, events) = call.world.opens_pull(call.state, BOT_ID, call.repo, &new);
+    let (number, events) = call.world.opens_pull(call.state, call.by, call.repo, &new);
     call.events.extend(events);
     let issue = call.state.issue(call.repo, number).cloned().ok_or_else(Answer::not_found)?;
     let pull = call.world.pull(call.state, call.repo, &issue, true);
@@ -105,7 +105,7 @@ pub(crate) fn edit(call: &mut Call<'_>) -> Result {
         return Err(Answer::invalid_field("PullRequest", "base", "invalid"));
     }
     let change = call.body.clone();
-    let events = call.world.edits_issue(call.state, BOT_ID, call.repo, number, &change);
+    let events = call.world.edits_issue(call.state, call.by, call.repo, number, &change);
     call.events.extend(events);
     let issue = this_pull(call)?;
     Ok(Answer::ok(&call.world.pull(call.state, call.repo, &issue, true)))
@@ -179,7 +179,7 @@ pub(crate) fn request_review(call: &mut Call<'_>) -> Result {
         call.world.tell(call.state, call.repo, &format!("{name} is asked to review {place}"));
         let issue = this_pull(call)?;
         let more = json!({ "requested_reviewer": call.world.user(call.state, id) });
-        let event = call.world.issues_event(call.state, call.repo, &issue, BOT_ID, "review_requested", more);
+        let event = call.world.issues_event(call.state, call.repo, &issue, call.by, "review_requested", more);
         call.events.push(event);
     }
     let issue = this_pull(call)?;

@@ -2,7 +2,6 @@
 
 use super::Call;
 use super::review_comments::this_comment;
-use crate::github::BOT_ID;
 use crate::github::acts::Target;
 use crate::github::answer::Answer;
 use crate::github::shapes::REACTIONS;
@@ -64,7 +63,7 @@ fn add(call: &mut Call<'_>, target: Target) -> Result {
     if !REACTIONS.iter().any(|(word, _)| *word == content) {
         return Err(Answer::invalid_field("Reaction", "content", "invalid"));
     }
-    let done = call.world.reacts(call.state, BOT_ID, call.repo, target, &content);
+    let done = call.world.reacts(call.state, call.by, call.repo, target, &content);
     let (reaction, new) = done.ok_or_else(Answer::not_found)?;
     let object = call.world.reaction_object(call.state, &reaction, call.now);
     Ok(Answer::json(if new { 201 } else { 200 }, &object))

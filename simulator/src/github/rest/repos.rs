@@ -5,9 +5,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::Call;
+use crate::github::Credential;
 use crate::github::answer::Answer;
 use crate::github::look::Commit;
-use crate::github::state::Kind;
+use crate::github::state::{Kind, Role};
 
 type Result = std::result::Result<Answer, Answer>;
 
@@ -15,7 +16,12 @@ pub(crate) fn repository(call: &mut Call<'_>) -> Result {
     let mut repo = call.world.repository(call.state, call.repo);
     let here = call.state.repo(call.repo);
     repo["organization"] = repo["owner"].clone();
-    repo["permissions"] = json!({ "admin": false, "push": false, "pull": true });
+    // Of the account, whatever its token is for; of an App always this.
+    let role = match call.credential {
+        Credential::Person { id, .. } => call.state.role(call.repo, id),
+        _ => Role::Read,
+    };
+    repo["permissions"] = json!({ "admin": role == Role::Admin, "push": role >= Role::Write, "pull": true });
     repo["allow_squash_merge"] = json!(here.installed);
     Ok(Answer::ok(&repo))
 }

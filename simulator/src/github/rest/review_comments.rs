@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use super::Call;
 use super::issues::LONGEST_BODY;
 use super::pulls::this_pull;
-use crate::github::BOT_ID;
 use crate::github::answer::Answer;
 use crate::github::reviews::acts::{Misplaced, NewInline, spot_of};
 use crate::github::reviews::{Inline, Side, Spot};
@@ -83,7 +82,7 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result {
     })?;
     call.creates()?;
     let new = NewInline { spot, body, diff_hunk };
-    let (id, events) = call.world.comments_inline(call.state, BOT_ID, (call.repo, number), &commit, new);
+    let (id, events) = call.world.comments_inline(call.state, call.by, (call.repo, number), &commit, new);
     call.events.extend(events);
     Ok(created(call, id))
 }
@@ -100,7 +99,7 @@ fn answer(call: &mut Call<'_>, number: u64, to: u64, body: &str) -> Result {
     let to = to.ok_or_else(Answer::not_found)?;
     no_pending(call, number)?;
     call.creates()?;
-    let (id, events) = call.world.replies(call.state, BOT_ID, &to, body);
+    let (id, events) = call.world.replies(call.state, call.by, &to, body);
     call.events.extend(events);
     Ok(created(call, id))
 }
@@ -114,14 +113,14 @@ fn created(call: &Call<'_>, id: u64) -> Answer {
 pub(crate) fn edit(call: &mut Call<'_>) -> Result {
     let id = this_comment(call)?.id;
     let body = body(call)?;
-    let events = call.world.edits_inline(call.state, BOT_ID, id, &body);
+    let events = call.world.edits_inline(call.state, call.by, id, &body);
     call.events.extend(events);
     read(call)
 }
 
 pub(crate) fn delete(call: &mut Call<'_>) -> Result {
     let id = this_comment(call)?.id;
-    let events = call.world.deletes_inline(call.state, BOT_ID, id);
+    let events = call.world.deletes_inline(call.state, call.by, id);
     call.events.extend(events);
     Ok(Answer::nothing())
 }
@@ -136,7 +135,7 @@ pub(crate) fn this_comment(call: &Call<'_>) -> std::result::Result<Inline, Answe
 
 /// While a review is pending, a single comment would have to open a second one.
 fn no_pending(call: &Call<'_>, number: u64) -> std::result::Result<(), Answer> {
-    if call.state.pending_review(BOT_ID, call.repo, number).is_none() {
+    if call.state.pending_review(call.by, call.repo, number).is_none() {
         return Ok(());
     }
     Err(Answer::invalid(&[json!({

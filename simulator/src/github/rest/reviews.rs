@@ -5,7 +5,6 @@ use serde_json::Value;
 use super::Call;
 use super::issues::LONGEST_BODY;
 use super::pulls::this_pull;
-use crate::github::BOT_ID;
 use crate::github::answer::Answer;
 use crate::github::reviews::acts::{Misplaced, NewInline, NewReview, spot_of};
 use crate::github::reviews::{Review, Verdict};
@@ -40,11 +39,11 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result {
         Value::Null => Verdict::Pending,
         event => verdict(event)?,
     };
-    if call.state.pending_review(BOT_ID, call.repo, issue.number).is_some() {
+    if call.state.pending_review(call.by, call.repo, issue.number).is_some() {
         return Err(Answer::unprocessable(&[ONE_PENDING]));
     }
     let comments = call.body["comments"].as_array().cloned().unwrap_or_default();
-    may_say(&issue, verdict, call.text("body"), !comments.is_empty())?;
+    may_say(call.by, &issue, verdict, call.text("body"), !comments.is_empty())?;
     let (_, head) = call.world.ends(call.state, call.repo, issue.number);
     let commit = call.text("commit_id").unwrap_or(&head).to_owned();
     if commit.len() != 40 || !call.world.is_of_pull(call.state, call.repo, issue.number, &commit) {
@@ -54,7 +53,7 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result {
     call.creates()?;
     let body = call.text("body").unwrap_or_default().to_owned();
     let new = NewReview { commit, verdict, body, comments };
-    let (id, events) = call.world.reviews_pull(call.state, BOT_ID, (call.repo, issue.number), new);
+    let (id, events) = call.world.reviews_pull(call.state, call.by, (call.repo, issue.number), new);
     call.events.extend(events);
     Ok(Answer::ok(&call.world.review_object(call.state, &call.state.reviews[&id])))
 }
@@ -62,13 +61,13 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result {
 /// Changes the text above a review.
 pub(crate) fn edit(call: &mut Call<'_>) -> Result {
     let review = this_review(call)?;
-    if review.author != BOT_ID {
+    if review.author != call.by {
         return Err(Answer::refuse(403, "Resource not accessible by integration"));
     }
     let body = call.text("body").map(str::to_owned);
     let body = body.ok_or_else(|| Answer::invalid_field("PullRequestReview", "body", "missing_field"))?;
     fits(&body)?;
-    let events = call.world.edits_review(call.state, BOT_ID, review.id, &body);
+    let events = call.world.edits_review(call.state, call.by, review.id, &body);
     call.events.extend(events);
     read(call)
 }
@@ -93,18 +92,24 @@ pub(crate) fn submit(call: &mut Call<'_>) -> Result {
     }
     let body = call.text("body").map(str::to_owned);
     let has_comments = call.state.inlines_of_review(review.id).next().is_some();
-    may_say(&issue, verdict, body.as_deref().or(Some(&review.body)), has_comments)?;
+    may_say(call.by, &issue, verdict, body.as_deref().or(Some(&review.body)), has_comments)?;
     call.creates()?;
-    let events = call.world.submits(call.state, BOT_ID, review.id, verdict, body.as_deref());
+    let events = call.world.submits(call.state, call.by, review.id, verdict, body.as_deref());
     call.events.extend(events);
     read(call)
 }
 
-/// Whether the bot may say this about this pull request.
-fn may_say(issue: &Issue, verdict: Verdict, body: Option<&str>, has_comments: bool) -> std::result::Result<(), Answer> {
+/// Whether `by` may say this about this pull request.
+fn may_say(
+    by: u64,
+    issue: &Issue,
+    verdict: Verdict,
+    body: Option<&str>,
+    has_comments: bool,
+) -> std::result::Result<(), Answer> {
     let body = body.unwrap_or_default();
     fits(body)?;
-    let own = issue.author == BOT_ID;
+    let own = issue.author == by;
     let blank = body.trim().is_empty();
     match verdict {
         Verdict::Approve if own => Err(Answer::unprocessable(&["Can not approve your own pull request"])),

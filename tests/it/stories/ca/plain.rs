@@ -110,6 +110,9 @@ async fn the_help_teaches() {
               signed with
           --own-key
               Pay for the model with the key in CA_ANTHROPIC_API_KEY, for this task alone
+          --own-token
+              Work on GitHub with the token in CA_GITHUB_TOKEN, in the name of whoever has it, for this
+              task alone: also where the App is not installed
       -h, --help
               Print help
     ");

@@ -1,6 +1,12 @@
 //! Somebody asks through the API. The facts, the decision, the snapshot and its lane are those of a mention by somebody who
 //! may write; what differs is that the answer is given at once, and to the caller alone.
 
+mod find;
+mod no;
+
+pub use find::find;
+pub use no::No;
+
 use super::ask::{Order, pull_facts};
 use super::breaker;
 use super::event::Ask;
@@ -8,14 +14,14 @@ use super::handle::{Desk, Trouble};
 use super::snapshot::{self, Setting};
 use crate::app::App;
 use crate::clock::{self, Millis};
-use crate::github::{self, Error, PullRequest, Repo};
+use crate::github::{self, Error, OwnToken, PullRequest, Repo};
 use crate::report::Outbox;
 use crate::run;
 use crate::store::{self, Breaker, Lease, NewTask, Ordered, StoredTask, Within};
 use crate::task::breaker::{Cause, Weighed, weigh};
 use crate::task::{
-    Account, Admission, Asker, Command, Facts, Gone, Ground, Kind, Lane, Place, Refusal, Role, Snapshot, TaskId,
-    Trigger, admit, parse,
+    Account, Admission, Asker, Command, Facts, Ground, Kind, Lane, Place, Refusal, Role, Snapshot, TaskId, Trigger,
+    admit, parse,
 };
 use crate::text;
 
@@ -47,64 +53,11 @@ pub enum Again {
     Resume,
 }
 
-/// Why nothing comes of it.
-#[derive(Debug)]
-pub enum No {
-    /// There is none, or the App is not installed there, or the caller may not know of it.
-    NoRepository,
-    NoThread,
-    /// It was named as a pull request, in this field.
-    IsIssue(&'static str),
-    NoBranch,
-    /// The branch that an earlier task began with is not there any more.
-    BranchGone(String),
-    /// A pull request has a branch.
-    BranchOfPull,
-    Suspended,
-    Archived,
-    Refused(Refusal),
-    /// Too much was asked there, and nobody has resumed.
-    Paused,
-    /// Too much within an hour: there, or by this key.
-    TooMuchThere,
-    TooMuch,
-    OverBudget {
-        spent: i64,
-    },
-    /// The idempotency key stands for something else.
-    Reused,
-    /// GitHub, or what we do there, has to wait.
-    Later {
-        at: Millis,
-        why: String,
-    },
-    /// GitHub does not let us look.
-    Github(String),
-    Ours(anyhow::Error),
-}
-
 /// What was made, now or by the same ask before.
 #[derive(Debug)]
 pub struct Made {
     pub task_id: String,
     pub created_at: Millis,
-}
-
-impl From<Trouble> for No {
-    fn from(trouble: Trouble) -> Self {
-        match trouble {
-            Trouble::Later { at, why } => Self::Later { at, why },
-            Trouble::Gone(Gone::Suspended) => Self::Suspended,
-            Trouble::Gone(_) => Self::NoRepository,
-            Trouble::Lost | Trouble::Would(_) => {
-                Self::Ours(anyhow::anyhow!("something was to be written without a claim"))
-            }
-            Trouble::Ours(error) => match error.downcast::<Error>() {
-                Ok(error) => Self::Github(error.to_string()),
-                Err(error) => Self::Ours(error),
-            },
-        }
-    }
 }
 
 /// What the same ask has made before, whatever has become of the repository since.
@@ -123,37 +76,32 @@ pub async fn has_room(app: &App, by: &Account) -> Result<(), No> {
     if made < breaker::caps(app).person { Ok(()) } else { Err(No::TooMuch) }
 }
 
-/// A repository by its name, as far as the caller may know of it.
-pub async fn find(app: &App, name: &str, may_see: impl Fn(&str) -> bool) -> Result<Place, No> {
-    if !may_see(name) {
-        return Err(No::NoRepository);
-    }
-    let found = app.github.find(name).await.map_err(Trouble::from)?;
-    // Under its present name it may be another one's.
-    let Some((installation_id, repository_id, repository)) = found.filter(|it| may_see(&it.2)) else {
-        return Err(No::NoRepository);
-    };
-    Ok(Place { installation_id, repository_id, repository, number: 0 })
-}
-
 /// Make the task, or say why not.
-pub async fn make(app: &App, at: Place, wanted: Wanted, may_see: impl Fn(&str) -> bool) -> Result<Made, No> {
+pub async fn make(
+    app: &App,
+    at: Place,
+    wanted: Wanted,
+    may_see: impl Fn(Option<u64>, &str) -> bool,
+) -> Result<Made, No> {
     // A desk without a claim: it looks, and could write nothing.
     let lease = Lease { job_id: String::new(), owner: String::new(), epoch: 0 };
     let desk = Desk {
         app,
-        repo: app.github.repo(at.installation_id, at.repository_id, &at.repository),
+        repo: find::repo(app, &at, wanted.order.brings.github_token.clone()).await?,
         outbox: Outbox { store: &app.store, lease: &lease, task_id: None },
         delivery_id: "",
         dry: false,
         us: app.github.identity().await.map_err(Trouble::from)?.bot_id,
     };
     let about = match desk.repo.about().await {
+        Err(Error::NotFound(said)) if desk.repo.is_own() => {
+            return Err(No::refused(&OwnToken::sees_nothing(said)));
+        }
         Err(Error::NotFound(_)) => return Err(No::NoRepository),
         other => other.map_err(Trouble::from)?,
     };
     // It may have been given to somebody else since.
-    if !may_see(&about.full_name) {
+    if !may_see(Some(at.repository_id), &about.full_name) {
         return Err(No::NoRepository);
     }
     if about.archived {
@@ -169,7 +117,9 @@ pub async fn make(app: &App, at: Place, wanted: Wanted, may_see: impl Fn(&str) -
         return Err(No::IsIssue(field));
     }
     let tasks = app.store.tasks_of_thread(place.repository_id, number).await.map_err(Trouble::from)?;
-    let order = order(&desk, &wanted, &subject, &setting, &tasks)?;
+    // An App may write where it is installed; a person may not everywhere.
+    let writes = !desk.repo.is_own() || about.permissions.push;
+    let order = order(&desk, &wanted, &subject, &setting, &tasks, writes)?;
     let within = within(&desk, &place, &wanted.by).await?;
     let ask = ask(&wanted, place, &subject, &setting);
     let snapshot = snapshot::take(&desk, &ask, &setting, subject.pull(), &order, Vec::new()).await?;
@@ -195,7 +145,8 @@ pub async fn make(app: &App, at: Place, wanted: Wanted, may_see: impl Fn(&str) -
             }
             // From here on no text of ours may contain it. Before this it stands in none: what is refused repeats no key, and
             // leaves nothing behind.
-            let own = wanted.order.brings.model_key.iter();
+            let brings = &wanted.order.brings;
+            let own = brings.model_key.iter().chain(&brings.github_token);
             own.for_each(|key| text::hold_brought(key, app.config.runs.longest_life()));
             Ok(Made { task_id: id.to_string(), created_at })
         }
@@ -261,6 +212,7 @@ fn order(
     subject: &Subject,
     setting: &Setting,
     tasks: &[StoredTask],
+    writes: bool,
 ) -> Result<Order, No> {
     let pull = subject.pull();
     let mention = &desk.app.config.github.mention;
@@ -285,10 +237,13 @@ fn order(
     // What others have asked for is worth no more than it was then.
     let asker = match earlier {
         Some((task, Again::Retry)) if !task.snapshot.asker_writes() => Asker::Other,
+        // Strangers' code, for whom the token is a reader's.
+        _ if !writes => Asker::Other,
         _ => Asker::Writer,
     };
     let goes_on = pull.is_some() || earlier.is_some_and(|(_, again)| *again == Again::Resume);
     match admit(&command, false, &facts) {
+        Admission::Review if desk.repo.is_own() => Err(No::TokenForReview),
         Admission::Review => {
             Ok(Order { kind: Kind::Review, asker, prompt: String::new(), goes_on: false, origin: None })
         }
