@@ -92,7 +92,6 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
-    use crate::cli::patient::PATIENCE;
 
     const LONG: Duration = Duration::from_secs(60);
     const PATIENT: Bounds = Bounds { head: LONG, connections: 100 };
@@ -109,7 +108,7 @@ mod tests {
             "done"
         };
         let router = Router::new().route("/", get(|| async { "here" })).route("/last", get(last));
-        (address, tokio::spawn(listen(Patient { listener, patience: PATIENCE }, router, bounds, stop)))
+        (address, tokio::spawn(listen(Patient { listener, patience: Duration::from_mins(1) }, router, bounds, stop)))
     }
 
     /// All that comes until the server hangs up; `None` when it does not.

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use futures::FutureExt as _;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -42,9 +41,6 @@ const LAST_WORDS: Duration = Duration::from_secs(30);
 /// After a second signal, what has given its claim back has this long to end.
 const LAST_MOMENT: Duration = Duration::from_secs(5);
 
-/// Open files that are plenty. The hard limit may be a thousand million, which programs that we start would close one by one.
-const SOCKETS: u64 = 65_536;
-
 /// A program that runs until it is told to stop.
 pub struct Running {
     pub app: App,
@@ -76,21 +72,8 @@ pub async fn work(config: Config) -> Result<ExitCode> {
     running.until_told().await
 }
 
-/// Each client that follows a task holds a socket, and the soft limit of most systems is for programs with few. Best effort:
-/// with fewer it works too.
-fn make_room_for_sockets() {
-    let Ok((now, most)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
-    let wanted = most.min(SOCKETS);
-    if now < wanted
-        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, wanted, most)
-    {
-        warn!("Could not raise the limit of open files from {now} to {wanted}: {error}");
-    }
-}
-
 /// Start workers and, with `doors`, the server.
 pub async fn start(config: Config, doors: bool) -> Result<Running> {
-    make_room_for_sockets();
     config.store.make_data_dir()?;
     let sole = Sole::take(&config.store.database_url(), Sole::PATIENCE).await?;
     let listener = if doors {
@@ -260,17 +243,5 @@ impl Running {
             }
         }
         Ok(if died { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn there_is_room_for_sockets() {
-        make_room_for_sockets();
-        let limits = getrlimit(Resource::RLIMIT_NOFILE).ok();
-        assert!(limits.is_some_and(|(now, most)| now >= most.min(SOCKETS)), "{limits:?}");
     }
 }

@@ -242,6 +242,7 @@ fn padded(status: &str, width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::TokenView;
 
     #[test]
     fn what_models_have_used_is_added_up_and_their_tasks_are_not() {
@@ -255,6 +256,7 @@ mod tests {
             cost_micros: 250_000,
             turns: 7,
             tokens: TokenView { input_tokens: 100, ..TokenView::default() },
+            ..UsageLine::default()
         };
         let lines = [line("large"), line("small")];
         let sum = |by: By| {
