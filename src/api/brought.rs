@@ -72,7 +72,7 @@ impl Brought<'_> {
 
 /// The agent would read it, and whoever sees the task.
 fn named(field: &str) -> Problem {
-    Problem::invalid("prompt", &format!("leave the `{field}` out of it: everybody who sees the task reads it"))
+    Problem::invalid("prompt", format!("leave the `{field}` out of it: everybody who sees the task reads it"))
 }
 
 fn needed(code: &str, field: &str, says: &str) -> Problem {

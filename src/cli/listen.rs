@@ -93,7 +93,7 @@ mod tests {
 
     use super::*;
 
-    const LONG: Duration = Duration::from_secs(60);
+    const LONG: Duration = Duration::from_mins(1);
     const PATIENT: Bounds = Bounds { head: LONG, connections: 100 };
     const SHORT: Bounds = Bounds { head: Duration::from_millis(300), connections: 100 };
 

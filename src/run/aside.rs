@@ -109,7 +109,7 @@ impl Run<'_> {
         }
         let kept = match self.app.store.kept(&self.task.id.to_string()).await {
             Ok(kept) => kept,
-            Err(error) if error.chain().any(|it| it.is::<store::Error>()) => return Err(Pause::from(error).into()),
+            Err(error) if is_of_database(&error) => return Err(Pause::from(error).into()),
             Err(error) => {
                 warn!("What was put aside can't be opened, beginning anew: {error:#}");
                 None
@@ -170,7 +170,7 @@ impl Run<'_> {
         let bundle = match self.app.store.artifact_bytes(&self.task.id.to_string(), artifacts::BUNDLE).await {
             Ok(Some(bundle)) => bundle,
             Ok(None) => return Ok(false),
-            Err(error) if error.chain().any(|it| it.is::<store::Error>()) => return Err(Pause::from(error).into()),
+            Err(error) if is_of_database(&error) => return Err(Pause::from(error).into()),
             Err(error) => {
                 warn!("The finished work can't be opened, beginning anew: {error:#}");
                 return Ok(false);
@@ -197,4 +197,9 @@ impl Run<'_> {
             Err(error) => Err(trouble(error)),
         }
     }
+}
+
+/// Whether it was the database that failed: it is asked again.
+fn is_of_database(error: &anyhow::Error) -> bool {
+    error.chain().any(<dyn std::error::Error + 'static>::is::<store::Error>)
 }

@@ -99,7 +99,7 @@ pub async fn end_check(app: &App, task_id: &str) {
         Ok(true) => info!(task.id = task_id, "Completed the check run of a review that was replaced"),
         Ok(false) => (),
         Err(error) => {
-            warn!(task.id = task_id, "Could not complete the check run of a review that was replaced: {error:#}")
+            warn!(task.id = task_id, "Could not complete the check run of a review that was replaced: {error:#}");
         }
     }
 }

@@ -243,11 +243,11 @@ pub(super) async fn decide_at<'a>(desk: impl Fn(&Place) -> Desk<'a>, heard: Hear
             Box::pin(moved::opened(&desk(&it.place), &it)).await
         }
         Heard::Ask(it) => Box::pin(ask::decide(&desk(&it.place), &it)).await,
-        Heard::Pull(it) => moved::decide(&desk(&it.ask.place), &it).await,
-        Heard::Edited(it) => edited::decide(&desk(&it.place), &it).await,
+        Heard::Pull(it) => Box::pin(moved::decide(&desk(&it.ask.place), &it)).await,
+        Heard::Edited(it) => Box::pin(edited::decide(&desk(&it.place), &it)).await,
         Heard::Click(it) => Box::pin(click::decide(&desk(&it.place), &it)).await,
         Heard::Installation(_) => Err(Trouble::Would("look at the installation anew".to_owned())),
-        Heard::MergeGroup { place, head_sha } => moved::answer_merge_queue(&desk(&place), &head_sha).await,
+        Heard::MergeGroup { place, head_sha } => Box::pin(moved::answer_merge_queue(&desk(&place), &head_sha)).await,
     }
 }
 

@@ -35,7 +35,10 @@ pub(crate) async fn serve(
     let writes = rest == "git-receive-pack" || request.uri().query().is_some_and(|it| it.contains("git-receive-pack"));
     let (repo, credential) = match admit(world, request.headers(), full_name, writes) {
         Ok(admitted) => admitted,
-        Err((refusal, credential)) => return (plain(&refusal), credential),
+        Err(refused) => {
+            let (refusal, credential) = *refused;
+            return (plain(&refusal), credential);
+        }
     };
     let before = (rest == "git-receive-pack").then(|| world.bare(repo).branches());
     let by = match &credential {
@@ -66,11 +69,11 @@ fn admit(
     headers: &HeaderMap,
     full_name: &str,
     writes: bool,
-) -> Result<(u64, Credential), (Answer, Credential)> {
+) -> Result<(u64, Credential), Box<(Answer, Credential)>> {
     let state = world.state();
     let text = |status, words: &str| Answer::text(status, "text/plain; charset=utf-8", words.to_owned());
     let challenge = |words: &str| text(401, words).with("www-authenticate", "Basic realm=\"GitHub\"");
-    let refuse = |answer| (answer, Credential::None);
+    let refuse = |answer| Box::new((answer, Credential::None));
     let repo = state.repo_named(full_name).or_else(|| state.repo_formerly(full_name));
     let Some(authorization) = headers.get(header::AUTHORIZATION) else {
         // git always asks without credentials first; a private repository does not show that it exists.
@@ -87,9 +90,9 @@ fn admit(
     })?;
     if let Credential::Person { .. } = &credential {
         let found = repo.filter(|it| !it.private || fetches(&state, &credential, it.id)).map(|it| it.id);
-        let Some(repo) = found else { return Err((text(404, "Repository not found."), credential)) };
+        let Some(repo) = found else { return Err(Box::new((text(404, "Repository not found."), credential))) };
         return match writes && !pushes(&state, &credential, repo) {
-            true => Err((text(403, "Write access to repository not granted."), credential)),
+            true => Err(Box::new((text(403, "Write access to repository not granted."), credential))),
             false => Ok((repo, credential)),
         };
     }
@@ -98,9 +101,11 @@ fn admit(
     let granted =
         |level| allows(permissions, "contents", level) && allows(&state.installation.permissions, "contents", level);
     let repo = repo.filter(|it| (it.installed && within(it.id) && granted("read")) || !it.private);
-    let Some(repo) = repo.map(|it| it.id) else { return Err((text(404, "Repository not found."), credential)) };
+    let Some(repo) = repo.map(|it| it.id) else {
+        return Err(Box::new((text(404, "Repository not found."), credential)));
+    };
     if writes && !(granted("write") && within(repo) && state.repo(repo).installed) {
-        return Err((text(403, "Write access to repository not granted."), credential));
+        return Err(Box::new((text(403, "Write access to repository not granted."), credential)));
     }
     Ok((repo, credential))
 }

@@ -112,15 +112,15 @@ fn is_in(homes: &[String], host: &str) -> bool {
 /// Where keys stand in a text: those of the process, and those brought for the task that is worked on.
 pub(super) fn find(text: &str) -> Vec<Range<usize>> {
     let own = OWN.try_with(|own| searches(own)).unwrap_or_default();
-    look(text, [searches(&HELD), own].concat())
+    look(text, &[searches(&HELD), own].concat())
 }
 
 /// Where any key stands, whoever has brought it.
 pub(super) fn find_any(text: &str) -> Vec<Range<usize>> {
-    look(text, [searches(&HELD), searches(&BROUGHT)].concat())
+    look(text, &[searches(&HELD), searches(&BROUGHT)].concat())
 }
 
-fn look(text: &str, searches: Vec<Arc<Search>>) -> Vec<Range<usize>> {
+fn look(text: &str, searches: &[Arc<Search>]) -> Vec<Range<usize>> {
     if text.len() < LEAST || searches.is_empty() {
         return Vec::new();
     }

@@ -7,7 +7,7 @@ use cloud_agent::store::{self, Queue};
 use super::Scene;
 use crate::world::{Database, Proxy};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_fell_silent_is_noticed_and_made_anew() {

@@ -50,8 +50,8 @@ fn whatever_is_sealed_is_among_what_a_lost_key_takes_with_it() {
         let statement = statement.split_once(" table ")?.1;
         statement.contains("sealed_with").then(|| statement.split([' ', '(']).next().unwrap_or_default().to_owned())
     };
-    let all: String =
-        all.lines().filter(|line| !line.trim().starts_with("--")).map(|line| format!("{line}\n")).collect();
+    let all: Vec<&str> = all.lines().filter(|line| !line.trim().starts_with("--")).collect();
+    let all = all.join("\n");
     let sealed: Vec<String> = all.split(';').filter_map(table).collect();
     assert!(sealed.len() >= 3, "{sealed:?}");
     let told = forgetting();

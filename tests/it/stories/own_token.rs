@@ -72,11 +72,12 @@ stories! {
         assert_eq!(made.code, 0, "{}", made.err);
         let id = made.out.trim().to_owned();
         world.settle().await;
-        assert_snapshot!(world.told(), @r#"
+        let told = world.told().replace('\u{2060}', "<U+2060>");
+        assert_snapshot!(told, @r#"
         alice on other/app#1: <!-- cloud-agent:task=ID -->
           ### Getting ready
 
-          > fi⁠x http://github/other/app/issues/1
+          > fi<U+2060>x http://github/other/app/issues/1
 
           <sub>Asked for through the API by `api:admin`.</sub>
 
@@ -98,7 +99,7 @@ stories! {
         alice edits other/app#1: <!-- cloud-agent:task=ID -->
           ### Opened #2
 
-          > fi⁠x http://github/other/app/issues/1
+          > fi<U+2060>x http://github/other/app/issues/1
 
           <sub>Asked for through the API by `api:admin`.</sub>
 
