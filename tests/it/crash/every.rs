@@ -13,8 +13,8 @@ use crate::world::Postgres;
 const LANES: usize = 3;
 /// One in so many points is tried unless all are asked for. After one write is before the next: with those before and those
 /// after in turn, every third state is seen that a crash can leave in SQLite. PostgreSQL's are near those.
-const OF_SQLITE: usize = 6;
-const OF_POSTGRES: usize = 12;
+const OF_SQLITE: usize = 9;
+const OF_POSTGRES: usize = 16;
 /// No story has so many points; if one does, the counting is broken.
 const MOST: usize = 500;
 
