@@ -64,6 +64,8 @@ stories! {
         world.claude_waits("true");
         world.set("ADMIN_API_KEY", "ca_test");
         world.set("WRITE_TIMEOUT", "2s");
+        // On a busy machine so much is said that a short claim would lapse, and the Claude of the next attempt wait anew.
+        world.set("LEASE", "60s");
         world.start().await;
         let id = task_id(&order(&world, "ca_test", json!({ "prompt": "say it", "repo": "octo/app" })).await);
         world.claude_is_waiting().await;
